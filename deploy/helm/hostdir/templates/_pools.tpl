@@ -1,0 +1,68 @@
+{{/*
+hostdir.poolFolders is the list (as JSON) of host folders that the plugin's
+container needs for all pools of all nodes, each at its own path. Sorted, a
+folder comes before the folders inside it, which is the order to mount them in.
+*/}}
+{{- define "hostdir.poolFolders" -}}
+{{- $folders := list -}}
+{{- range $pool := include "hostdir.allPools" . | fromJsonArray -}}
+  {{- range $path := $pool.paths -}}
+    {{- include "hostdir.checkPath" (dict "pool" $pool.name "path" $path) -}}
+    {{- $folder := include "hostdir.poolFolder" (dict "pool" $pool "path" $path) -}}
+    {{- include "hostdir.checkFolder" (dict "pool" $pool.name "path" $path "folder" $folder "kubeletDir" $.Values.kubeletDir) -}}
+    {{- $folders = append $folders $folder -}}
+  {{- end -}}
+{{- end -}}
+{{- $folders | uniq | sortAlpha | toJson -}}
+{{- end }}
+
+{{- define "hostdir.allPools" -}}
+{{- $pools := .Values.pools -}}
+{{- range .Values.nodes -}}
+  {{- $pools = concat $pools .pools -}}
+{{- end -}}
+{{- toJson $pools -}}
+{{- end }}
+
+{{/*
+hostdir.poolFolder is the folder to mount for one path: the path itself, but
+for a disk the folder above it. A disk's own folder would show the container
+for ever the disk that was there when it started; the folder above shows it
+each mount and unmount. A glob is a disk's case as well: its matches come and go.
+*/}}
+{{- define "hostdir.poolFolder" -}}
+{{- if regexMatch `[*?\[\\]` .path -}}
+{{- regexReplaceAll `/[^/]*[*?\[\\].*$` .path "" | default "/" -}}
+{{- else if .pool.requireMountPoint -}}
+{{- dir .path -}}
+{{- else -}}
+{{- .path -}}
+{{- end -}}
+{{- end }}
+
+{{- define "hostdir.checkPath" -}}
+{{- if not (hasPrefix "/" .path) -}}
+{{- fail (printf "pool %q: path %q is not absolute: write the whole path on the host, such as /mnt/%s" .pool .path .path) -}}
+{{- else if eq (clean .path) "/" -}}
+{{- fail (printf "pool %q: path %q is the whole host: give the pool a folder of its own, such as /var/lib/hostdir" .pool .path) -}}
+{{- else if ne (clean .path) .path -}}
+{{- fail (printf "pool %q: write path %q as %q" .pool .path (clean .path)) -}}
+{{- else if contains ":" .path -}}
+{{- fail (printf "pool %q: path %q has a colon, which Kubernetes cannot mount into a container: use a folder without" .pool .path) -}}
+{{- end -}}
+{{- end }}
+
+{{/*
+hostdir.checkFolder refuses folders that would cover what the container itself
+needs, or hand it the whole host.
+*/}}
+{{- define "hostdir.checkFolder" -}}
+{{- if eq .folder "/" -}}
+{{- fail (printf "pool %q: for path %q its parent folder would be mounted into the plugin's container (a disk or a glob needs that), and this would be the whole host: use a path one folder deeper, such as /mnt/hostdir%s" .pool .path .path) -}}
+{{- end -}}
+{{- range $taken := list .kubeletDir "/csi" "/dev" "/etc" "/proc" "/registration" "/sys" -}}
+  {{- if hasPrefix (printf "%s/" $taken) (printf "%s/" $.folder) -}}
+  {{- fail (printf "pool %q: path %q needs %s from the host, but the plugin's container has %s for itself: use another folder, such as /var/lib/hostdir" $.pool $.path $.folder $taken) -}}
+  {{- end -}}
+{{- end -}}
+{{- end }}
