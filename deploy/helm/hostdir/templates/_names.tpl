@@ -4,11 +4,12 @@ csi.hostdir.io, so it has one hostdir.
 */}}
 
 {{- define "hostdir.labels" -}}
-{{ include "hostdir.selectorLabels" . }}
+app.kubernetes.io/name: hostdir
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 
-{{- define "hostdir.selectorLabels" -}}
+{{/* hostdir.nodeSelector tells the DaemonSet's pods; it can never change. */}}
+{{- define "hostdir.nodeSelector" -}}
 app.kubernetes.io/name: hostdir
 app.kubernetes.io/component: node
 {{- end }}
