@@ -1,0 +1,169 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+	"k8s.io/klog/v2"
+
+	"github.com/hostdir/hostdir/pkg/errdefs"
+	"github.com/hostdir/hostdir/pkg/store"
+)
+
+// ControllerGetCapabilities tells what the Controller service can do.
+func (d *Driver) ControllerGetCapabilities(context.Context, *csi.ControllerGetCapabilitiesRequest) (*csi.ControllerGetCapabilitiesResponse, error) {
+	var caps []*csi.ControllerServiceCapability
+	for _, rpc := range []csi.ControllerServiceCapability_RPC_Type{
+		csi.ControllerServiceCapability_RPC_CREATE_DELETE_VOLUME,
+		csi.ControllerServiceCapability_RPC_GET_CAPACITY,
+		csi.ControllerServiceCapability_RPC_LIST_VOLUMES,
+		csi.ControllerServiceCapability_RPC_SINGLE_NODE_MULTI_WRITER,
+	} {
+		caps = append(caps, &csi.ControllerServiceCapability{Type: &csi.ControllerServiceCapability_Rpc{
+			Rpc: &csi.ControllerServiceCapability_RPC{Type: rpc},
+		}})
+	}
+	return &csi.ControllerGetCapabilitiesResponse{Capabilities: caps}, nil
+}
+
+// CreateVolume makes a volume in the pool that the class names.
+func (d *Driver) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequest) (*csi.CreateVolumeResponse, error) {
+	if err := checkCapabilities(req.GetVolumeCapabilities()); err != nil {
+		return nil, err
+	}
+	if req.GetVolumeContentSource() != nil {
+		return nil, invalid("hostdir cannot make a volume from a snapshot or another volume: remove dataSource from the claim")
+	}
+	if len(req.GetMutableParameters()) > 0 {
+		return nil, invalid("hostdir has no mutable parameters: remove volumeAttributesClassName from the claim")
+	}
+	class, err := store.ParseClass(classParameters(req.GetParameters()))
+	if err != nil {
+		return nil, err
+	}
+	if err := d.checkAccessible(req.GetAccessibilityRequirements()); err != nil {
+		return nil, err
+	}
+	v, err := d.Store.Create(ctx, store.CreateRequest{
+		Name:          req.GetName(),
+		RequiredBytes: req.GetCapacityRange().GetRequiredBytes(),
+		LimitBytes:    req.GetCapacityRange().GetLimitBytes(),
+		Class:         class,
+		Claim: store.Claim{
+			Namespace: req.GetParameters()[metadataPrefix+"pvc/namespace"],
+			Name:      req.GetParameters()[metadataPrefix+"pvc/name"],
+		},
+		PersistentVolume: req.GetParameters()[metadataPrefix+"pv/name"],
+	})
+	if err != nil {
+		return nil, err
+	}
+	klog.FromContext(ctx).Info("volume created", "volumeID", v.ID, "claim", v.Claim.String(), "path", v.Path)
+	return &csi.CreateVolumeResponse{Volume: d.toCSI(v)}, nil
+}
+
+// DeleteVolume takes a volume out of use. One that is gone, or whose ID was
+// never hostdir's, is deleted already.
+func (d *Driver) DeleteVolume(ctx context.Context, req *csi.DeleteVolumeRequest) (*csi.DeleteVolumeResponse, error) {
+	if req.GetVolumeId() == "" {
+		return nil, invalid("the request has no volume ID")
+	}
+	err := d.Store.Delete(ctx, req.GetVolumeId(), d.Mounter.CheckUnused)
+	switch {
+	case errors.Is(err, errdefs.ErrNotFound):
+		klog.FromContext(ctx).Info("nothing to delete", "reason", err.Error())
+	case err != nil:
+		return nil, err
+	default:
+		klog.FromContext(ctx).Info("volume deleted")
+	}
+	return &csi.DeleteVolumeResponse{}, nil
+}
+
+// ValidateVolumeCapabilities confirms what CreateVolume and NodePublishVolume
+// would accept.
+func (d *Driver) ValidateVolumeCapabilities(ctx context.Context, req *csi.ValidateVolumeCapabilitiesRequest) (*csi.ValidateVolumeCapabilitiesResponse, error) {
+	if req.GetVolumeId() == "" {
+		return nil, invalid("the request has no volume ID")
+	}
+	if len(req.GetVolumeCapabilities()) == 0 {
+		return nil, invalid("the request has no volume capability")
+	}
+	if _, err := d.Store.Volume(ctx, req.GetVolumeId()); err != nil {
+		return nil, err
+	}
+	if err := checkCapabilities(req.GetVolumeCapabilities()); err != nil {
+		return &csi.ValidateVolumeCapabilitiesResponse{Message: err.Error()}, nil
+	}
+	if _, err := store.ParseClass(classParameters(req.GetParameters())); err != nil {
+		return &csi.ValidateVolumeCapabilitiesResponse{Message: err.Error()}, nil
+	}
+	return &csi.ValidateVolumeCapabilitiesResponse{Confirmed: &csi.ValidateVolumeCapabilitiesResponse_Confirmed{
+		VolumeContext:      req.GetVolumeContext(),
+		VolumeCapabilities: req.GetVolumeCapabilities(),
+		Parameters:         req.GetParameters(),
+	}}, nil
+}
+
+// GetCapacity tells the room of the class's pool on this node: none if the pool
+// is not here or the volume could not be as asked. An error would leave the old
+// figure standing in the scheduler's eyes.
+func (d *Driver) GetCapacity(_ context.Context, req *csi.GetCapacityRequest) (*csi.GetCapacityResponse, error) {
+	class, err := store.ParseClass(classParameters(req.GetParameters()))
+	if err != nil {
+		return nil, err
+	}
+	var c store.Capacity
+	if t := req.GetAccessibleTopology(); t == nil || d.checkAccessible(&csi.TopologyRequirement{Requisite: []*csi.Topology{t}}) == nil {
+		c = d.Store.Capacity(class.Pool)
+	}
+	if caps := req.GetVolumeCapabilities(); len(caps) > 0 && checkCapabilities(caps) != nil {
+		c = store.Capacity{}
+	}
+	return &csi.GetCapacityResponse{
+		AvailableCapacity: c.AvailableBytes,
+		MaximumVolumeSize: wrapperspb.Int64(c.MaximumVolumeBytes),
+	}, nil
+}
+
+// ListVolumes lists this node's volumes in the order of their IDs. A token is
+// the last ID of the page before, so pages stay right when volumes come and go.
+func (d *Driver) ListVolumes(_ context.Context, req *csi.ListVolumesRequest) (*csi.ListVolumesResponse, error) {
+	if req.GetMaxEntries() < 0 {
+		return nil, invalid("max_entries %d is negative", req.GetMaxEntries())
+	}
+	all := d.Store.Volumes()
+	if token := req.GetStartingToken(); token != "" {
+		if _, err := store.ParseVolumeID(token); err != nil {
+			return nil, status.Errorf(codes.Aborted, "%q is not a token of ListVolumes: start again without one", token)
+		}
+		i, found := slices.BinarySearchFunc(all, token, func(v store.Volume, id string) int { return strings.Compare(v.ID, id) })
+		if found {
+			i++
+		}
+		all = all[i:]
+	}
+	resp := &csi.ListVolumesResponse{}
+	if n := int(req.GetMaxEntries()); n > 0 && n < len(all) {
+		all = all[:n]
+		resp.NextToken = all[n-1].ID
+	}
+	for _, v := range all {
+		resp.Entries = append(resp.Entries, &csi.ListVolumesResponse_Entry{Volume: d.toCSI(v)})
+	}
+	return resp, nil
+}
+
+func (d *Driver) toCSI(v store.Volume) *csi.Volume {
+	return &csi.Volume{
+		VolumeId:           v.ID,
+		CapacityBytes:      v.CapacityBytes,
+		AccessibleTopology: []*csi.Topology{d.topology()},
+	}
+}

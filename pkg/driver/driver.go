@@ -1,0 +1,43 @@
+// Package driver translates between the Container Storage Interface and
+// hostdir's own packages. A handler checks the request's form, calls pkg/store
+// and pkg/mounter, and translates the answer; errors become gRPC codes in one
+// place, errors.go. Nothing else in hostdir knows CSI.
+package driver
+
+import (
+	"context"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	"google.golang.org/grpc"
+
+	"github.com/hostdir/hostdir/pkg/mounter"
+	"github.com/hostdir/hostdir/pkg/socket"
+	"github.com/hostdir/hostdir/pkg/store"
+)
+
+// DefaultName is the name that CSIDriver objects and StorageClasses use.
+const DefaultName = "csi.hostdir.io"
+
+// Driver serves the Identity, Controller and Node services of one node.
+type Driver struct {
+	csi.UnimplementedIdentityServer
+	csi.UnimplementedControllerServer
+	csi.UnimplementedNodeServer
+
+	Name     string
+	Version  string
+	NodeName string
+	Store    *store.Store
+	Mounter  *mounter.Mounter
+}
+
+// Serve answers calls at the Unix socket until the context ends, and lets the
+// calls under way finish.
+func (d *Driver) Serve(ctx context.Context, socketPath string) error {
+	server := grpc.NewServer(grpc.UnaryInterceptor(intercept))
+	defer server.GracefulStop()
+	csi.RegisterIdentityServer(server, d)
+	csi.RegisterControllerServer(server, d)
+	csi.RegisterNodeServer(server, d)
+	return socket.Serve(ctx, socketPath, server)
+}

@@ -1,0 +1,88 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"k8s.io/klog/v2"
+
+	"github.com/hostdir/hostdir/pkg/errdefs"
+)
+
+// errorCodes is the one place where errors become codes. An error can be of
+// several classes ("no room here, because the pool is unavailable"): the first
+// in this table counts.
+var errorCodes = []struct {
+	class error
+	code  codes.Code
+}{
+	{errdefs.ErrNoSpace, codes.ResourceExhausted},
+	{errdefs.ErrBusy, codes.Aborted},
+	{errdefs.ErrNotFound, codes.NotFound},
+	{errdefs.ErrUnavailable, codes.Unavailable},
+	{errdefs.ErrElsewhere, codes.FailedPrecondition},
+	{errdefs.ErrInUse, codes.FailedPrecondition},
+	{errdefs.ErrIncompatible, codes.AlreadyExists},
+	{errdefs.ErrOutOfRange, codes.OutOfRange},
+	{errdefs.ErrInvalid, codes.InvalidArgument},
+	{context.Canceled, codes.Canceled},
+	{context.DeadlineExceeded, codes.DeadlineExceeded},
+}
+
+// toStatus gives an error its code. Errors that have one keep it.
+func toStatus(err error) error {
+	if _, ok := status.FromError(err); ok {
+		return err
+	}
+	for _, e := range errorCodes {
+		if errors.Is(err, e.class) {
+			return status.Error(e.code, err.Error())
+		}
+	}
+	return status.Error(codes.Internal, err.Error())
+}
+
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", errdefs.ErrInvalid, fmt.Sprintf(format, args...))
+}
+
+// intercept runs each call: it translates and logs its error, and keeps a panic
+// in one call from ending the others.
+func intercept(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
+	log := klog.FromContext(ctx).WithValues(append([]any{"method", info.FullMethod}, fields(req)...)...)
+	defer func() {
+		if r := recover(); r != nil {
+			log.Error(fmt.Errorf("panic: %v", r), "call failed", "stack", string(debug.Stack()))
+			resp, err = nil, status.Errorf(codes.Internal, "hostdir has a bug: %v; its log has the details", r)
+		}
+	}()
+	resp, err = handler(klog.NewContext(ctx, log), req)
+	if err != nil {
+		err = toStatus(err)
+		log.Error(err, "call failed", "code", status.Code(err).String())
+		return nil, err
+	}
+	log.V(4).Info("call done")
+	return resp, nil
+}
+
+// fields are what a log line may tell of a request. Never the whole request:
+// CSI messages can hold secrets.
+func fields(req any) []any {
+	var kv []any
+	if r, ok := req.(interface{ GetName() string }); ok {
+		kv = append(kv, "name", r.GetName())
+	}
+	if r, ok := req.(interface{ GetVolumeId() string }); ok {
+		kv = append(kv, "volumeID", r.GetVolumeId())
+	}
+	if r, ok := req.(interface{ GetTargetPath() string }); ok {
+		kv = append(kv, "targetPath", r.GetTargetPath())
+	}
+	return kv
+}

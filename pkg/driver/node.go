@@ -1,0 +1,93 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	"k8s.io/klog/v2"
+
+	"github.com/hostdir/hostdir/pkg/errdefs"
+	"github.com/hostdir/hostdir/pkg/store"
+)
+
+// NodeGetCapabilities tells what the Node service can do.
+func (d *Driver) NodeGetCapabilities(context.Context, *csi.NodeGetCapabilitiesRequest) (*csi.NodeGetCapabilitiesResponse, error) {
+	var caps []*csi.NodeServiceCapability
+	for _, rpc := range []csi.NodeServiceCapability_RPC_Type{
+		csi.NodeServiceCapability_RPC_GET_VOLUME_STATS,
+		csi.NodeServiceCapability_RPC_SINGLE_NODE_MULTI_WRITER,
+	} {
+		caps = append(caps, &csi.NodeServiceCapability{Type: &csi.NodeServiceCapability_Rpc{
+			Rpc: &csi.NodeServiceCapability_RPC{Type: rpc},
+		}})
+	}
+	return &csi.NodeGetCapabilitiesResponse{Capabilities: caps}, nil
+}
+
+// NodeGetInfo tells the node's name and the topology that its volumes have.
+func (d *Driver) NodeGetInfo(context.Context, *csi.NodeGetInfoRequest) (*csi.NodeGetInfoResponse, error) {
+	return &csi.NodeGetInfoResponse{NodeId: d.NodeName, AccessibleTopology: d.topology()}, nil
+}
+
+// NodePublishVolume mounts a volume for a pod. The directory comes from the
+// volume's record alone, never from the request.
+func (d *Driver) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolumeRequest) (*csi.NodePublishVolumeResponse, error) {
+	if req.GetVolumeId() == "" || req.GetTargetPath() == "" {
+		return nil, invalid("the request needs a volume ID and a target path, it has %q and %q", req.GetVolumeId(), req.GetTargetPath())
+	}
+	if err := checkCapability(req.GetVolumeCapability()); err != nil {
+		return nil, err
+	}
+	err := d.Store.Use(ctx, req.GetVolumeId(), func(_ store.Volume, data *os.File) error {
+		return d.Mounter.Publish(data, publication(req.GetTargetPath(), req.GetVolumeCapability(), req.GetReadonly()))
+	})
+	if err != nil {
+		return nil, err
+	}
+	klog.FromContext(ctx).Info("volume published")
+	return &csi.NodePublishVolumeResponse{}, nil
+}
+
+// NodeUnpublishVolume unmounts the target path. It works for a volume that is
+// gone as well: pods must be able to end.
+func (d *Driver) NodeUnpublishVolume(ctx context.Context, req *csi.NodeUnpublishVolumeRequest) (*csi.NodeUnpublishVolumeResponse, error) {
+	if req.GetVolumeId() == "" || req.GetTargetPath() == "" {
+		return nil, invalid("the request needs a volume ID and a target path, it has %q and %q", req.GetVolumeId(), req.GetTargetPath())
+	}
+	err := d.Store.WhileLocked(req.GetVolumeId(), func() error {
+		return d.Mounter.Unpublish(req.GetTargetPath())
+	})
+	if err != nil {
+		return nil, err
+	}
+	klog.FromContext(ctx).Info("volume unpublished")
+	return &csi.NodeUnpublishVolumeResponse{}, nil
+}
+
+// NodeGetVolumeStats tells the room on the volume's filesystem.
+func (d *Driver) NodeGetVolumeStats(ctx context.Context, req *csi.NodeGetVolumeStatsRequest) (*csi.NodeGetVolumeStatsResponse, error) {
+	if req.GetVolumeId() == "" || req.GetVolumePath() == "" {
+		return nil, invalid("the request needs a volume ID and a volume path, it has %q and %q", req.GetVolumeId(), req.GetVolumePath())
+	}
+	resp := &csi.NodeGetVolumeStatsResponse{}
+	err := d.Store.Use(ctx, req.GetVolumeId(), func(_ store.Volume, data *os.File) error {
+		if err := d.Mounter.CheckPublished(data, req.GetVolumePath()); err != nil {
+			return err
+		}
+		usage, err := store.FilesystemUsage(data)
+		if err != nil {
+			return err
+		}
+		resp.Usage = []*csi.VolumeUsage{
+			{Unit: csi.VolumeUsage_BYTES, Total: usage.Bytes.Total, Used: usage.Bytes.Used, Available: usage.Bytes.Available},
+			{Unit: csi.VolumeUsage_INODES, Total: usage.Inodes.Total, Used: usage.Inodes.Used, Available: usage.Inodes.Available},
+		}
+		return nil
+	})
+	if errors.Is(err, errdefs.ErrElsewhere) {
+		return nil, errors.Join(errdefs.ErrNotFound, err)
+	}
+	return resp, err
+}

@@ -1,0 +1,65 @@
+package mounter
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/moby/sys/mountinfo"
+
+	"github.com/hostdir/hostdir/pkg/errdefs"
+)
+
+// CheckUnused returns ErrInUse if the directory, or anything beneath it such as
+// a subPath of a pod, is mounted anywhere.
+func (m *Mounter) CheckUnused(data *os.File) error {
+	mounts, err := mountsOf(data)
+	if err != nil {
+		return err
+	}
+	if len(mounts) > 0 {
+		return fmt.Errorf("it is %w, mounted at %s", errdefs.ErrInUse, strings.Join(mounts, ", "))
+	}
+	return nil
+}
+
+// mountsOf finds where a directory is bind-mounted. The mount table tells, for
+// each mount, the filesystem and the directory of it that was mounted.
+func mountsOf(dir *os.File) ([]string, error) {
+	s, err := statx(dir)
+	if err != nil {
+		return nil, err
+	}
+	table, err := mountinfo.GetMounts(nil)
+	if err != nil {
+		return nil, fmt.Errorf("the mount table cannot be read: %w", err)
+	}
+	var device, inFilesystem string
+	for _, mount := range table {
+		if uint64(mount.ID) != s.Mnt_id {
+			continue
+		}
+		// The kernel's name of the descriptor: the admin's path to the pool
+		// may go through symbolic links.
+		name, err := os.Readlink(descriptorPath(dir))
+		if err != nil {
+			return nil, err
+		}
+		device = deviceOf(mount)
+		inFilesystem = path.Join(mount.Root, strings.TrimPrefix(name, mount.Mountpoint))
+	}
+	if inFilesystem == "" {
+		return nil, errors.New("the mount that holds " + dir.Name() + " is not in the mount table")
+	}
+	var found []string
+	for _, mount := range table {
+		if deviceOf(mount) == device && (mount.Root == inFilesystem || strings.HasPrefix(mount.Root, inFilesystem+"/")) {
+			found = append(found, mount.Mountpoint)
+		}
+	}
+	return found, nil
+}
+
+func deviceOf(m *mountinfo.Info) string { return fmt.Sprintf("%d:%d", m.Major, m.Minor) }

@@ -1,0 +1,67 @@
+// Package registration makes kubelet know the driver, without a registrar
+// container beside it.
+//
+// kubelet watches a directory for sockets, and asks behind each for the name of
+// the plugin and the socket of its CSI services. It asks again when it starts,
+// and whenever a socket appears.
+package registration
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sync/atomic"
+
+	"google.golang.org/grpc"
+	"k8s.io/klog/v2"
+	registerapi "k8s.io/kubelet/pkg/apis/pluginregistration/v1"
+
+	"github.com/hostdir/hostdir/pkg/socket"
+)
+
+// Registration is kubelet's pluginregistration/v1 service for one CSI driver.
+type Registration struct {
+	registerapi.UnsafeRegistrationServer
+
+	// DriverName is the driver's name.
+	DriverName string
+	// Endpoint is the path of the CSI socket as kubelet sees it.
+	Endpoint string
+
+	registered atomic.Bool
+}
+
+// Serve announces the driver in kubelet's registration directory until the
+// context ends.
+func (r *Registration) Serve(ctx context.Context, dir string) error {
+	server := grpc.NewServer()
+	defer server.Stop()
+	registerapi.RegisterRegistrationServer(server, r)
+	return socket.Serve(ctx, filepath.Join(dir, r.DriverName+"-reg.sock"), server)
+}
+
+// Registered tells whether kubelet's last word was that it knows the driver.
+func (r *Registration) Registered() bool { return r.registered.Load() }
+
+// GetInfo answers kubelet's question who is there. The version is the one of
+// CSI's protocol that kubelet asks for, not of its specification.
+func (r *Registration) GetInfo(context.Context, *registerapi.InfoRequest) (*registerapi.PluginInfo, error) {
+	return &registerapi.PluginInfo{
+		Type:              registerapi.CSIPlugin,
+		Name:              r.DriverName,
+		Endpoint:          r.Endpoint,
+		SupportedVersions: []string{"1.0.0"},
+	}, nil
+}
+
+// NotifyRegistrationStatus hears how it went. kubelet tries again by itself.
+func (r *Registration) NotifyRegistrationStatus(ctx context.Context, status *registerapi.RegistrationStatus) (*registerapi.RegistrationStatusResponse, error) {
+	r.registered.Store(status.PluginRegistered)
+	log := klog.FromContext(ctx)
+	if status.PluginRegistered {
+		log.Info("registered with kubelet", "driver", r.DriverName, "endpoint", r.Endpoint)
+	} else {
+		log.Error(errors.New(status.Error), "kubelet refused the driver and tries again", "driver", r.DriverName, "endpoint", r.Endpoint)
+	}
+	return &registerapi.RegistrationStatusResponse{}, nil
+}

@@ -1,0 +1,154 @@
+package store
+
+import (
+	"errors"
+	"io/fs"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// claims/<namespace>/<claim> is a symbolic link to a volume's data, so that a
+// person finds it. hostdir reads these links but never follows them, and a
+// link that could not be made harms nobody: the scan at start makes it again.
+
+const linkNew = ".new"
+
+// linkTarget is what the link of a volume holds: ../../volumes/<name>/data.
+func linkTarget(name string) string {
+	return path.Join("../..", volumesDir, name, dataDir)
+}
+
+// linkedVolume is the reverse of linkTarget, "" for a link that is not ours.
+func linkedVolume(target string) string {
+	name := strings.TrimSuffix(strings.TrimPrefix(target, "../../"+volumesDir+"/"), "/"+dataDir)
+	if linkTarget(name) != target {
+		return ""
+	}
+	return name
+}
+
+// link points the claim to the volume. A claim that was deleted and made again,
+// while its retained volume stays, is shown its new volume.
+func (d *dir) link(c Claim, name string) error {
+	if c == (Claim{}) {
+		return nil
+	}
+	claims, err := d.sub(claimsDir)
+	if err != nil {
+		return err
+	}
+	defer claims.close()
+	namespace, err := claims.makeSub(c.Namespace)
+	if err != nil {
+		return err
+	}
+	defer namespace.close()
+	if err := namespace.unlink(linkNew); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := unix.Symlinkat(linkTarget(name), namespace.fd(), linkNew); err != nil {
+		return namespace.wrap("symlinkat", linkNew, err)
+	}
+	return namespace.wrap("renameat", c.Name, unix.Renameat(namespace.fd(), linkNew, namespace.fd(), c.Name))
+}
+
+// unlinkClaim removes the claim's link if it points to the volume, and the
+// namespace's directory once it is empty.
+func (d *dir) unlinkClaim(c Claim, name string) error {
+	if c == (Claim{}) {
+		return nil
+	}
+	claims, err := d.sub(claimsDir)
+	if err != nil {
+		return err
+	}
+	defer claims.close()
+	namespace, err := claims.sub(c.Namespace)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer namespace.close()
+	if namespace.linkOf(c.Name) != name {
+		return nil
+	}
+	if err := namespace.unlink(c.Name); err != nil {
+		return err
+	}
+	if err := claims.rmdir(c.Namespace); err != nil && !errors.Is(err, unix.ENOTEMPTY) {
+		return err
+	}
+	return nil
+}
+
+// linkOf returns the volume that a link in a namespace's directory shows.
+func (d *dir) linkOf(claim string) string {
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(d.fd(), claim, buf)
+	if err != nil {
+		return ""
+	}
+	return linkedVolume(string(buf[:n]))
+}
+
+// mendLinks makes claims/ agree with the records after a crash between a
+// commit and its link: it adds what is missing and removes our links to
+// volumes that are gone.
+func (d *dir) mendLinks(volumes map[string]*Volume) error {
+	links, err := d.readLinks()
+	if err != nil {
+		return err
+	}
+	for claim, name := range links {
+		if volumes[name] == nil {
+			if err := d.unlinkClaim(claim, name); err != nil {
+				return err
+			}
+			delete(links, claim)
+		}
+	}
+	for name, v := range volumes {
+		if _, ok := links[v.Claim]; !ok && v.Quarantine == nil {
+			if err := d.link(v.Claim, name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// readLinks returns the volume's name behind each link of ours.
+func (d *dir) readLinks() (map[Claim]string, error) {
+	links := map[Claim]string{}
+	claims, err := d.sub(claimsDir)
+	if err != nil {
+		return nil, err
+	}
+	defer claims.close()
+	namespaces, err := claims.names()
+	if err != nil {
+		return nil, err
+	}
+	for _, namespace := range namespaces {
+		sub, err := claims.sub(namespace)
+		if err != nil {
+			continue // not a directory: not ours
+		}
+		names, err := sub.names()
+		if err != nil {
+			sub.close()
+			return nil, err
+		}
+		for _, claim := range names {
+			if name := sub.linkOf(claim); name != "" && claim != linkNew {
+				links[Claim{namespace, claim}] = name
+			}
+		}
+		sub.close()
+	}
+	return links, nil
+}

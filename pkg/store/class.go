@@ -1,0 +1,78 @@
+package store
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/hostdir/hostdir/pkg/errdefs"
+)
+
+// DefaultPool is the pool of a StorageClass that names none.
+const DefaultPool = "default"
+
+// Class is what a StorageClass's parameters ask for. The record of a volume
+// keeps it, so that it outlives the StorageClass.
+type Class struct {
+	// Pool is the name of the pool.
+	Pool string `json:"pool"`
+	// Mode is the permission of the data directory, in octal. Only pods reach
+	// it, because the base directory above it is root's alone.
+	Mode string `json:"mode"`
+	// UID and GID own the data directory. A pod's fsGroup changes the group.
+	UID uint32 `json:"uid"`
+	GID uint32 `json:"gid"`
+}
+
+// ParseClass reads the parameters of a StorageClass. An unknown one is an
+// error: ignoring it would promise what nobody keeps.
+func ParseClass(parameters map[string]string) (Class, error) {
+	c := Class{Pool: DefaultPool, Mode: "0777"}
+	for key, value := range parameters {
+		var err error
+		switch key {
+		case "pool":
+			c.Pool = value
+			if !poolNamePattern.MatchString(value) {
+				err = fmt.Errorf("is not a pool's name; pools are named in hostdir's configuration")
+			}
+		case "mode":
+			c.Mode, err = parseMode(value)
+		case "uid":
+			c.UID, err = parseOwner(value)
+		case "gid":
+			c.GID, err = parseOwner(value)
+		default:
+			return Class{}, fmt.Errorf("%w: unknown StorageClass parameter %q; known are pool, mode, uid and gid", errdefs.ErrInvalid, key)
+		}
+		if err != nil {
+			return Class{}, fmt.Errorf("%w: StorageClass parameter %s=%q %w", errdefs.ErrInvalid, key, value, err)
+		}
+	}
+	return c, nil
+}
+
+// parseMode accepts permissions, setgid and the sticky bit. Setuid means
+// nothing on a directory.
+func parseMode(s string) (string, error) {
+	mode, err := strconv.ParseUint(s, 8, 32)
+	if err != nil || mode > 0o3777 || strings.HasPrefix(s, "+") {
+		return "", fmt.Errorf("is not an octal directory mode such as 0777 or 2770")
+	}
+	return fmt.Sprintf("%04o", mode), nil
+}
+
+// parseOwner leaves out the highest ID: chown(2) takes it for "unchanged".
+func parseOwner(s string) (uint32, error) {
+	id, err := strconv.ParseUint(s, 10, 32)
+	if err != nil || id == 1<<32-1 {
+		return 0, fmt.Errorf("is not a numeric user or group ID")
+	}
+	return uint32(id), nil
+}
+
+// mode is the number behind Mode, which parseMode has checked.
+func (c Class) mode() uint32 {
+	mode, _ := strconv.ParseUint(c.Mode, 8, 32)
+	return uint32(mode)
+}

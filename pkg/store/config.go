@@ -1,0 +1,143 @@
+package store
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/hostdir/hostdir/pkg/errdefs"
+)
+
+// Config is the configuration file: the pools of every node.
+type Config struct {
+	// Pools are the pools of all nodes that no entry of Nodes matches.
+	Pools []Pool `json:"pools"`
+	// Nodes gives some nodes pools of their own. The first match wins.
+	Nodes []NodeConfig `json:"nodes,omitempty"`
+}
+
+// NodeConfig gives the nodes whose name matches one of the globs in Match other
+// pools than Config.Pools.
+type NodeConfig struct {
+	Match []string `json:"match"`
+	Pools []Pool   `json:"pools"`
+}
+
+// Pool is what a StorageClass names with its parameter "pool".
+type Pool struct {
+	Name string `json:"name"`
+	// Paths are absolute paths of base directories, or globs of them.
+	Paths []string `json:"paths"`
+	// RequireMountPoint refuses a base directory on which no filesystem is
+	// mounted, so that a disk that is absent is never replaced by the
+	// directory below it.
+	RequireMountPoint bool `json:"requireMountPoint,omitempty"`
+	// Reserve is kept free in each base directory.
+	Reserve Reserve `json:"reserve,omitzero"`
+}
+
+// poolNamePattern keeps pool names usable as labels and in messages.
+var poolNamePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// ReadConfig reads and checks the configuration file. An unknown field is an
+// error: it is most likely a misspelt known one.
+func ReadConfig(file string) (Config, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration: %w", err)
+	}
+	return ParseConfig(data)
+}
+
+// ParseConfig is ReadConfig for a configuration that was read already.
+func ParseConfig(data []byte) (Config, error) {
+	var c Config
+	if err := yaml.UnmarshalStrict(data, &c); err != nil {
+		return Config{}, fmt.Errorf("configuration: %w: %w", errdefs.ErrInvalid, err)
+	}
+	if err := checkPools("pools", c.Pools); err != nil {
+		return Config{}, err
+	}
+	for i, n := range c.Nodes {
+		where := fmt.Sprintf("nodes[%d]", i)
+		if len(n.Match) == 0 {
+			return Config{}, configError(where+".match", "names no node; write [\"*\"] for all of them")
+		}
+		for _, glob := range n.Match {
+			if _, err := path.Match(glob, ""); err != nil {
+				return Config{}, configError(where+".match", "%q is not a glob", glob)
+			}
+		}
+		if err := checkPools(where+".pools", n.Pools); err != nil {
+			return Config{}, err
+		}
+	}
+	return c, nil
+}
+
+// PoolsFor returns the pools that the node of this name has.
+func (c Config) PoolsFor(nodeName string) []Pool {
+	for _, n := range c.Nodes {
+		for _, glob := range n.Match {
+			if ok, _ := path.Match(glob, nodeName); ok {
+				return n.Pools
+			}
+		}
+	}
+	return c.Pools
+}
+
+func checkPools(where string, pools []Pool) error {
+	names := map[string]bool{}
+	usedBy := map[string]string{}
+	for i, p := range pools {
+		at := fmt.Sprintf("%s[%d]", where, i)
+		if !poolNamePattern.MatchString(p.Name) {
+			return configError(at+".name", "%q is not a pool's name: use lower-case letters, digits and dashes", p.Name)
+		}
+		if names[p.Name] {
+			return configError(at+".name", "pool %q is there twice", p.Name)
+		}
+		names[p.Name] = true
+		if len(p.Paths) == 0 {
+			return configError(at+".paths", "pool %q has no base directory", p.Name)
+		}
+		for _, dir := range p.Paths {
+			if !strings.HasPrefix(dir, "/") || path.Clean(dir) != dir || dir == "/" {
+				return configError(at+".paths", "%q is not the plain absolute path of a directory", dir)
+			}
+			if _, err := filepath.Match(dir, ""); err != nil {
+				return configError(at+".paths", "%q is not a glob", dir)
+			}
+			if other, ok := usedBy[dir]; ok {
+				return configError(at+".paths", "%q is in pool %q already", dir, other)
+			}
+			usedBy[dir] = p.Name
+		}
+	}
+	return nil
+}
+
+func configError(where, format string, args ...any) error {
+	return fmt.Errorf("configuration: %w: %s: %s", errdefs.ErrInvalid, where, fmt.Sprintf(format, args...))
+}
+
+// paths expands the globs. A path without a glob is kept even if nothing is
+// there: the pool then says so.
+func (p Pool) paths() []string {
+	var paths []string
+	for _, pattern := range p.Paths {
+		if !strings.ContainsAny(pattern, `*?[\`) {
+			paths = append(paths, pattern)
+			continue
+		}
+		matches, _ := filepath.Glob(pattern) // ParseConfig has checked the pattern.
+		paths = append(paths, matches...)
+	}
+	return paths
+}

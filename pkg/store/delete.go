@@ -1,0 +1,59 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+
+	"k8s.io/klog/v2"
+)
+
+// Delete takes a volume out of use for ever: its directory is renamed into the
+// trash, which is purged in the background. Before that, mayDelete is called
+// with the data directory and can refuse. Delete returns ErrNotFound, and has
+// nothing to do, if the volume is gone or its ID is none of hostdir's.
+func (s *Store) Delete(ctx context.Context, volumeID string, mayDelete func(data *os.File) error) error {
+	return s.withVolume(ctx, volumeID, func(l *located) error {
+		data, err := l.dir.sub(dataDir)
+		switch {
+		case err == nil:
+			err = mayDelete(data.f)
+			data.close()
+			if err != nil {
+				return err
+			}
+		case !errors.Is(err, fs.ErrNotExist): // what is gone is not mounted either
+			return err
+		}
+		volumes, err := l.pool.sub(volumesDir)
+		if err != nil {
+			return err
+		}
+		defer volumes.close()
+		if err := l.pool.moveToTrash(volumes, l.id.Name); err != nil {
+			return err
+		}
+		l.base.forget(ctx, l.pool, l.id.Name)
+		select {
+		case s.trashed <- struct{}{}:
+		default: // the purge is woken already
+		}
+		return nil
+	})
+}
+
+// forget drops a volume that is gone from the disk from memory, and its link.
+// A link that stays harms nobody.
+func (b *base) forget(ctx context.Context, pool *dir, name string) {
+	v := b.volume(name)
+	if v == nil {
+		return
+	}
+	b.setVolume(name, nil)
+	b.links.Lock()
+	defer b.links.Unlock()
+	if err := pool.unlinkClaim(v.Claim, name); err != nil {
+		klog.FromContext(ctx).Error(err, "link under claims not removed, the next start does it", "claim", v.Claim.String(), "path", b.path)
+	}
+}

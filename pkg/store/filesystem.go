@@ -1,0 +1,131 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+)
+
+// filesystem identifies the filesystem that a base directory is on. UUID is
+// empty where the filesystem tells none.
+type filesystem struct {
+	Type string `json:"type"`
+	UUID string `json:"uuid,omitempty"`
+}
+
+func (f filesystem) String() string {
+	if f.UUID == "" {
+		return f.Type
+	}
+	return f.Type + " " + f.UUID
+}
+
+// Requests of ioctl_fs(2) and its relatives that tell a filesystem's UUID, and
+// where in their answer it stands. f_fsid of statfs(2) would not do: on XFS it
+// is made from the device number and changes between boots.
+var uuidRequests = []struct {
+	magic   int64 // 0: any filesystem
+	request uintptr
+	offset  int
+}{
+	{0, 0x80111500, 1},                       // FS_IOC_GETFSUUID, Linux 6.9: struct fsuuid2
+	{unix.EXT4_SUPER_MAGIC, 0x8008662c, 8},   // EXT4_IOC_GETFSUUID, Linux 6.0: struct fsuuid
+	{unix.XFS_SUPER_MAGIC, 0x80705864, 64},   // XFS_IOC_FSGEOMETRY_V1: struct xfs_fsop_geom_v1
+	{unix.BTRFS_SUPER_MAGIC, 0x8400941f, 16}, // BTRFS_IOC_FS_INFO: struct btrfs_ioctl_fs_info_args
+}
+
+var filesystemTypes = map[int64]string{
+	unix.BTRFS_SUPER_MAGIC:     "btrfs",
+	unix.EXT4_SUPER_MAGIC:      "ext4",
+	unix.F2FS_SUPER_MAGIC:      "f2fs",
+	unix.OVERLAYFS_SUPER_MAGIC: "overlay",
+	unix.TMPFS_MAGIC:           "tmpfs",
+	unix.XFS_SUPER_MAGIC:       "xfs",
+	0x2fc12fc1:                 "zfs",
+}
+
+// identity tells which filesystem d is on.
+func (d *dir) identity() (filesystem, error) {
+	var stat unix.Statfs_t
+	if err := unix.Fstatfs(d.fd(), &stat); err != nil {
+		return filesystem{}, d.wrap("statfs", ".", err)
+	}
+	id := filesystem{Type: filesystemTypes[int64(stat.Type)]}
+	if id.Type == "" {
+		id.Type = fmt.Sprintf("%#x", stat.Type)
+	}
+	for _, r := range uuidRequests {
+		if r.magic != 0 && r.magic != int64(stat.Type) {
+			continue
+		}
+		var answer [1024]byte // the largest of the structs
+		if r.request == 0x8008662c {
+			answer[0] = 16 // fsu_len: the room for the UUID
+		}
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(d.fd()), r.request, uintptr(unsafe.Pointer(&answer)))
+		if errno == 0 {
+			u := answer[r.offset : r.offset+16]
+			id.UUID = fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
+			break
+		}
+	}
+	return id, nil
+}
+
+// room is what statfs(2) tells of a filesystem, in bytes, and its device.
+type room struct {
+	size     int64
+	free     int64
+	readOnly bool
+	noInodes bool
+	device   uint64
+}
+
+func (d *dir) room() (room, error) {
+	var s unix.Statfs_t
+	if err := unix.Fstatfs(d.fd(), &s); err != nil {
+		return room{}, d.wrap("statfs", ".", err)
+	}
+	var stat unix.Stat_t
+	if err := unix.Fstat(d.fd(), &stat); err != nil {
+		return room{}, d.wrap("stat", ".", err)
+	}
+	return room{
+		size:     int64(s.Blocks) * s.Bsize,
+		free:     int64(s.Bavail) * s.Bsize,
+		readOnly: s.Flags&unix.ST_RDONLY != 0,
+		noInodes: s.Files > 0 && s.Ffree == 0, // btrfs counts no inodes: 0 of 0
+		device:   stat.Dev,
+	}, nil
+}
+
+// checkMountPoint returns an error unless a filesystem's own root is mounted at
+// d. Inside a container every hostPath volume is a mount, so it is the root
+// field of mountinfo that tells a disk from a plain directory of the node.
+func (d *dir) checkMountPoint() error {
+	var s unix.Statx_t
+	if err := unix.Statx(d.fd(), "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &s); err != nil {
+		return d.wrap("statx", ".", err)
+	}
+	if s.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0 {
+		return errors.New("no disk is mounted there")
+	}
+	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
+		found := uint64(m.ID) == s.Mnt_id
+		return !found, found
+	})
+	if err != nil {
+		return fmt.Errorf("the mount table cannot be read: %w", err)
+	}
+	if len(mounts) == 0 {
+		return errors.New("its mount is not in the mount table")
+	}
+	// A subvolume of btrfs is mounted by name and yet a disk of its own.
+	if m := mounts[0]; m.Root != "/" && m.FSType != "btrfs" {
+		return fmt.Errorf("no disk is mounted there, only the directory %s of another filesystem", m.Root)
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/hostdir/hostdir/pkg/errdefs"
+)
+
+// located is a volume that was found on its disk, with the descriptors that
+// lead to it. What the store has in memory does not count here: the disk does.
+type located struct {
+	id     VolumeID
+	record Record
+	base   *base
+	pool   *dir // the base directory
+	dir    *dir // the volume's directory
+}
+
+func (l *located) close() {
+	l.dir.close()
+	l.pool.close()
+}
+
+func (l *located) volume() Volume {
+	return Volume{Record: l.record, Path: l.base.dataPath(l.id.Name)}
+}
+
+// Use calls do with a volume and its open data directory. Meanwhile no other
+// call works on this volume. The descriptor is closed when do returns.
+func (s *Store) Use(ctx context.Context, volumeID string, do func(v Volume, data *os.File) error) error {
+	return s.withVolume(ctx, volumeID, func(l *located) error {
+		data, err := l.dir.sub(dataDir)
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w: its data directory %s is gone", errdefs.ErrNotFound, l.dir.path(dataDir))
+		}
+		if err != nil {
+			return err
+		}
+		defer data.close()
+		return do(l.volume(), data.f)
+	})
+}
+
+// withVolume locks a volume, finds it and calls do with it.
+func (s *Store) withVolume(ctx context.Context, volumeID string, do func(l *located) error) error {
+	id, err := ParseVolumeID(volumeID)
+	if err != nil {
+		return err
+	}
+	unlock, err := s.locks.lock(id.Name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	l, err := s.locate(ctx, id)
+	if err == nil {
+		defer l.close()
+		err = do(l)
+	}
+	if err != nil {
+		return fmt.Errorf("volume %s: %w", id, err)
+	}
+	return nil
+}
+
+// WhileLocked calls do while no other call works on the volume, whether there
+// is such a volume or not.
+func (s *Store) WhileLocked(volumeID string, do func() error) error {
+	id, err := ParseVolumeID(volumeID)
+	if err != nil {
+		return do()
+	}
+	unlock, err := s.locks.lock(id.Name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return do()
+}
+
+// Volume returns what the disk tells of a volume.
+func (s *Store) Volume(ctx context.Context, volumeID string) (Volume, error) {
+	var v Volume
+	err := s.withVolume(ctx, volumeID, func(l *located) error {
+		v = l.volume()
+		return nil
+	})
+	return v, err
+}
+
+// locate finds a volume whose lock the caller holds. It returns ErrNotFound
+// only if the pool is healthy and the volume's directory is not there.
+func (s *Store) locate(ctx context.Context, id VolumeID) (*located, error) {
+	b, err := s.baseOf(id)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := b.open()
+	if err != nil {
+		return nil, err
+	}
+	volume, err := pool.sub(volumesDir + "/" + id.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		b.forget(ctx, pool, id.Name)
+		err = fmt.Errorf("%w: the base directory %s is healthy, but has no %s/%s", errdefs.ErrNotFound, b.path, volumesDir, id.Name)
+	}
+	if err != nil {
+		pool.close()
+		return nil, err
+	}
+	l := &located{id: id, base: b, pool: pool, dir: volume}
+	if l.record, err = volume.readRecord(id); err != nil {
+		l.close()
+		return nil, fmt.Errorf("it is in quarantine, neither published nor deleted: %w", err)
+	}
+	return l, nil
+}
+
+// baseOf returns the base directory that a volume's ID names.
+func (s *Store) baseOf(id VolumeID) (*base, error) {
+	var broken error
+	for _, b := range s.snapshot() {
+		status := b.status()
+		if status.UUID == id.Base {
+			return b, nil
+		}
+		if status.Err != nil {
+			broken = b.unavailable(status.Err)
+		}
+	}
+	if broken != nil {
+		return nil, fmt.Errorf("pool %s is not seen on node %s, and may be the one that cannot be used: %w", id.Base, s.node, broken)
+	}
+	return nil, fmt.Errorf("%w: no base directory of node %s holds pool %s", errdefs.ErrElsewhere, s.node, id.Base)
+}

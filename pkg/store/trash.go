@@ -1,0 +1,138 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
+)
+
+// moveToTrash takes an entry of volumes/ out of use for ever. Once it returns,
+// no power cut brings the entry back.
+func (d *dir) moveToTrash(volumes *dir, name string) error {
+	trash, err := d.sub(trashDir)
+	if err != nil {
+		return err
+	}
+	defer trash.close()
+	// The same name may be deleted, created and deleted again before the
+	// purge: the suffix keeps the two apart.
+	if err := volumes.renameTo(name, trash, name+"."+uuid.NewString()); err != nil {
+		return err
+	}
+	return errors.Join(volumes.sync(), trash.sync())
+}
+
+// purge removes what is in the trash. One entry that cannot be removed does not
+// keep the others.
+func (d *dir) purge(ctx context.Context) error {
+	trash, err := d.sub(trashDir)
+	if err != nil {
+		return err
+	}
+	defer trash.close()
+	names, err := trash.names()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range names {
+		if err := trash.removeTree(ctx, name); err != nil {
+			errs = append(errs, err)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
+
+const (
+	// maxDepth bounds how many descriptors removeTree holds. Deeper
+	// directories are first moved up, so that any depth can be removed.
+	maxDepth = 64
+	// removeBatch is how many entries of a directory are read at a time.
+	removeBatch = 1024
+)
+
+// removeTree removes an entry of d and all that is beneath it. It never follows
+// a symbolic link, whoever swaps one in meanwhile, and stops at a mount.
+func (d *dir) removeTree(ctx context.Context, name string) error {
+	isDir, err := d.removeLeaf(name)
+	if err != nil || !isDir {
+		return err
+	}
+	top, err := d.sub(name)
+	if err != nil {
+		return err
+	}
+	defer top.close()
+	if err := top.removeContent(ctx, top, 1); err != nil {
+		return err
+	}
+	return d.rmdir(name)
+}
+
+// removeLeaf removes an entry unless it is a directory.
+func (d *dir) removeLeaf(name string) (isDir bool, err error) {
+	err = d.unlink(name)
+	switch {
+	case err == nil, errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case errors.Is(err, unix.EISDIR):
+		return true, nil
+	default:
+		return false, err
+	}
+}
+
+// removeContent empties d, which is depth levels below top.
+func (d *dir) removeContent(ctx context.Context, top *dir, depth int) error {
+	for {
+		if _, err := d.f.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		names, err := d.f.Readdirnames(removeBatch)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		if len(names) == 0 {
+			return nil
+		}
+		for _, name := range names {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := d.removeEntry(ctx, name, top, depth); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (d *dir) removeEntry(ctx context.Context, name string, top *dir, depth int) error {
+	isDir, err := d.removeLeaf(name)
+	if err != nil || !isDir {
+		return err
+	}
+	if depth >= maxDepth {
+		return d.renameTo(name, top, "deep."+uuid.NewString())
+	}
+	sub, err := d.sub(name)
+	if errors.Is(err, unix.EXDEV) {
+		return fmt.Errorf("%s is a mount: unmount it, the rest is removed then", d.path(name))
+	}
+	if err != nil {
+		return err
+	}
+	err = sub.removeContent(ctx, top, depth+1)
+	sub.close()
+	if err != nil {
+		return err
+	}
+	return d.rmdir(name)
+}

@@ -1,0 +1,68 @@
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode"
+
+	"github.com/hostdir/hostdir/pkg/errdefs"
+)
+
+// VolumeID tells where a volume is: the UUID of the base directory's marker and
+// the name of the volume's directory in it. It stays true when the disk moves
+// to another path or another machine.
+type VolumeID struct {
+	Base string
+	Name string
+}
+
+// String gives the form that Kubernetes keeps as the volume handle:
+// "<uuid>.<name>", at most 100 bytes.
+func (id VolumeID) String() string { return id.Base + "." + id.Name }
+
+const (
+	hashedPrefix = "sha256-"
+	maxNameBytes = 128 // CSI spec, "Size Limits"
+)
+
+var (
+	uuidPattern      = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+	directoryPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+)
+
+// ParseVolumeID returns ErrNotFound for anything that String cannot have made:
+// no volume was ever called that.
+func ParseVolumeID(s string) (VolumeID, error) {
+	base, name, _ := strings.Cut(s, ".")
+	if !uuidPattern.MatchString(base) || !directoryPattern.MatchString(name) {
+		return VolumeID{}, fmt.Errorf("volume %q: %w: hostdir's volume IDs have the form <uuid>.<name>", s, errdefs.ErrNotFound)
+	}
+	return VolumeID{Base: base, Name: name}, nil
+}
+
+// directoryName turns the name of a CreateVolume call, which may hold nearly
+// any Unicode text, into the name of a directory. Names that are safe are kept,
+// so that people recognise "pvc-<uuid>"; all others are hashed.
+func directoryName(volumeName string) (string, error) {
+	if volumeName == "" {
+		return "", fmt.Errorf("%w: the volume has no name", errdefs.ErrInvalid)
+	}
+	if len(volumeName) > maxNameBytes {
+		return "", fmt.Errorf("%w: the volume's name has %d bytes, at most %d are allowed", errdefs.ErrInvalid, len(volumeName), maxNameBytes)
+	}
+	for _, r := range volumeName {
+		// CSI spec, CreateVolumeRequest.name: white space is allowed, other
+		// control characters are not.
+		if unicode.IsControl(r) && !strings.ContainsRune("\t\n\r", r) {
+			return "", fmt.Errorf("%w: the volume's name %q contains the control character %U", errdefs.ErrInvalid, volumeName, r)
+		}
+	}
+	if directoryPattern.MatchString(volumeName) && !strings.HasPrefix(volumeName, hashedPrefix) {
+		return volumeName, nil
+	}
+	sum := sha256.Sum256([]byte(volumeName))
+	return hashedPrefix + hex.EncodeToString(sum[:20]), nil
+}
