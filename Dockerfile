@@ -4,6 +4,8 @@
 #   podman build -t REGISTRY/hostdir:0.1.0 .        (buildah bud as well)
 #
 # The compiler runs on the builder's own platform and compiles for the target's.
+# Buildah 1.28 takes the one for the other: for another platform than your own
+# tell it --build-arg BUILDPLATFORM=linux/amd64 as well.
 FROM --platform=$BUILDPLATFORM docker.io/library/golang:1.26 AS build
 WORKDIR /src
 # Modules first: they stay cached while only sources change.
