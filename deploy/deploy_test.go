@@ -1,0 +1,173 @@
+// Package deploy_test holds the chart, the manifests rendered from it and the
+// examples to what they promise, with Helm itself and Kubernetes' own types.
+// It needs Helm 4: the program that $HELM names, or helm on the PATH.
+package deploy_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+)
+
+const chart = "helm/hostdir"
+
+func helm(t *testing.T) string {
+	t.Helper()
+	name := os.Getenv("HELM")
+	if name == "" {
+		name = "helm"
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Skipf("no Helm: put helm on the PATH or its path into HELM (%v)", err)
+	}
+	return path
+}
+
+// render returns what `helm template` prints with these values, or its error's text.
+func render(t *testing.T, values string) (manifests []byte, refusal string) {
+	t.Helper()
+	cmd := exec.Command(helm(t), "template", "hostdir", chart, "--namespace", "hostdir-system", "--values", "-")
+	cmd.Stdin = strings.NewReader(values)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	manifests, err := cmd.Output()
+	if err != nil {
+		return nil, stderr.String()
+	}
+	return manifests, ""
+}
+
+// decode reads manifests as an API server with strict validation does: an
+// unknown or repeated field is an error.
+func decode(t *testing.T, manifests []byte) []runtime.Object {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, appsv1.AddToScheme, rbacv1.AddToScheme, storagev1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
+	var objects []runtime.Object
+	for _, document := range bytes.Split(manifests, []byte("\n---\n")) {
+		object, _, err := decoder.Decode(document, nil, nil)
+		if err != nil {
+			t.Fatalf("%v, in:\n%s", err, document)
+		}
+		objects = append(objects, object)
+	}
+	return objects
+}
+
+func podSpec(t *testing.T, manifests []byte) corev1.PodSpec {
+	t.Helper()
+	for _, object := range decode(t, manifests) {
+		if d, ok := object.(*appsv1.DaemonSet); ok {
+			return d.Spec.Template.Spec
+		}
+	}
+	t.Fatal("no DaemonSet")
+	return corev1.PodSpec{}
+}
+
+func container(t *testing.T, spec corev1.PodSpec, name string) corev1.Container {
+	t.Helper()
+	i := slices.IndexFunc(spec.Containers, func(c corev1.Container) bool { return c.Name == name })
+	if i < 0 {
+		t.Fatalf("no container %s", name)
+	}
+	return spec.Containers[i]
+}
+
+func TestLint(t *testing.T) {
+	if out, err := exec.Command(helm(t), "lint", "--strict", chart).CombinedOutput(); err != nil {
+		t.Errorf("helm lint: %v\n%s", err, out)
+	}
+}
+
+func TestManifestsAreUpToDate(t *testing.T) {
+	cmd := exec.Command("./render", "--check")
+	cmd.Env = append(os.Environ(), "HELM="+helm(t))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("deploy/render --check: %v\n%s", err, out)
+	}
+}
+
+func TestExamples(t *testing.T) {
+	files, err := filepath.Glob("../examples/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no examples (%v)", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if filepath.Base(file) == "pools.yaml" { // values of the chart
+				manifests, refusal := render(t, string(data))
+				if refusal != "" {
+					t.Fatal(refusal)
+				}
+				data = manifests
+			}
+			decode(t, data)
+		})
+	}
+}
+
+// Only csi-provisioner talks to the API server, and only hostdir, which holds
+// no credentials, has power over the node.
+func TestPrivileges(t *testing.T) {
+	manifests, refusal := render(t, "{}")
+	if refusal != "" {
+		t.Fatal(refusal)
+	}
+	spec := podSpec(t, manifests)
+	if spec.HostNetwork || spec.HostPID || spec.HostIPC {
+		t.Error("the pod shares a namespace with the host")
+	}
+	if spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken {
+		t.Error("every container gets the service account's token")
+	}
+	var withToken []string
+	for _, v := range spec.Volumes {
+		if v.Projected != nil {
+			withToken = append(withToken, v.Name)
+		}
+	}
+	hostdir, provisioner := container(t, spec, "hostdir"), container(t, spec, "csi-provisioner")
+	for _, m := range hostdir.VolumeMounts {
+		if slices.Contains(withToken, m.Name) {
+			t.Errorf("hostdir mounts %s, which holds a token", m.Name)
+		}
+	}
+	for _, c := range spec.Containers {
+		if !*c.SecurityContext.ReadOnlyRootFilesystem {
+			t.Errorf("container %s has a writable root filesystem", c.Name)
+		}
+		for _, p := range c.Ports {
+			if p.HostPort != 0 {
+				t.Errorf("container %s takes port %d of the host", c.Name, p.HostPort)
+			}
+		}
+	}
+	want := &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}
+	s := provisioner.SecurityContext
+	if diff := cmp.Diff(want, s.Capabilities); diff != "" || s.Privileged != nil || *s.AllowPrivilegeEscalation {
+		t.Errorf("csi-provisioner has privileges: %v", s)
+	}
+}
