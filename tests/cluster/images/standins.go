@@ -1,0 +1,108 @@
+package images
+
+import (
+	_ "embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"strings"
+
+	"github.com/hostdir/hostdir/tests/cluster/kube"
+	"github.com/hostdir/hostdir/tests/cluster/programs"
+)
+
+// Preloaded returns the archives of the images that every node holds from the start.
+func Preloaded(cache programs.Cache) ([]string, error) {
+	pause, err := pauseImage(cache)
+	if err != nil {
+		return nil, err
+	}
+	busybox, err := busyboxFiles()
+	if err != nil {
+		return nil, err
+	}
+	provisioner := cache.Path("csi-provisioner")
+	var archives []string
+	for _, i := range []image{
+		pause,
+		{Name: kube.BusyboxImage, Files: busybox, Cmd: []string{"sh"}, Env: []string{"PATH=" + searchPath}},
+		{
+			Name:       kube.ProvisionerImage,
+			Files:      []file{{Path: "csi-provisioner", Source: provisioner, Mode: 0o755}},
+			Entrypoint: []string{"/csi-provisioner"},
+		},
+	} {
+		archive, err := i.cached(cache.Folder("images"))
+		if err != nil {
+			return nil, fmt.Errorf("make image %s: %w", i.Name, err)
+		}
+		archives = append(archives, archive)
+	}
+	return archives, nil
+}
+
+const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+//go:embed pause/main.go
+var pauseSource []byte
+
+// pauseImage is our own program: the sandbox needs no more than that it stays.
+func pauseImage(cache programs.Cache) (image, error) {
+	binary, err := cache.BuildFile("pause", pauseSource)
+	if err != nil {
+		return image{}, err
+	}
+	return image{
+		Name:       kube.PauseImage,
+		Files:      []file{{Path: "pause", Source: binary, Mode: 0o755}},
+		Entrypoint: []string{"/pause"},
+	}, nil
+}
+
+// busyboxFiles are the machine's static busybox with a link for each of its commands.
+func busyboxFiles() ([]file, error) {
+	binary, err := exec.LookPath("busybox")
+	if err != nil {
+		return nil, err
+	}
+	commands, err := exec.Command(binary, "--list").Output()
+	if err != nil {
+		return nil, fmt.Errorf("ask %s for its commands: %w", binary, err)
+	}
+	files := []file{
+		{Path: "bin/", Mode: 0o755}, {Path: "etc/", Mode: 0o755}, {Path: "root/", Mode: 0o700}, {Path: "tmp/", Mode: 0o1777},
+		{Path: "bin/busybox", Source: binary, Mode: 0o755},
+	}
+	for command := range strings.FieldsSeq(string(commands)) {
+		if command != "busybox" {
+			files = append(files, file{Path: "bin/" + command, Link: "busybox"})
+		}
+	}
+	return files, nil
+}
+
+// golangImage stands in for the official image of Go: busybox as its shell, the certificates of this machine, and
+// Go itself, which is mounted in when it is used, as is what it has downloaded and built before.
+func golangImage(name string) (image, error) {
+	files, err := busyboxFiles()
+	if err != nil {
+		return image{}, err
+	}
+	const certificates = "etc/ssl/certs/ca-certificates.crt"
+	if _, err := os.Stat("/" + certificates); err == nil {
+		files = append(files, file{Path: certificates, Source: "/" + certificates, Mode: 0o644})
+	}
+	return image{
+		Name:  name,
+		Files: files,
+		Cmd:   []string{"sh"},
+		Env:   []string{"PATH=/go/bin:/usr/local/go/bin:" + searchPath, "GOPATH=/go", "GOTOOLCHAIN=local", "HOME=/root"},
+	}, nil
+}
+
+// ShortName is the last part of an image's name, without the tag: a good name for a file.
+func ShortName(name string) string {
+	short, _, _ := strings.Cut(path.Base(name), ":")
+	return short
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/hostdir/hostdir/tests/cluster/kube"
+)
+
+// status prints the machines of the cluster. It fails when not all of them run and are ready.
+func (c cluster) status() error {
+	if err := c.mustExist(); err != nil {
+		return err
+	}
+	all, err := c.machines()
+	if err != nil {
+		return err
+	}
+	notReady := c.notReady()
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(table, "MACHINE\tSTATE\tFILES")
+	for _, m := range all {
+		pid, err := m.PID()
+		if err != nil {
+			return err
+		}
+		state := "ready"
+		switch {
+		case pid == 0:
+			state = "stopped"
+		case m.Name() == kube.ControlPlane:
+			state = "running"
+		case notReady != nil && (strings.Contains(notReady.Error(), m.Name()) || !strings.HasPrefix(notReady.Error(), "not ready")):
+			state = "not ready"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\n", m.Name(), state, m.Root())
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if notReady != nil {
+		return fmt.Errorf("cluster %s is not up: %w", c.name, notReady)
+	}
+	return nil
+}
+
+func (c cluster) nodeDir(name string) error {
+	node, err := c.worker(name)
+	if err != nil {
+		return err
+	}
+	fmt.Println(node.Root())
+	return nil
+}
+
+// exec replaces this process by a command inside a node.
+func (c cluster) exec(args []string) error {
+	if len(args) > 1 && args[1] == "--" {
+		args = append(args[:1], args[2:]...)
+	}
+	if len(args) < 2 {
+		return errors.New("say which node, and which command to run in it")
+	}
+	node, err := c.worker(args[0])
+	if err != nil {
+		return err
+	}
+	return node.Exec(args[1:])
+}
+
+// restart kills a daemon of a node, and waits until it runs again and, where it is kubelet, answers.
+func (c cluster) restart(daemon, name string) error {
+	node, err := c.worker(name)
+	if err != nil {
+		return err
+	}
+	if err := node.Restart(daemon); err != nil {
+		return err
+	}
+	if daemon != "kubelet" {
+		return nil
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		kubectl, err := c.kubectl("get", "--raw", "/api/v1/nodes/"+name+"/proxy/healthz")
+		if err != nil {
+			return err
+		}
+		out, err := kubectl.CombinedOutput()
+		if err == nil {
+			say("restarted kubelet of %s", name)
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("kubelet of %s does not answer: %w: %s", name, err, lastLine(out))
+		}
+	}
+}
+
+// stopNode ends a node as a power cut does: nothing of it is told, and nothing of it is left but its files.
+func (c cluster) stopNode(name string) error {
+	unlock, err := c.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	node, err := c.worker(name)
+	if err != nil {
+		return err
+	}
+	if err := node.Stop(); err != nil {
+		return err
+	}
+	say("stopped %s", name)
+	return nil
+}
+
+// startNode starts a node again and waits until it is ready.
+func (c cluster) startNode(name string) error {
+	unlock, err := c.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	node, err := c.worker(name)
+	if err != nil {
+		return err
+	}
+	if pid, err := node.PID(); err != nil || pid != 0 {
+		say("%s runs already", name)
+		return err
+	}
+	if err := c.start(node); err != nil {
+		return err
+	}
+	say("started %s", name)
+	return nil
+}
+
+func lastLine(text []byte) string {
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return lines[len(lines)-1]
+}

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hostdir/hostdir/tests/cluster/images"
+	"github.com/hostdir/hostdir/tests/cluster/kube"
+	"github.com/hostdir/hostdir/tests/cluster/machine"
+	"github.com/hostdir/hostdir/tests/cluster/programs"
+)
+
+// prepare builds and installs everything that a cluster needs, and returns the archives of its images.
+func (c cluster) prepare() ([]string, error) {
+	if err := programs.Require(say, "ip", "nft", "iptables", "busybox", "runc"); err != nil {
+		return nil, err
+	}
+	if err := c.cache.Build(say); err != nil {
+		return nil, err
+	}
+	return images.Preloaded(c.cache)
+}
+
+// up makes the cluster, or starts what does not run of it, and returns when all its nodes are ready. workers is
+// how many nodes a new cluster gets, and must be 0 or what it has otherwise.
+func (c cluster) up(workers int) error {
+	archives, err := c.prepare()
+	if err != nil {
+		return err
+	}
+	unlock, err := c.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	exists, err := c.exists()
+	if err != nil {
+		return err
+	}
+	if !exists {
+		if workers == 0 {
+			workers = 2
+		}
+		say("making cluster %s with %d nodes in %s", c.name, workers, c.dir())
+		if err := c.create(workers); err != nil {
+			return fmt.Errorf("make cluster %s: %w", c.name, err)
+		}
+	} else if has, err := c.workers(); err != nil {
+		return err
+	} else if workers != 0 && workers != len(has) {
+		return fmt.Errorf("cluster %s has %d nodes, not %d: take it down first", c.name, len(has), workers)
+	}
+
+	began := time.Now()
+	started, err := c.startAll()
+	if err != nil {
+		return err
+	}
+	if len(started) == 0 && c.notReady() == nil {
+		say("cluster %s is up already", c.name)
+		return nil
+	}
+	if err := c.loadAll(archives); err != nil {
+		return err
+	}
+	say("waiting for the nodes to be ready")
+	if err := c.waitReady(2 * time.Minute); err != nil {
+		return err
+	}
+	say("cluster %s is up after %.1f s", c.name, time.Since(began).Seconds())
+	return nil
+}
+
+// startAll starts the machines that do not run, the control plane first, and returns them.
+func (c cluster) startAll() ([]machine.Machine, error) {
+	all, err := c.machines()
+	if err != nil {
+		return nil, err
+	}
+	var started []machine.Machine
+	for _, m := range all {
+		pid, err := m.PID()
+		if err != nil {
+			return nil, err
+		}
+		// The network is the control plane's: without it the workers are cut off, and start anew.
+		cut := len(started) > 0 && started[0].Name() == kube.ControlPlane
+		if pid != 0 && !cut {
+			continue
+		}
+		if err := m.Stop(); err != nil { // also what a crash left behind
+			return nil, err
+		}
+		say("starting %s", m.Name())
+		if err := c.start(m); err != nil {
+			return nil, err
+		}
+		started = append(started, m)
+	}
+	return started, nil
+}
+
+// notReady says why the cluster cannot be used, nil when it can.
+func (c cluster) notReady() error {
+	workers, err := c.workers()
+	if err != nil {
+		return err
+	}
+	kubectl, err := c.kubectl("get", "nodes", "--request-timeout=5s", "-o",
+		`jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}`)
+	if err != nil {
+		return err
+	}
+	out, err := kubectl.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("ask for the nodes: %w: %s", err, lastLine(out))
+	}
+	ready := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		name, status, _ := strings.Cut(strings.TrimSpace(line), " ")
+		ready[name] = status == "True"
+	}
+	var not []string
+	for _, w := range workers {
+		pid, err := w.PID()
+		if err != nil {
+			return err
+		}
+		if pid == 0 || !ready[w.Name()] {
+			not = append(not, w.Name())
+		}
+	}
+	if len(not) > 0 {
+		return fmt.Errorf("not ready: %s", strings.Join(not, ", "))
+	}
+	return nil
+}
+
+func (c cluster) waitReady(patience time.Duration) error {
+	for deadline := time.Now().Add(patience); ; time.Sleep(250 * time.Millisecond) {
+		err := c.notReady()
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("cluster %s is not ready after %s: %w\nits logs are in %s", c.name, patience, err,
+				filepath.Join(c.dir(), "machines", "*", "root/var/log"))
+		}
+	}
+}
+
+// loadAll loads image archives into all nodes that run, at once.
+func (c cluster) loadAll(archives []string) error {
+	workers, err := c.workers()
+	if err != nil {
+		return err
+	}
+	var group sync.WaitGroup
+	errs := make([]error, len(workers))
+	for i, w := range workers {
+		if pid, err := w.PID(); err != nil || pid == 0 {
+			continue
+		}
+		group.Go(func() {
+			for _, archive := range archives {
+				if errs[i] = c.load(w, archive); errs[i] != nil {
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	return errors.Join(errs...)
+}
+
+// down ends the cluster and removes all that is left of it, whatever state it is in.
+func (c cluster) down() error {
+	unlock, err := c.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	exists, err := c.exists()
+	if err != nil {
+		return err
+	}
+	all, err := c.machines()
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
+		if err := m.Stop(); err != nil {
+			return err
+		}
+	}
+	for _, dir := range []string{c.aside(), c.dir()} {
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	os.Remove(stateFolder) // stays while there are other clusters
+	if exists {
+		say("cluster %s is down", c.name)
+	} else {
+		say("there was no cluster %s", c.name)
+	}
+	return nil
+}
