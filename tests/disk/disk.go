@@ -1,0 +1,59 @@
+// Package disk gives tests filesystems of their own: images in a temporary
+// directory, mounted through loop devices.
+package disk
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// mkfs makes each filesystem, as small as it goes.
+var mkfs = map[string][]string{
+	"ext4":  {"mkfs.ext4", "-q", "-F"},
+	"xfs":   {"mkfs.xfs", "-q", "-f"},
+	"btrfs": {"mkfs.btrfs", "-q", "-f"},
+}
+
+// Image makes a file of this size with an empty filesystem in it. XFS needs 300
+// MiB.
+func Image(t testing.TB, filesystem string, size int64) string {
+	t.Helper()
+	image := filepath.Join(t.TempDir(), filesystem+".img")
+	f, err := os.Create(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Truncate(size); err != nil {
+		t.Fatal(err)
+	}
+	run(t, append(mkfs[filesystem], image)...)
+	return image
+}
+
+// Mount makes a filesystem and mounts it until the test ends. It returns where.
+func Mount(t testing.TB, filesystem string, size int64) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), filesystem)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	MountImage(t, Image(t, filesystem, size), dir)
+	return dir
+}
+
+// MountImage mounts an image until the test ends.
+func MountImage(t testing.TB, image, dir string) {
+	t.Helper()
+	run(t, "mount", "-o", "loop", image, dir)
+	t.Cleanup(func() { exec.Command("umount", dir).Run() })
+}
+
+func run(t testing.TB, command ...string) {
+	t.Helper()
+	if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+		t.Fatalf("%q: %v\n%s", command, err, out)
+	}
+}

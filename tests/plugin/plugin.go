@@ -1,0 +1,205 @@
+// Package plugin runs hostdir's node plugin for tests: the real program, built
+// with the race detector, on directories and a socket of the test's own.
+package plugin
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// NodeName is the name of the node that the plugin thinks it is on.
+const NodeName = "node-1"
+
+// Plugin is a running plugin and its surroundings.
+type Plugin struct {
+	// Base is the base directory of the pool "default".
+	Base string
+	// KubeletDir and RegistrationDir are what the plugin takes for kubelet's.
+	KubeletDir, RegistrationDir string
+	// Config is the configuration file.
+	Config string
+	// Socket is where the plugin serves CSI, Conn a connection to it.
+	Socket string
+	Conn   *grpc.ClientConn
+	// HTTP is the address of /healthz and /readyz.
+	HTTP string
+
+	cmd *exec.Cmd
+	log bytes.Buffer
+}
+
+// Layout makes the surroundings of a plugin in a new directory, with a pool
+// "default" at base, or in that directory if base is "".
+func Layout(t testing.TB, base string) *Plugin {
+	t.Helper()
+	RequireRoot(t)
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if base == "" {
+		base = filepath.Join(dir, "pool")
+	}
+	p := &Plugin{
+		Base:            base,
+		KubeletDir:      filepath.Join(dir, "kubelet"),
+		RegistrationDir: filepath.Join(dir, "registration"),
+		Config:          filepath.Join(dir, "config.yaml"),
+		Socket:          filepath.Join(dir, "csi", "csi.sock"),
+	}
+	for _, d := range []string{base, p.KubeletDir, p.RegistrationDir} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Configure(t, fmt.Sprintf("pools: [{name: default, paths: [%q]}]", base))
+	return p
+}
+
+// Configure replaces the configuration file.
+func (p *Plugin) Configure(t testing.TB, config string) {
+	t.Helper()
+	if err := os.WriteFile(p.Config, []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Start lays out a plugin and runs it until the test ends.
+func Start(t testing.TB) *Plugin {
+	t.Helper()
+	p := Layout(t, "")
+	p.Run(t)
+	return p
+}
+
+// Run starts the program and waits until it answers. When the test ends the
+// program is stopped; if it failed, its log is shown.
+func (p *Plugin) Run(t testing.TB) {
+	t.Helper()
+	p.HTTP = freeAddress(t)
+	p.cmd = exec.Command(Build(t),
+		"--endpoint=unix://"+p.Socket,
+		"--node-name="+NodeName,
+		"--config="+p.Config,
+		"--kubelet-dir="+p.KubeletDir,
+		"--registration-dir="+p.RegistrationDir,
+		"--http-address="+p.HTTP,
+		"--v=4")
+	p.cmd.Stdout = &p.log
+	p.cmd.Stderr = &p.log
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.Signal(t, syscall.SIGTERM)
+		if t.Failed() {
+			t.Logf("hostdir's log:\n%s", p.log.String())
+		}
+		if bytes.Contains(p.log.Bytes(), []byte("WARNING: DATA RACE")) {
+			t.Errorf("the race detector found a race:\n%s", p.log.String())
+		}
+	})
+	conn, err := grpc.NewClient("unix://"+p.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	p.Conn = conn
+	p.waitHealthy(t)
+}
+
+// Signal sends the program a signal that ends it, and waits for the end.
+func (p *Plugin) Signal(t testing.TB, signal os.Signal) {
+	t.Helper()
+	if p.cmd == nil {
+		return
+	}
+	if err := p.cmd.Process.Signal(signal); err != nil {
+		t.Error(err)
+	}
+	err := p.cmd.Wait()
+	if err != nil && signal != syscall.SIGKILL {
+		t.Errorf("hostdir did not stop cleanly: %v", err)
+	}
+	p.cmd = nil
+}
+
+// Log returns what the program has written so far. Call it after Signal.
+func (p *Plugin) Log() string { return p.log.String() }
+
+func (p *Plugin) waitHealthy(t testing.TB) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		resp, err := http.Get("http://" + p.HTTP + "/healthz")
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("hostdir does not answer /healthz; its log follows")
+		}
+	}
+}
+
+// Context ends when the test does, or after a minute.
+func Context(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// RequireRoot skips a test that cannot run as an ordinary user.
+func RequireRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: it makes real mounts")
+	}
+}
+
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "hostdir-build-")
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "hostdir")
+	out, err := exec.Command("go", "build", "-race", "-tags", "grpcnotrace", "-o", program, "github.com/hostdir/hostdir/cmd/hostdir").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return program, nil
+})
+
+// Build builds the program once for all tests of a package.
+func Build(t testing.TB) string {
+	t.Helper()
+	program, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
