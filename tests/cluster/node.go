@@ -20,7 +20,11 @@ func (c cluster) status() error {
 	if err != nil {
 		return err
 	}
-	notReady := c.notReady()
+	ready, err := c.ready()
+	if err != nil {
+		say("cluster %s: %v", c.name, err)
+	}
+	up := err == nil
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "MACHINE\tSTATE\tFILES")
 	for _, m := range all {
@@ -31,19 +35,19 @@ func (c cluster) status() error {
 		state := "ready"
 		switch {
 		case pid == 0:
-			state = "stopped"
+			state, up = "stopped", false
 		case m.Name() == kube.ControlPlane:
 			state = "running"
-		case notReady != nil && (strings.Contains(notReady.Error(), m.Name()) || !strings.HasPrefix(notReady.Error(), "not ready")):
-			state = "not ready"
+		case !ready[m.Name()]:
+			state, up = "not ready", false
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\n", m.Name(), state, m.Root())
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	if notReady != nil {
-		return fmt.Errorf("cluster %s is not up: %w", c.name, notReady)
+	if !up {
+		return fmt.Errorf("cluster %s is not up", c.name)
 	}
 	return nil
 }
@@ -81,9 +85,17 @@ func (c cluster) restart(daemon, name string) error {
 	if err := node.Restart(daemon); err != nil {
 		return err
 	}
-	if daemon != "kubelet" {
-		return nil
+	if daemon == "kubelet" {
+		if err := c.kubeletAnswers(name); err != nil {
+			return err
+		}
 	}
+	say("restarted %s of %s", daemon, name)
+	return nil
+}
+
+// kubeletAnswers waits until the API server reaches the node's kubelet.
+func (c cluster) kubeletAnswers(name string) error {
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		kubectl, err := c.kubectl("get", "--raw", "/api/v1/nodes/"+name+"/proxy/healthz")
 		if err != nil {
@@ -91,7 +103,6 @@ func (c cluster) restart(daemon, name string) error {
 		}
 		out, err := kubectl.CombinedOutput()
 		if err == nil {
-			say("restarted kubelet of %s", name)
 			return nil
 		}
 		if time.Now().After(deadline) {
@@ -135,6 +146,18 @@ func (c cluster) startNode(name string) error {
 	}
 	if err := c.start(node); err != nil {
 		return err
+	}
+	if err := c.kubeletAnswers(name); err != nil {
+		return err
+	}
+	// What Kubernetes says of the node may be from before it stopped, so kubelet was asked first.
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		if ready, err := c.ready(); err == nil && ready[name] {
+			break
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s runs but is not ready: see %s/var/log", name, node.Root())
+		}
 	}
 	say("started %s", name)
 	return nil

@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -61,7 +63,7 @@ func (c cluster) up(workers int) error {
 	if err != nil {
 		return err
 	}
-	if len(started) == 0 && c.notReady() == nil {
+	if len(started) == 0 && c.allReady() == nil {
 		say("cluster %s is up already", c.name)
 		return nil
 	}
@@ -69,7 +71,7 @@ func (c cluster) up(workers int) error {
 		return err
 	}
 	say("waiting for the nodes to be ready")
-	if err := c.waitReady(2 * time.Minute); err != nil {
+	if err := c.waitUsable(2 * time.Minute); err != nil {
 		return err
 	}
 	say("cluster %s is up after %.1f s", c.name, time.Since(began).Seconds())
@@ -105,34 +107,47 @@ func (c cluster) startAll() ([]machine.Machine, error) {
 	return started, nil
 }
 
-// notReady says why the cluster cannot be used, nil when it can.
-func (c cluster) notReady() error {
-	workers, err := c.workers()
-	if err != nil {
-		return err
-	}
+// ready tells of each node whether it runs and Kubernetes calls it ready.
+func (c cluster) ready() (map[string]bool, error) {
 	kubectl, err := c.kubectl("get", "nodes", "--request-timeout=5s", "-o",
 		`jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}`)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	out, err := kubectl.CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("ask for the nodes: %w: %s", err, lastLine(out))
+		return nil, fmt.Errorf("ask for the nodes: %w: %s", err, lastLine(out))
 	}
-	ready := map[string]bool{}
+	says := map[string]string{}
 	for line := range strings.Lines(string(out)) {
 		name, status, _ := strings.Cut(strings.TrimSpace(line), " ")
-		ready[name] = status == "True"
+		says[name] = status
 	}
-	var not []string
+	workers, err := c.workers()
+	if err != nil {
+		return nil, err
+	}
+	ready := map[string]bool{}
 	for _, w := range workers {
 		pid, err := w.PID()
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if pid == 0 || !ready[w.Name()] {
-			not = append(not, w.Name())
+		ready[w.Name()] = pid != 0 && says[w.Name()] == "True"
+	}
+	return ready, nil
+}
+
+// allReady is nil when every node is ready, and says otherwise why not.
+func (c cluster) allReady() error {
+	ready, err := c.ready()
+	if err != nil {
+		return err
+	}
+	var not []string
+	for _, name := range slices.Sorted(maps.Keys(ready)) {
+		if !ready[name] {
+			not = append(not, name)
 		}
 	}
 	if len(not) > 0 {
@@ -141,17 +156,33 @@ func (c cluster) notReady() error {
 	return nil
 }
 
-func (c cluster) waitReady(patience time.Duration) error {
+// waitUsable waits until the nodes are ready and pods can be made.
+func (c cluster) waitUsable(patience time.Duration) error {
 	for deadline := time.Now().Add(patience); ; time.Sleep(250 * time.Millisecond) {
-		err := c.notReady()
+		err := c.allReady()
+		if err == nil {
+			err = c.acceptsPods()
+		}
 		if err == nil {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("cluster %s is not ready after %s: %w\nits logs are in %s", c.name, patience, err,
+			return fmt.Errorf("cluster %s cannot be used after %s: %w\nits logs are in %s", c.name, patience, err,
 				filepath.Join(c.dir(), "machines", "*", "root/var/log"))
 		}
 	}
+}
+
+// acceptsPods is nil once the controller manager has made the account that pods run as by default.
+func (c cluster) acceptsPods() error {
+	kubectl, err := c.kubectl("get", "serviceaccount", "default", "--namespace=default")
+	if err != nil {
+		return err
+	}
+	if out, err := kubectl.CombinedOutput(); err != nil {
+		return fmt.Errorf("ask for the default service account: %w: %s", err, lastLine(out))
+	}
+	return nil
 }
 
 // loadAll loads image archives into all nodes that run, at once.
