@@ -87,13 +87,9 @@ func (b *base) refresh(ctx context.Context, pool Pool, owner map[string]*base) {
 	known := b.uuid
 	b.mu.Unlock()
 
-	uuid, volumes, err := b.inspect(ctx, pool, known)
+	uuid, volumes, err := b.inspect(ctx, pool, known, owner)
 	if err == nil {
-		if other := owner[uuid]; other != nil {
-			err = fmt.Errorf("it is the same directory as %s, or a copy of it: pool %s is in use there", other.path, uuid)
-		} else {
-			owner[uuid] = b
-		}
+		owner[uuid] = b
 	}
 
 	b.mu.Lock()
@@ -105,8 +101,9 @@ func (b *base) refresh(ctx context.Context, pool Pool, owner map[string]*base) {
 }
 
 // inspect does the work of refresh. It scans only if the base directory's UUID
-// is not known yet.
-func (b *base) inspect(ctx context.Context, pool Pool, known string) (uuid string, volumes map[string]*Volume, err error) {
+// is not known yet, and never one that is in use at another path: the scan
+// clears away what is half built, which may be in the making there.
+func (b *base) inspect(ctx context.Context, pool Pool, known string, owner map[string]*base) (uuid string, volumes map[string]*Volume, err error) {
 	d, err := openDir(b.path)
 	if err != nil {
 		return "", nil, err
@@ -117,20 +114,33 @@ func (b *base) inspect(ctx context.Context, pool Pool, known string) (uuid strin
 			return "", nil, err
 		}
 	}
+	uuid = known
 	if known != "" {
-		return known, nil, d.checkMarker(known)
+		err = d.checkMarker(known)
+	} else {
+		uuid, err = d.ownMarker()
 	}
+	if err != nil {
+		return "", nil, err
+	}
+	if other := owner[uuid]; other != nil {
+		return "", nil, fmt.Errorf("it is the same directory as %s, or a copy of it: pool %s is in use there", other.path, uuid)
+	}
+	if known == "" {
+		volumes, err = b.scan(ctx, d, uuid)
+	}
+	return uuid, volumes, err
+}
+
+// ownMarker returns the UUID of the marker, which an empty directory is given.
+func (d *dir) ownMarker() (uuid string, err error) {
 	m, err := d.readMarker()
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = d.initialise(time.Now()); err == nil {
 			m, err = d.readMarker()
 		}
 	}
-	if err != nil {
-		return "", nil, err
-	}
-	volumes, err = b.scan(ctx, d, m.UUID)
-	return m.UUID, volumes, err
+	return m.UUID, err
 }
 
 // volume returns what is known of a volume, nil if there is none.
