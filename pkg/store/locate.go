@@ -120,20 +120,28 @@ func (s *Store) locate(ctx context.Context, id VolumeID) (*located, error) {
 	return l, nil
 }
 
-// baseOf returns the base directory that a volume's ID names.
+// baseOf returns the base directory that a volume's ID names. A disk that was
+// moved to another path of the configuration is found there.
 func (s *Store) baseOf(id VolumeID) (*base, error) {
+	var was *base
 	var broken error
 	for _, b := range s.snapshot() {
 		status := b.status()
-		if status.UUID == id.Base {
+		switch {
+		case status.UUID == id.Base && status.Err == nil:
 			return b, nil
-		}
-		if status.Err != nil {
+		case status.UUID == id.Base:
+			was = b
+		case status.Err != nil:
 			broken = b.unavailable(status.Err)
 		}
 	}
-	if broken != nil {
+	switch {
+	case was != nil:
+		return was, nil
+	case broken != nil:
 		return nil, fmt.Errorf("pool %s is not seen on node %s, and may be the one that cannot be used: %w", id.Base, s.node, broken)
+	default:
+		return nil, fmt.Errorf("%w: no base directory of node %s holds pool %s", errdefs.ErrElsewhere, s.node, id.Base)
 	}
-	return nil, fmt.Errorf("%w: no base directory of node %s holds pool %s", errdefs.ErrElsewhere, s.node, id.Base)
 }
