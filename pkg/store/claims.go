@@ -96,24 +96,29 @@ func (d *dir) linkOf(claim string) string {
 }
 
 // mendLinks makes claims/ agree with the records after a crash between a
-// commit and its link: it adds what is missing and removes our links to
-// volumes that are gone.
+// commit and its link: each claim's link shows its newest volume, and links to
+// volumes that are gone go too.
 func (d *dir) mendLinks(volumes map[string]*Volume) error {
 	links, err := d.readLinks()
 	if err != nil {
 		return err
+	}
+	newest := map[Claim]string{}
+	for name, v := range volumes {
+		if other, ok := newest[v.Claim]; !ok || volumes[other].Created.Before(v.Created) {
+			newest[v.Claim] = name
+		}
 	}
 	for claim, name := range links {
 		if volumes[name] == nil {
 			if err := d.unlinkClaim(claim, name); err != nil {
 				return err
 			}
-			delete(links, claim)
 		}
 	}
-	for name, v := range volumes {
-		if _, ok := links[v.Claim]; !ok && v.Quarantine == nil {
-			if err := d.link(v.Claim, name); err != nil {
+	for claim, name := range newest {
+		if links[claim] != name {
+			if err := d.link(claim, name); err != nil {
 				return err
 			}
 		}
