@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
+	"github.com/hostdir/hostdir/tests/cluster/flock"
 	"github.com/hostdir/hostdir/tests/cluster/kube"
 	"github.com/hostdir/hostdir/tests/cluster/machine"
 	"github.com/hostdir/hostdir/tests/cluster/programs"
@@ -127,35 +127,9 @@ func (c cluster) create(workers int) error {
 // aside is where the cluster's folder is made. No cluster's name begins with a dot.
 func (c cluster) aside() string { return filepath.Join(stateFolder, "."+c.name+".new") }
 
-// lock keeps others from starting and stopping machines meanwhile. It is the kernel's, and ends with this process.
+// lock keeps others from starting and stopping machines meanwhile.
 func (c cluster) lock() (unlock func(), err error) {
-	for {
-		if err := os.MkdirAll(stateFolder, 0o755); err != nil {
-			return nil, err
-		}
-		f, err := os.Open(stateFolder)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
-			say("waiting for another cluster command to end")
-			if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-				return nil, fmt.Errorf("lock %s: %w", stateFolder, err)
-			}
-		}
-		// Whoever had the lock may have removed the folder with its last cluster: then ours is another one.
-		locked, err := f.Stat()
-		if err != nil {
-			return nil, err
-		}
-		if now, err := os.Stat(stateFolder); err == nil && os.SameFile(locked, now) {
-			return func() { f.Close() }, nil
-		}
-		f.Close()
-	}
+	return flock.Folder(stateFolder, func() { say("waiting for another cluster command to end") })
 }
 
 // start starts a machine; a worker's network cable goes into the control plane's bridge.

@@ -66,7 +66,9 @@ const usage = `cluster runs a real Kubernetes on this machine.
   cluster node-dir NODE                 the folder of a node's files: /var/lib/hostdir is var/lib/hostdir in it
   cluster programs                      only build the programs and images
 
-Flags come before the command's own arguments:
+Flags stand behind the command and before its arguments; with kubectl and helm, whose own flags follow, before it:
+cluster --name demo kubectl get pods.
+
 `
 
 // options are what the flags say.

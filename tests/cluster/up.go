@@ -25,7 +25,7 @@ func (c cluster) prepare() ([]string, error) {
 	if err := c.cache.Build(say); err != nil {
 		return nil, err
 	}
-	return images.Preloaded(c.cache)
+	return images.Preloaded(c.cache, say)
 }
 
 // up makes the cluster, or starts what does not run of it, and returns when all its nodes are ready. workers is

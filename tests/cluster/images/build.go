@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/hostdir/hostdir/tests/cluster/flock"
 	"github.com/hostdir/hostdir/tests/cluster/programs"
 )
 
@@ -30,6 +31,11 @@ func (b Builder) Build(dir, name, archive string) error {
 	if err != nil {
 		return err
 	}
+	unlock, err := flock.Folder(b.store(), func() { b.say("waiting for another process that is building an image") })
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	for _, base := range golangBases(string(dockerfile)) {
 		if err := b.standIn(base); err != nil {
 			return err
@@ -44,11 +50,17 @@ func (b Builder) Build(dir, name, archive string) error {
 	for _, m := range mounts {
 		args = append(args, "--volume="+m)
 	}
-	// The checksum database cannot be asked from everywhere, and go.sum holds what was asked before.
 	if err := b.buildah(append(args, dir)...); err != nil {
 		return err
 	}
-	return b.Save(name, archive)
+	if err := b.Save(name, archive); err != nil {
+		return err
+	}
+	// What was called so before, and what an interrupted build left, is of no use to anyone.
+	if err := b.buildah("rm", "--all"); err != nil {
+		return err
+	}
+	return b.buildah("rmi", "--prune")
 }
 
 // Save writes an image of the store as an archive.
@@ -81,11 +93,12 @@ func (b Builder) standIn(name string) error {
 	return b.buildah("pull", "--quiet", "docker-archive:"+archive)
 }
 
+func (b Builder) store() string { return b.cache.Folder("buildah") }
+
 // buildah keeps its images apart from those of the user.
 func (b Builder) buildah(args ...string) error {
-	store := b.cache.Folder("buildah")
 	cmd := exec.Command("buildah", append([]string{"--storage-driver=vfs",
-		"--root=" + filepath.Join(store, "root"), "--runroot=" + filepath.Join(store, "run")}, args...)...)
+		"--root=" + filepath.Join(b.store(), "root"), "--runroot=" + filepath.Join(b.store(), "run")}, args...)...)
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Run(); err != nil {

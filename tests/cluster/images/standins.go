@@ -13,8 +13,8 @@ import (
 )
 
 // Preloaded returns the archives of the images that every node holds from the start.
-func Preloaded(cache programs.Cache) ([]string, error) {
-	pause, err := pauseImage(cache)
+func Preloaded(cache programs.Cache, say func(string, ...any)) ([]string, error) {
+	pause, err := pauseImage(cache, say)
 	if err != nil {
 		return nil, err
 	}
@@ -48,8 +48,8 @@ const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 var pauseSource []byte
 
 // pauseImage is our own program: the sandbox needs no more than that it stays.
-func pauseImage(cache programs.Cache) (image, error) {
-	binary, err := cache.BuildFile("pause", pauseSource)
+func pauseImage(cache programs.Cache, say func(string, ...any)) (image, error) {
+	binary, err := cache.BuildFile("pause", pauseSource, say)
 	if err != nil {
 		return image{}, err
 	}

@@ -14,8 +14,12 @@ import (
 // bootVerb is the first argument of a machine's first process, its folder the second.
 const bootVerb = "boot-machine"
 
-// ready is what the first process writes when the machine is up; anything else is why it is not.
-const ready = "ready"
+// The first process says locked when it holds the machine's lock, so that it can be found, and ready when the machine
+// is up. Anything else is why it is not.
+const (
+	locked = "locked"
+	ready  = "ready"
+)
 
 // IsBoot tells whether the arguments of this process make it a machine's first process.
 func IsBoot(args []string) bool { return len(args) == 3 && args[1] == bootVerb }
@@ -28,12 +32,12 @@ func Boot(dir string) error {
 		unix.CloseOnExec(int(f.Fd()))
 	}
 	m := Machine{Dir: dir}
-	daemons, err := m.boot(lock, goAhead)
+	daemons, err := m.boot(lock, goAhead, answer)
 	if err != nil {
-		fmt.Fprint(answer, err)
+		fmt.Fprintln(answer, err)
 		return err
 	}
-	fmt.Fprint(answer, ready)
+	fmt.Fprintln(answer, ready)
 	answer.Close()
 	say("%s is up", m.Name())
 	supervise(daemons)
@@ -41,15 +45,16 @@ func Boot(dir string) error {
 	return nil
 }
 
-func (m Machine) boot(lock, goAhead *os.File) ([]Daemon, error) {
+func (m Machine) boot(lock, goAhead, answer *os.File) ([]Daemon, error) {
 	if err := unix.FcntlFlock(lock.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}); err != nil {
 		return nil, fmt.Errorf("the machine runs already: %w", err)
 	}
+	fmt.Fprintln(answer, locked)
 	spec, err := m.spec()
 	if err != nil {
 		return nil, err
 	}
-	// Whoever starts us plugs the network in. If they die before, the pipe ends without a word.
+	// Whoever starts us plugs the network in. If they die before, the pipe ends without a word, and nothing was done yet.
 	if word, err := io.ReadAll(io.LimitReader(goAhead, 2)); err != nil || len(word) == 0 {
 		return nil, fmt.Errorf("the one who started the machine went away: %v", err)
 	}

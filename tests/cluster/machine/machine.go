@@ -12,10 +12,10 @@
 package machine
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -154,20 +154,29 @@ func (m Machine) Start(plug func(pid int) error) error {
 	}
 	go cmd.Wait() // so that it leaves no zombie while this process lives
 
-	if err := plug(cmd.Process.Pid); err != nil {
-		return errors.Join(fmt.Errorf("plug %s into the network: %w", m.Name(), err), cmd.Process.Kill())
-	}
-	if _, err := goWrite.Write([]byte("go")); err != nil {
-		return fmt.Errorf("start machine %s: it ended early: read %s", m.Name(), m.bootLog())
-	}
-	answer, err := io.ReadAll(readyRead)
-	if err != nil {
+	answers := bufio.NewReader(readyRead)
+	if err := m.expect(answers, locked); err != nil {
 		return err
 	}
-	if string(answer) != ready {
-		return fmt.Errorf("start machine %s: %s (see %s)", m.Name(), strings.TrimSpace(string(answer)), m.bootLog())
+	if err := plug(cmd.Process.Pid); err != nil {
+		return fmt.Errorf("plug %s into the network: %w", m.Name(), err)
 	}
-	return nil
+	if _, err := goWrite.Write([]byte("go")); err != nil {
+		return fmt.Errorf("start machine %s: %w (see %s)", m.Name(), err, m.bootLog())
+	}
+	return m.expect(answers, ready)
+}
+
+// expect reads the next line that the first process says.
+func (m Machine) expect(answers *bufio.Reader, word string) error {
+	answer, err := answers.ReadString('\n')
+	if answer = strings.TrimSpace(answer); answer == word {
+		return nil
+	}
+	if answer == "" {
+		answer = fmt.Sprintf("its first process ended without a word (%v)", err)
+	}
+	return fmt.Errorf("start machine %s: %s (see %s)", m.Name(), answer, m.bootLog())
 }
 
 // Stop ends the machine at once, as a power cut does, and returns when nothing of it is left but its files.

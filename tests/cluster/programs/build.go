@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/hostdir/hostdir/tests/cluster/flock"
 )
 
 // Build builds what is missing, one program after the other, and says what it does.
@@ -57,27 +59,19 @@ func (c Cache) has(p program) bool {
 // lock keeps two processes from building the same program twice, and clears away what an interrupted build left.
 func (c Cache) lock(say func(string, ...any)) (unlock func(), err error) {
 	dir := filepath.Join(c.dir, "programs")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	f, err := os.Open(dir)
+	unlock, err = flock.Folder(dir, func() { say("waiting for another process that is building the programs") })
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
-		say("waiting for another process that is building the programs")
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
-		if err != nil {
-			return nil, fmt.Errorf("lock %s: %w", dir, err)
-		}
-	}
-	left, _ := filepath.Glob(filepath.Join(dir, ".building-*"))
+	left, err := filepath.Glob(filepath.Join(dir, ".building-*"))
 	for _, l := range left {
-		if err := os.RemoveAll(l); err != nil {
-			return nil, err
-		}
+		err = errors.Join(err, os.RemoveAll(l))
 	}
-	return func() { f.Close() }, nil
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
 }
 
 // build builds the program aside and renames it into place, so that what is there is whole.
@@ -115,11 +109,16 @@ func (c Cache) build(p program, say func(string, ...any)) error {
 
 // BuildFile builds a program of one file that needs nothing but Go's own library, and returns its path. It is kept
 // by its content.
-func (c Cache) BuildFile(name string, source []byte) (string, error) {
+func (c Cache) BuildFile(name string, source []byte, say func(string, ...any)) (string, error) {
 	path := filepath.Join(c.dir, "programs", fmt.Sprintf("%s-%.6x-%s-%s", name, sha256.Sum256(source), c.goVersion, runtime.GOARCH), name)
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
+	unlock, err := c.lock(say)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
 	aside, err := os.MkdirTemp(filepath.Join(c.dir, "programs"), ".building-")
 	if err != nil {
 		return "", err
