@@ -1,0 +1,108 @@
+package inputs
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+)
+
+// snapshot tells everything below a directory, times aside: by path the type,
+// mode, owner and content, and what is mounted.
+func snapshot(t *testing.T, root string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		stat := info.Sys().(*syscall.Stat_t)
+		content := ""
+		switch {
+		case info.Mode().IsRegular():
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			content = string(data)
+		case info.Mode()&fs.ModeSymlink != 0:
+			if content, err = os.Readlink(path); err != nil {
+				return err
+			}
+		}
+		all[path] = fmt.Sprintf("%s %d:%d %q", info.Mode(), stat.Uid, stat.Gid, content)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range mountsBelow(t, root) {
+		all["mounted: "+at] = ""
+	}
+	return all
+}
+
+// wantSame checks that nothing below the directory has changed.
+func wantSame(t *testing.T, root string, before map[string]string) {
+	t.Helper()
+	if diff := cmp.Diff(before, snapshot(t, root)); diff != "" {
+		t.Errorf("the call has changed the disk (-before +after):\n%s", diff)
+	}
+}
+
+// mountsBelow tells what is mounted below a directory.
+func mountsBelow(t *testing.T, root string) []string {
+	t.Helper()
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var at []string
+	for _, m := range mounts {
+		if strings.HasPrefix(m.Mountpoint, root+"/") {
+			at = append(at, m.Mountpoint)
+		}
+	}
+	return at
+}
+
+// unmountBelow unmounts all that is mounted below a directory.
+func unmountBelow(t *testing.T, root string) {
+	t.Helper()
+	for _, at := range slices.Backward(mountsBelow(t, root)) { // the last one lies on top
+		if err := unix.Unmount(at, unix.UMOUNT_NOFOLLOW); err != nil {
+			t.Errorf("unmount %s: %v", at, err)
+		}
+	}
+}
+
+// waitPurged waits until the trash is empty: it is purged in the background.
+func (s *server) waitPurged(t *testing.T) {
+	t.Helper()
+	trash := filepath.Join(s.Base, "trash")
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		entries, err := os.ReadDir(trash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(entries) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the trash still holds %s", entries[0].Name())
+		}
+	}
+}
