@@ -101,7 +101,7 @@ func (c Cache) build(p program, say func(string, ...any)) error {
 		"-ldflags=" + strings.TrimSpace("-s -w "+p.ldflags), "-o", target}, p.commands...)
 	stop := every(time.Minute, func(d time.Duration) { say("still building %s, %s so far", p.name, d.Round(time.Second)) })
 	defer stop()
-	if _, err := goCommand(source, args...); err != nil {
+	if _, err := goCommand(source, aside, args...); err != nil {
 		return err
 	}
 	return os.Rename(out, c.folder(p))
@@ -129,7 +129,7 @@ func (c Cache) BuildFile(name string, source []byte, say func(string, ...any)) (
 		return "", err
 	}
 	out := filepath.Join(aside, "out")
-	if _, err := goCommand(aside, "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(out, name), main); err != nil {
+	if _, err := goCommand(aside, aside, "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(out, name), main); err != nil {
 		return "", fmt.Errorf("build %s: %w", name, err)
 	}
 	if err := os.Rename(out, filepath.Dir(path)); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -141,7 +141,7 @@ func (c Cache) BuildFile(name string, source []byte, say func(string, ...any)) (
 // download brings the module into Go's module cache and returns its folder there. It works from a folder that
 // is outside every module.
 func download(from string, p program) (string, error) {
-	out, err := goCommand(from, "mod", "download", "-json", p.module+"@"+p.version)
+	out, err := goCommand(from, from, "mod", "download", "-json", p.module+"@"+p.version)
 	if err != nil {
 		return "", err
 	}
@@ -177,12 +177,12 @@ func publishedSiblings(mod []byte, version string) []byte {
 	return folderReplace.ReplaceAll(mod, []byte("${1}${2}${3} => ${2} "+version))
 }
 
-// goCommand runs the go command without cgo and without the workspaces and flags of whoever calls. It ends when
-// this process does.
-func goCommand(dir string, args ...string) (string, error) {
+// goCommand runs the go command in dir, without cgo and without the workspaces and flags of whoever calls. It ends
+// when this process does, and leaves what it then leaves in the folder temporary.
+func goCommand(dir, temporary string, args ...string) (string, error) {
 	cmd := exec.Command("go", args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=", "GOTMPDIR="+temporary)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

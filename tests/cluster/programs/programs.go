@@ -111,7 +111,7 @@ func OpenCache() (Cache, error) {
 	if err != nil {
 		return Cache{}, fmt.Errorf("find the cache folder: %w (set HOME or XDG_CACHE_HOME)", err)
 	}
-	goVersion, err := goCommand("", "env", "GOVERSION")
+	goVersion, err := goCommand("", "", "env", "GOVERSION")
 	if err != nil {
 		return Cache{}, err
 	}
