@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -88,14 +89,14 @@ func (d *Driver) DeleteVolume(ctx context.Context, req *csi.DeleteVolumeRequest)
 
 // ValidateVolumeCapabilities confirms what CreateVolume and NodePublishVolume
 // would accept.
-func (d *Driver) ValidateVolumeCapabilities(ctx context.Context, req *csi.ValidateVolumeCapabilitiesRequest) (*csi.ValidateVolumeCapabilitiesResponse, error) {
+func (d *Driver) ValidateVolumeCapabilities(_ context.Context, req *csi.ValidateVolumeCapabilitiesRequest) (*csi.ValidateVolumeCapabilitiesResponse, error) {
 	if req.GetVolumeId() == "" {
 		return nil, invalid("the request has no volume ID")
 	}
 	if len(req.GetVolumeCapabilities()) == 0 {
 		return nil, invalid("the request has no volume capability")
 	}
-	if _, err := d.Store.Volume(ctx, req.GetVolumeId()); err != nil {
+	if _, err := d.Store.Volume(req.GetVolumeId()); err != nil {
 		return nil, err
 	}
 	if err := checkCapabilities(req.GetVolumeCapabilities()); err != nil {
@@ -111,20 +112,14 @@ func (d *Driver) ValidateVolumeCapabilities(ctx context.Context, req *csi.Valida
 	}}, nil
 }
 
-// GetCapacity tells the room of the class's pool on this node: none if the pool
-// is not here or the volume could not be as asked. An error would leave the old
-// figure standing in the scheduler's eyes.
+// GetCapacity tells the room of the class's pool on this node, none if the pool
+// is not here. It passes over whatever else is wrong with the class or the
+// claim: without capacity the scheduler would never choose a node, and nobody
+// would hear of the mistake from CreateVolume.
 func (d *Driver) GetCapacity(_ context.Context, req *csi.GetCapacityRequest) (*csi.GetCapacityResponse, error) {
-	class, err := store.ParseClass(classParameters(req.GetParameters()))
-	if err != nil {
-		return nil, err
-	}
 	var c store.Capacity
 	if t := req.GetAccessibleTopology(); t == nil || d.checkAccessible(&csi.TopologyRequirement{Requisite: []*csi.Topology{t}}) == nil {
-		c = d.Store.Capacity(class.Pool)
-	}
-	if caps := req.GetVolumeCapabilities(); len(caps) > 0 && checkCapabilities(caps) != nil {
-		c = store.Capacity{}
+		c = d.Store.Capacity(cmp.Or(req.GetParameters()["pool"], store.DefaultPool))
 	}
 	return &csi.GetCapacityResponse{
 		AvailableCapacity: c.AvailableBytes,

@@ -2,14 +2,10 @@ package driver
 
 import (
 	"context"
-	"errors"
 	"os"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"k8s.io/klog/v2"
-
-	"github.com/hostdir/hostdir/pkg/errdefs"
-	"github.com/hostdir/hostdir/pkg/store"
 )
 
 // NodeGetCapabilities tells what the Node service can do.
@@ -40,7 +36,7 @@ func (d *Driver) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolu
 	if err := checkCapability(req.GetVolumeCapability()); err != nil {
 		return nil, err
 	}
-	err := d.Store.Use(ctx, req.GetVolumeId(), func(_ store.Volume, data *os.File) error {
+	err := d.Store.Use(ctx, req.GetVolumeId(), func(data *os.File) error {
 		return d.Mounter.Publish(data, publication(req.GetTargetPath(), req.GetVolumeCapability(), req.GetReadonly()))
 	})
 	if err != nil {
@@ -67,27 +63,18 @@ func (d *Driver) NodeUnpublishVolume(ctx context.Context, req *csi.NodeUnpublish
 }
 
 // NodeGetVolumeStats tells the room on the volume's filesystem.
-func (d *Driver) NodeGetVolumeStats(ctx context.Context, req *csi.NodeGetVolumeStatsRequest) (*csi.NodeGetVolumeStatsResponse, error) {
+func (d *Driver) NodeGetVolumeStats(_ context.Context, req *csi.NodeGetVolumeStatsRequest) (*csi.NodeGetVolumeStatsResponse, error) {
 	if req.GetVolumeId() == "" || req.GetVolumePath() == "" {
 		return nil, invalid("the request needs a volume ID and a volume path, it has %q and %q", req.GetVolumeId(), req.GetVolumePath())
 	}
-	resp := &csi.NodeGetVolumeStatsResponse{}
-	err := d.Store.Use(ctx, req.GetVolumeId(), func(_ store.Volume, data *os.File) error {
-		if err := d.Mounter.CheckPublished(data, req.GetVolumePath()); err != nil {
-			return err
-		}
-		usage, err := store.FilesystemUsage(data)
-		if err != nil {
-			return err
-		}
-		resp.Usage = []*csi.VolumeUsage{
-			{Unit: csi.VolumeUsage_BYTES, Total: usage.Bytes.Total, Used: usage.Bytes.Used, Available: usage.Bytes.Available},
-			{Unit: csi.VolumeUsage_INODES, Total: usage.Inodes.Total, Used: usage.Inodes.Used, Available: usage.Inodes.Available},
-		}
-		return nil
+	usage, err := d.Store.Usage(req.GetVolumeId(), func(data *os.File) error {
+		return d.Mounter.CheckPublished(data, req.GetVolumePath())
 	})
-	if errors.Is(err, errdefs.ErrElsewhere) {
-		return nil, errors.Join(errdefs.ErrNotFound, err)
+	if err != nil {
+		return nil, err
 	}
-	return resp, err
+	return &csi.NodeGetVolumeStatsResponse{Usage: []*csi.VolumeUsage{
+		{Unit: csi.VolumeUsage_BYTES, Total: usage.Bytes.Total, Used: usage.Bytes.Used, Available: usage.Bytes.Available},
+		{Unit: csi.VolumeUsage_INODES, Total: usage.Inodes.Total, Used: usage.Inodes.Used, Available: usage.Inodes.Available},
+	}}, nil
 }

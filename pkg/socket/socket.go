@@ -26,8 +26,7 @@ const watchInterval = time.Second
 
 // Serve lets the server accept connections at path until the context ends, and
 // then removes the socket. It returns an error if another process serves there,
-// or the server fails. The socket's permissions are those that the process's
-// umask leaves.
+// or the server fails. Only root can connect.
 func Serve(ctx context.Context, path string, server Server) error {
 	for {
 		listener, file, err := listen(path)
@@ -95,7 +94,11 @@ func listen(path string) (*net.UnixListener, os.FileInfo, error) {
 	}
 	// Close would remove whatever is at the path by then.
 	listener.SetUnlinkOnClose(false)
-	file, err := os.Lstat(path)
+	err = os.Chmod(path, 0o600)
+	var file os.FileInfo
+	if err == nil {
+		file, err = os.Lstat(path)
+	}
 	if err != nil {
 		listener.Close()
 		return nil, nil, err

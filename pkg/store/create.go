@@ -46,7 +46,7 @@ func (s *Store) Create(ctx context.Context, req CreateRequest) (Volume, error) {
 	}
 	defer unlock()
 
-	if v, err := s.existing(ctx, name); err != nil {
+	if v, err := s.existing(name); err != nil {
 		return Volume{}, err
 	} else if v != nil {
 		return *v, req.compatible(v)
@@ -110,12 +110,12 @@ func (r CreateRequest) forClaim() string {
 
 // existing returns the volume of this name, nil if there is none. The caller
 // holds the name's lock.
-func (s *Store) existing(ctx context.Context, name string) (*Volume, error) {
+func (s *Store) existing(name string) (*Volume, error) {
 	for _, b := range s.snapshot() {
 		if b.volume(name) == nil {
 			continue
 		}
-		l, err := s.locate(ctx, VolumeID{Base: b.status().UUID, Name: name})
+		l, err := s.locate(VolumeID{Base: b.status().UUID, Name: name})
 		if errors.Is(err, errdefs.ErrNotFound) {
 			continue // somebody removed it by hand
 		}

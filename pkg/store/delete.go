@@ -34,7 +34,7 @@ func (s *Store) Delete(ctx context.Context, volumeID string, mayDelete func(data
 		if err := l.pool.moveToTrash(volumes, l.id.Name); err != nil {
 			return err
 		}
-		l.base.forget(ctx, l.pool, l.id.Name)
+		s.forget(ctx, l.id)
 		select {
 		case s.trashed <- struct{}{}:
 		default: // the purge is woken already
@@ -43,17 +43,26 @@ func (s *Store) Delete(ctx context.Context, volumeID string, mayDelete func(data
 	})
 }
 
-// forget drops a volume that is gone from the disk from memory, and its link.
-// A link that stays harms nobody.
-func (b *base) forget(ctx context.Context, pool *dir, name string) {
-	v := b.volume(name)
+// forget drops a volume that is gone from the disk from memory, and its link
+// for people. A link that stays harms nobody.
+func (s *Store) forget(ctx context.Context, id VolumeID) {
+	b, err := s.baseOf(id)
+	if err != nil {
+		return
+	}
+	v := b.volume(id.Name)
 	if v == nil {
 		return
 	}
-	b.setVolume(name, nil)
+	b.setVolume(id.Name, nil)
 	b.links.Lock()
 	defer b.links.Unlock()
-	if err := pool.unlinkClaim(v.Claim, name); err != nil {
+	pool, err := b.open()
+	if err == nil {
+		defer pool.close()
+		err = pool.unlinkClaim(v.Claim, id.Name)
+	}
+	if err != nil {
 		klog.FromContext(ctx).Error(err, "link under claims not removed, the next start does it", "claim", v.Claim.String(), "path", b.path)
 	}
 }

@@ -23,19 +23,29 @@ func (f filesystem) String() string {
 	return f.Type + " " + f.UUID
 }
 
-// Requests of ioctl_fs(2) and its relatives that tell a filesystem's UUID, and
-// where in their answer it stands. f_fsid of statfs(2) would not do: on XFS it
-// is made from the device number and changes between boots.
+// same tells whether f and other can be the same filesystem. An older kernel may
+// not have told the UUID when f was written down.
+func (f filesystem) same(other filesystem) bool {
+	return f.Type == other.Type && (f.UUID == other.UUID || f.UUID == "" || other.UUID == "")
+}
+
+// Requests of ioctl(2) that tell a filesystem's UUID, and where in their answer
+// it stands. The filesystems' own come first: what the general one tells for
+// btrfs may differ, and must not change with the kernel. f_fsid of statfs(2)
+// would not do: on XFS it is made from the device number and changes between
+// boots.
 var uuidRequests = []struct {
 	magic   int64 // 0: any filesystem
 	request uintptr
 	offset  int
 }{
-	{0, 0x80111500, 1},                       // FS_IOC_GETFSUUID, Linux 6.9: struct fsuuid2
-	{unix.EXT4_SUPER_MAGIC, 0x8008662c, 8},   // EXT4_IOC_GETFSUUID, Linux 6.0: struct fsuuid
+	{unix.EXT4_SUPER_MAGIC, ext4GetUUID, 8},  // struct fsuuid, Linux 6.0
 	{unix.XFS_SUPER_MAGIC, 0x80705864, 64},   // XFS_IOC_FSGEOMETRY_V1: struct xfs_fsop_geom_v1
 	{unix.BTRFS_SUPER_MAGIC, 0x8400941f, 16}, // BTRFS_IOC_FS_INFO: struct btrfs_ioctl_fs_info_args
+	{0, 0x80111500, 1},                       // FS_IOC_GETFSUUID: struct fsuuid2, Linux 6.9
 }
+
+const ext4GetUUID = 0x8008662c // EXT4_IOC_GETFSUUID
 
 var filesystemTypes = map[int64]string{
 	unix.BTRFS_SUPER_MAGIC:     "btrfs",
@@ -62,7 +72,7 @@ func (d *dir) identity() (filesystem, error) {
 			continue
 		}
 		var answer [1024]byte // the largest of the structs
-		if r.request == 0x8008662c {
+		if r.request == ext4GetUUID {
 			answer[0] = 16 // fsu_len: the room for the UUID
 		}
 		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(d.fd()), r.request, uintptr(unsafe.Pointer(&answer)))

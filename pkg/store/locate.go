@@ -29,19 +29,25 @@ func (l *located) volume() Volume {
 	return Volume{Record: l.record, Path: l.base.dataPath(l.id.Name)}
 }
 
-// Use calls do with a volume and its open data directory. Meanwhile no other
-// call works on this volume. The descriptor is closed when do returns.
-func (s *Store) Use(ctx context.Context, volumeID string, do func(v Volume, data *os.File) error) error {
+// data opens the volume's data directory.
+func (l *located) data() (*dir, error) {
+	data, err := l.dir.sub(dataDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: its data directory %s is gone", errdefs.ErrNotFound, l.dir.path(dataDir))
+	}
+	return data, err
+}
+
+// Use calls do with the open data directory of a volume. Meanwhile no other call
+// works on this volume. The descriptor is closed when do returns.
+func (s *Store) Use(ctx context.Context, volumeID string, do func(data *os.File) error) error {
 	return s.withVolume(ctx, volumeID, func(l *located) error {
-		data, err := l.dir.sub(dataDir)
-		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%w: its data directory %s is gone", errdefs.ErrNotFound, l.dir.path(dataDir))
-		}
+		data, err := l.data()
 		if err != nil {
 			return err
 		}
 		defer data.close()
-		return do(l.volume(), data.f)
+		return do(data.f)
 	})
 }
 
@@ -56,10 +62,13 @@ func (s *Store) withVolume(ctx context.Context, volumeID string, do func(l *loca
 		return err
 	}
 	defer unlock()
-	l, err := s.locate(ctx, id)
-	if err == nil {
+	l, err := s.locate(id)
+	switch {
+	case err == nil:
 		defer l.close()
 		err = do(l)
+	case errors.Is(err, errdefs.ErrNotFound):
+		s.forget(ctx, id)
 	}
 	if err != nil {
 		return fmt.Errorf("volume %s: %w", id, err)
@@ -83,18 +92,32 @@ func (s *Store) WhileLocked(volumeID string, do func() error) error {
 }
 
 // Volume returns what the disk tells of a volume.
-func (s *Store) Volume(ctx context.Context, volumeID string) (Volume, error) {
-	var v Volume
-	err := s.withVolume(ctx, volumeID, func(l *located) error {
-		v = l.volume()
-		return nil
-	})
-	return v, err
+func (s *Store) Volume(volumeID string) (Volume, error) {
+	l, err := s.look(volumeID)
+	if err != nil {
+		return Volume{}, err
+	}
+	defer l.close()
+	return l.volume(), nil
 }
 
-// locate finds a volume whose lock the caller holds. It returns ErrNotFound
-// only if the pool is healthy and the volume's directory is not there.
-func (s *Store) locate(ctx context.Context, id VolumeID) (*located, error) {
+// look finds a volume without its lock, for those who only read: they keep
+// nobody waiting, and see what a call under way makes them see.
+func (s *Store) look(volumeID string) (*located, error) {
+	id, err := ParseVolumeID(volumeID)
+	if err != nil {
+		return nil, err
+	}
+	l, err := s.locate(id)
+	if err != nil {
+		return nil, fmt.Errorf("volume %s: %w", id, err)
+	}
+	return l, nil
+}
+
+// locate finds a volume. It returns ErrNotFound only if the pool is healthy and
+// the volume's directory is not there.
+func (s *Store) locate(id VolumeID) (*located, error) {
 	b, err := s.baseOf(id)
 	if err != nil {
 		return nil, err
@@ -105,7 +128,6 @@ func (s *Store) locate(ctx context.Context, id VolumeID) (*located, error) {
 	}
 	volume, err := pool.sub(volumesDir + "/" + id.Name)
 	if errors.Is(err, fs.ErrNotExist) {
-		b.forget(ctx, pool, id.Name)
 		err = fmt.Errorf("%w: the base directory %s is healthy, but has no %s/%s", errdefs.ErrNotFound, b.path, volumesDir, id.Name)
 	}
 	if err != nil {

@@ -51,7 +51,7 @@ func (d *dir) readMarker() (marker, error) {
 	if err != nil {
 		return marker{}, err
 	}
-	if now != m.Filesystem {
+	if !now.same(m.Filesystem) {
 		return marker{}, fmt.Errorf("it was made on another filesystem (%s, now %s): the disk was copied or exchanged", m.Filesystem, now)
 	}
 	return m, nil

@@ -17,23 +17,37 @@ type VolumeUsage struct {
 	Bytes, Inodes Usage
 }
 
-// FilesystemUsage tells the usage of the filesystem that a volume's data is on,
-// which the volume shares with others. Available is what an ordinary user gets.
-func FilesystemUsage(data *os.File) (VolumeUsage, error) {
-	var s unix.Statfs_t
-	if err := unix.Fstatfs(int(data.Fd()), &s); err != nil {
-		return VolumeUsage{}, fmt.Errorf("statfs %s: %w", data.Name(), err)
+// Usage tells what a volume's filesystem has, which the volume shares with
+// others. Available is what an ordinary user gets. Before that, isPublished is
+// called with the data directory and can refuse.
+func (s *Store) Usage(volumeID string, isPublished func(data *os.File) error) (VolumeUsage, error) {
+	l, err := s.look(volumeID)
+	if err != nil {
+		return VolumeUsage{}, err
+	}
+	defer l.close()
+	data, err := l.data()
+	if err != nil {
+		return VolumeUsage{}, fmt.Errorf("volume %s: %w", volumeID, err)
+	}
+	defer data.close()
+	if err := isPublished(data.f); err != nil {
+		return VolumeUsage{}, fmt.Errorf("volume %s: %w", volumeID, err)
+	}
+	var stat unix.Statfs_t
+	if err := unix.Fstatfs(data.fd(), &stat); err != nil {
+		return VolumeUsage{}, fmt.Errorf("volume %s: %w", volumeID, data.wrap("statfs", ".", err))
 	}
 	return VolumeUsage{
 		Bytes: Usage{
-			Total:     int64(s.Blocks) * s.Bsize,
-			Used:      int64(s.Blocks-s.Bfree) * s.Bsize,
-			Available: int64(s.Bavail) * s.Bsize,
+			Total:     int64(stat.Blocks) * stat.Bsize,
+			Used:      int64(stat.Blocks-stat.Bfree) * stat.Bsize,
+			Available: int64(stat.Bavail) * stat.Bsize,
 		},
 		Inodes: Usage{
-			Total:     int64(s.Files),
-			Used:      int64(s.Files - s.Ffree),
-			Available: int64(s.Ffree),
+			Total:     int64(stat.Files),
+			Used:      int64(stat.Files - stat.Ffree),
+			Available: int64(stat.Ffree),
 		},
 	}, nil
 }

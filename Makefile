@@ -1,0 +1,104 @@
+# hostdir's work, by name. `make` lists the targets.
+#
+# What the targets need (Debian packages, Kubernetes, its sidecars, Helm) they
+# install or build themselves; what was built is kept under the user's cache
+# folder, so that only the first run is slow.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# The image that `make image` builds, for a registry of your own.
+IMAGE ?= localhost/hostdir/hostdir:$(VERSION)
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+UNIT := ./pkg/... ./cmd/... ./tests/architecture/...
+TEST_CLUSTER := test
+DEMO_CLUSTER := demo
+
+say = @printf '\n== %s\n' "$(1)"
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##### Everyday work
+
+.PHONY: build
+build: ## Build the programs into bin/
+	CGO_ENABLED=0 go build -tags grpcnotrace -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/hostdir ./cmd/hostdir
+	go build -o bin/cluster ./tests/cluster
+
+.PHONY: check
+check: packages format lint unit ## The inner loop: format, vet, lint, unit tests
+
+.PHONY: format
+format: ## Fail if gofmt or go mod tidy would change anything
+	$(call say,format)
+	@changed=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$changed" ] || { echo "gofmt would change: $$changed" >&2; exit 1; }
+	@go mod tidy -diff
+
+.PHONY: lint
+lint: ## go vet and staticcheck
+	$(call say,go vet and staticcheck)
+	@go vet -tags e2e ./...
+	@go run $(STATICCHECK) -tags e2e ./...
+
+.PHONY: unit
+unit: ## Unit tests, with the race detector
+	$(call say,unit tests)
+	@go test -race $(UNIT)
+
+.PHONY: vuln
+vuln: ## govulncheck (needs the Internet: it fetches the vulnerability database)
+	go run $(GOVULNCHECK) ./...
+
+.PHONY: bench
+bench: ## Benchmarks of the store against the bare filesystem
+	go test -run '^$$' -bench . -count 3 ./tests/bench
+
+##### Everything, on a fresh machine (Debian, root, Go)
+
+.PHONY: test
+test: ## All tests: unit, csi-sanity, bad inputs, chart, end to end on a real Kubernetes
+	@tests/run $(TEST_CLUSTER)
+
+.PHONY: demo
+demo: packages ## A StatefulSet on a real two-node Kubernetes, with hostdir; stays up
+	@tests/demo $(DEMO_CLUSTER)
+
+.PHONY: demo-down
+demo-down: build ## End the demo and leave nothing behind
+	@bin/cluster down --name $(DEMO_CLUSTER)
+
+.PHONY: figures
+figures: packages ## Times and memory, measured on a real Kubernetes
+	@tests/run $(TEST_CLUSTER) figures
+
+.PHONY: packages
+packages: # The Debian packages that tests need and this machine does not have
+	@tests/packages
+
+##### Delivery
+
+.PHONY: image
+image: ## Build the container image IMAGE with docker, podman or buildah
+	@for tool in docker podman buildah; do \
+		command -v $$tool >/dev/null && $$tool info >/dev/null 2>&1 || continue; \
+		case $$tool in buildah) verb=bud ;; *) verb=build ;; esac; \
+		echo "building $(IMAGE) with $$tool"; \
+		exec $$tool $$verb --build-arg VERSION=$(VERSION) -t $(IMAGE) .; \
+	done; \
+	echo "make image needs docker, podman or buildah" >&2; exit 1
+
+.PHONY: manifests
+manifests: ## Render deploy/kubernetes from the chart (needs Helm 4)
+	@deploy/render
+
+.PHONY: clean
+clean: ## Remove bin/ (the cache of built programs stays: see tests/cluster/README.md)
+	rm -rf bin

@@ -1,0 +1,128 @@
+// Package bench measures hostdir against the bare filesystem below it. Compare
+// within one run: machines differ, ratios less so.
+//
+//	make bench
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/hostdir/hostdir/pkg/store"
+)
+
+// open opens a store with a pool in a new directory, which holds n volumes.
+func open(b *testing.B, n int) (*store.Store, string) {
+	b.Helper()
+	dir := b.TempDir()
+	config := filepath.Join(dir, "config.yaml")
+	if err := os.Mkdir(filepath.Join(dir, "pool"), 0o700); err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(config, fmt.Appendf(nil, "pools: [{name: default, paths: [%q]}]", dir+"/pool"), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	s, err := store.Open(context.Background(), "node", config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range n {
+		create(b, s, fmt.Sprintf("old-%d", i))
+	}
+	return s, config
+}
+
+func create(b *testing.B, s *store.Store, name string) {
+	b.Helper()
+	class, err := store.ParseClass(nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, err = s.Create(context.Background(), store.CreateRequest{
+		Name:          name,
+		RequiredBytes: 1 << 20,
+		Class:         class,
+		Claim:         store.Claim{Namespace: "default", Name: "claim-" + name},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkCreate makes a volume, among few and among many.
+func BenchmarkCreate(b *testing.B) {
+	for _, n := range []int{10, 10_000} {
+		b.Run(fmt.Sprintf("volumes=%d", n), func(b *testing.B) {
+			s, _ := open(b, n)
+			i := 0
+			for b.Loop() {
+				create(b, s, fmt.Sprintf("new-%d", i))
+				i++
+			}
+		})
+	}
+}
+
+// BenchmarkCreateFloor does the least that a durable create can be: mkdir,
+// write, fsync, rename, fsync of the parent.
+func BenchmarkCreateFloor(b *testing.B) {
+	dir := b.TempDir()
+	parent, err := os.Open(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer parent.Close()
+	content := make([]byte, 512)
+	i := 0
+	for b.Loop() {
+		i++
+		building := filepath.Join(dir, fmt.Sprintf(".new-%d", i))
+		if err := os.Mkdir(building, 0o700); err != nil {
+			b.Fatal(err)
+		}
+		f, err := os.Create(filepath.Join(building, "record"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := f.Write(content); err != nil {
+			b.Fatal(err)
+		}
+		if err := f.Sync(); err != nil {
+			b.Fatal(err)
+		}
+		f.Close()
+		if err := os.Rename(building, filepath.Join(dir, fmt.Sprint(i))); err != nil {
+			b.Fatal(err)
+		}
+		if err := parent.Sync(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkOpen starts the store on a pool with many volumes.
+func BenchmarkOpen(b *testing.B) {
+	_, config := open(b, 10_000)
+	for b.Loop() {
+		if _, err := store.Open(context.Background(), "node", config); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkCapacity asks for the room of a pool, with few and with many volumes.
+func BenchmarkCapacity(b *testing.B) {
+	for _, n := range []int{10, 10_000} {
+		b.Run(fmt.Sprintf("volumes=%d", n), func(b *testing.B) {
+			s, _ := open(b, n)
+			for b.Loop() {
+				if s.Capacity(store.DefaultPool).AvailableBytes == 0 {
+					b.Fatal("no room")
+				}
+			}
+		})
+	}
+}
