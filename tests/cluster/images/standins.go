@@ -93,12 +93,15 @@ func golangImage(name string) (image, error) {
 	if _, err := os.Stat("/" + certificates); err == nil {
 		files = append(files, file{Path: certificates, Source: "/" + certificates, Mode: 0o644})
 	}
-	return image{
-		Name:  name,
-		Files: files,
-		Cmd:   []string{"sh"},
-		Env:   []string{"PATH=/go/bin:/usr/local/go/bin:" + searchPath, "GOPATH=/go", "GOTOOLCHAIN=local", "HOME=/root"},
-	}, nil
+	env := []string{"PATH=/go/bin:/usr/local/go/bin:" + searchPath, "GOPATH=/go", "GOTOOLCHAIN=local", "HOME=/root"}
+	for _, setting := range []string{"GOPROXY", "GOSUMDB"} { // modules come from where this machine takes them
+		value, err := exec.Command("go", "env", setting).Output()
+		if err != nil {
+			return image{}, fmt.Errorf("ask go for %s: %w", setting, err)
+		}
+		env = append(env, setting+"="+strings.TrimSpace(string(value)))
+	}
+	return image{Name: name, Files: files, Cmd: []string{"sh"}, Env: env}, nil
 }
 
 // ShortName is the last part of an image's name, without the tag: a good name for a file.
