@@ -1,0 +1,77 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// home is the namespace of the plugin.
+const home = "hostdir-system"
+
+// install installs the chart as the installation guide says, with the image
+// that was built from this repository. Helm returns once a ready plugin runs on
+// each node. More arguments are Helm's.
+func (c *cluster) install(t testing.TB, args ...string) {
+	t.Helper()
+	run(t, "helm", append([]string{"upgrade", "--install", "hostdir", c.chart(), "--namespace", home, "--create-namespace",
+		"--reset-values", "--wait", "--timeout", "3m",
+		"--set", "image.repository=localhost/hostdir/hostdir", "--set", "image.tag=dev", "--set", "image.pullPolicy=Never",
+		// New pods each time: the tag stays the same when a new image is loaded.
+		"--set-string", "podAnnotations.installed=" + time.Now().Format(time.RFC3339Nano),
+	}, args...)...)
+}
+
+func (c *cluster) chart() string {
+	return filepath.Join(c.repository, "deploy/helm/hostdir")
+}
+
+// nothingIsLeft holds for all tests before it: each has deleted its claims.
+func nothingIsLeft(t *test) {
+	for _, node := range t.nodes {
+		for _, folder := range []string{"volumes", "trash", "claims"} {
+			left, err := os.ReadDir(filepath.Join(t.files[node], pool, folder))
+			t.check(err)
+			if len(left) > 0 {
+				t.Errorf("%s of the pool on %s still holds %v", folder, node, left)
+			}
+		}
+	}
+}
+
+func uninstallLeavesData(t *test) {
+	t.createStatefulSet(newStatefulSet("db", 2, signed))
+	data := map[string]string{} // what each replica has, by its directory
+	for _, p := range t.setRuns("set=db", 2) {
+		dir := t.directory("data-" + p.Name)
+		data[dir] = t.content(dir, "id")
+	}
+	run(t, "helm", "uninstall", "hostdir", "--namespace", home, "--wait", "--timeout", "3m")
+	t.Cleanup(func() { t.install(t) })
+	t.Cleanup(t.explain)
+	await(t, "the plugin's pods are gone", pods, plugins, none)
+	if _, err := t.StorageV1().CSIDrivers().Get(context.Background(), driver, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("after uninstalling there still is a CSIDriver (%v)", err)
+	}
+	t.setRuns("set=db", 2) // without a plugin they run on
+	for dir, id := range data {
+		if now := t.content(dir, "id"); now != id {
+			t.Errorf("after uninstalling %s holds %q, it held %q", dir, now, id)
+		}
+	}
+
+	t.install(t)
+	for _, pod := range []string{"db-0", "db-1"} {
+		t.podComesBack(pod)
+		if id := t.exec(pod, "cat", "/data/id"); id != data[t.directory("data-"+pod)] {
+			t.Errorf("after installing again %s has %q", pod, id)
+		}
+	}
+}

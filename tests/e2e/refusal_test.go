@@ -1,0 +1,57 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+func refusedClaimsSayWhy(t *test) {
+	block := corev1.PersistentVolumeBlock
+	class := t.createClass(map[string]string{"colour": "red"})
+	tests := []struct {
+		name string
+		ask  func(*corev1.PersistentVolumeClaimSpec)
+		want []string
+	}{
+		{"many-writers", func(s *corev1.PersistentVolumeClaimSpec) {
+			s.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany}
+		}, []string{"ReadWriteMany", "lives on one node", "use ReadWriteOnce or ReadWriteOncePod"}},
+		{"many-readers", func(s *corev1.PersistentVolumeClaimSpec) {
+			s.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany}
+		}, []string{"ReadOnlyMany", "lives on one node", "use ReadWriteOnce or ReadWriteOncePod"}},
+		{"block", func(s *corev1.PersistentVolumeClaimSpec) { s.VolumeMode = &block },
+			[]string{"no block volumes (volumeMode: Block)", "only directories (volumeMode: Filesystem)"}},
+		{"parameter", func(s *corev1.PersistentVolumeClaimSpec) { s.StorageClassName = &class },
+			[]string{`unknown StorageClass parameter "colour"`, "known are pool, mode, uid and gid"}},
+	}
+	for _, test := range tests {
+		c := newClaim(test.name)
+		test.ask(&c.Spec)
+		t.createClaim(c)
+		p := newPod(test.name, test.name, "")
+		if c.Spec.VolumeMode != nil { // Kubernetes wants them in another field
+			p.Spec.Containers[0].VolumeMounts = nil
+			p.Spec.Containers[0].VolumeDevices = []corev1.VolumeDevice{{Name: "data", DevicePath: "/dev/data"}}
+		}
+		t.createPod(p)
+	}
+	for _, test := range tests {
+		q := query{namespace: t.namespace, fields: "reason=ProvisioningFailed,involvedObject.name=" + test.name}
+		found := await(t, "an event tells why claim "+test.name+" is refused", events, q, func(all []*corev1.Event) error {
+			if len(all) == 0 {
+				return fmt.Errorf("there is none")
+			}
+			return nil
+		})
+		for _, words := range test.want {
+			if !strings.Contains(found[0].Message, words) {
+				t.Errorf("for claim %s the event says %q, want %q in it", test.name, found[0].Message, words)
+			}
+		}
+		t.Log(found[0].Message)
+	}
+}

@@ -1,0 +1,73 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"flag"
+	"os"
+	"testing"
+)
+
+func TestMain(m *testing.M) {
+	// Tests wait for kubelets most of the time, so more of them run at once
+	// than the machine has processors. -test.parallel on the command line wins.
+	flag.Set("test.parallel", "4")
+	os.Exit(m.Run())
+}
+
+// A promise is what a test holds hostdir to.
+type promise struct {
+	words string
+	test  func(*test)
+}
+
+// Promises that do not disturb each other.
+var together = []promise{
+	{"a StatefulSet's claims bind without a hand-written volume", statefulSetBinds},
+	{"a deleted pod comes back on its node with its data", deletedPodComesBack},
+	{"replicas find their old data after scaling down and up", scaledReplicasFindTheirData},
+	{"a deleted claim takes volume and directory with it", deletedClaimTakesDirectory},
+	{"a retained volume keeps its data until it may be deleted", retainedVolumeKeepsData},
+	{"a generic ephemeral volume goes with its pod", ephemeralVolumeGoesWithPod},
+	{"a pod with a nodeSelector has its directory on that node", nodeSelectorDecides},
+	{"a claim of an Immediate class binds without a pod", immediateClassBinds},
+	{"a claim that hostdir cannot satisfy says why", refusedClaimsSayWhy},
+	{"a ReadWriteOncePod claim lets one pod run at a time", oncePodClaimAdmitsOnePod},
+	{"two pods of one node share a claim", podsShareClaim},
+	{"pods that are not root can write", podsWithoutRootWrite},
+	{"a StatefulSet's own mode and owner reach the directory", classDecidesOwnership},
+	{"volumes are mounted nosuid and nodev, and read-only where asked", mountOptionsHold},
+	{"the plugin holds no credentials of Kubernetes", pluginHoldsNoCredentials},
+	{"the plugin answers health checks", pluginAnswersHealthChecks},
+	{"kubelet reports the volumes' sizes", kubeletReportsSizes},
+}
+
+// Promises whose tests take nodes or plugins away, or need the whole cluster.
+var alone = []promise{
+	{"thirty replicas at once bind on both nodes", thirtyReplicasBind},
+	{"writes go on while plugin and kubelet restart", writesGoOn},
+	{"the plugin registers again when its registration is removed", pluginRegistersAgain},
+	{"pods run again with their data after a power cut of their node", powerCutKeepsData},
+	{"a second pool serves its disks as they are mounted", secondPoolServesDisks},
+	{"a bad configuration changes nothing", badConfigurationChangesNothing},
+	{"nothing is left on the nodes", nothingIsLeft},
+	{"uninstalling leaves data that a new installation serves", uninstallLeavesData},
+}
+
+func TestHostdir(t *testing.T) {
+	c := connect(t)
+	c.install(t)
+	t.Run("together", func(t *testing.T) {
+		for _, p := range together {
+			t.Run(p.words, func(t *testing.T) {
+				t.Parallel()
+				p.test(begin(t, c))
+			})
+		}
+	})
+	t.Run("alone", func(t *testing.T) {
+		for _, p := range alone {
+			t.Run(p.words, func(t *testing.T) { p.test(begin(t, c)) })
+		}
+	})
+}
