@@ -26,10 +26,7 @@ func init() { runtime.LockOSThread() }
 
 func main() {
 	if machine.IsBoot(os.Args) {
-		if err := machine.Boot(os.Args[2]); err != nil {
-			fail(err)
-		}
-		return
+		fail(machine.Boot(os.Args[2])) // it comes back only with an error
 	}
 	err := run(os.Args[1:])
 	if errors.Is(err, pflag.ErrHelp) {

@@ -24,7 +24,7 @@ const (
 // IsBoot tells whether the arguments of this process make it a machine's first process.
 func IsBoot(args []string) bool { return len(args) == 3 && args[1] == bootVerb }
 
-// Boot is the life of a machine's first process. It must be called on the main thread, which must be locked:
+// Boot is the life of a machine's first process: it returns only if the machine cannot come up. It must be called on the main thread, which must be locked:
 // the cgroup namespace is that thread's, and whatever it starts inherits it.
 func Boot(dir string) error {
 	lock, goAhead, answer := os.NewFile(3, "lock"), os.NewFile(4, "go"), os.NewFile(5, "answer")
