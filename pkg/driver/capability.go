@@ -41,9 +41,22 @@ func checkCapability(c *csi.VolumeCapability) error {
 	case c.GetMount() == nil:
 		return invalid("the volume capability has no access type")
 	case !slices.Contains(accessModes, c.GetAccessMode().GetMode()):
-		return invalid("access mode %s is not supported: a hostdir volume lives on one node, use ReadWriteOnce or ReadWriteOncePod", c.GetAccessMode().GetMode())
+		return invalid("access mode %s is not supported: a hostdir volume lives on one node, use ReadWriteOnce or ReadWriteOncePod", modeName(c.GetAccessMode().GetMode()))
 	}
 	return mounter.CheckOptions(c.GetMount().GetMountFlags())
+}
+
+// modeName is what people call an access mode that is refused: the name in
+// their claim, where there is one.
+func modeName(mode csi.VolumeCapability_AccessMode_Mode) string {
+	switch mode {
+	case csi.VolumeCapability_AccessMode_MULTI_NODE_MULTI_WRITER:
+		return "ReadWriteMany"
+	case csi.VolumeCapability_AccessMode_MULTI_NODE_READER_ONLY:
+		return "ReadOnlyMany"
+	default:
+		return mode.String()
+	}
 }
 
 // publication is how a volume of this capability is to be mounted.
