@@ -72,7 +72,8 @@ demo: packages ## A StatefulSet on a real two-node Kubernetes, with hostdir; sta
 	@tests/demo $(DEMO_CLUSTER)
 
 .PHONY: demo-down
-demo-down: build ## End the demo and leave nothing behind
+demo-down: ## End the demo and leave nothing behind
+	@go build -o bin/cluster ./tests/cluster
 	@bin/cluster down --name $(DEMO_CLUSTER)
 
 .PHONY: figures
