@@ -24,6 +24,9 @@ type Server interface {
 // stat(2) a second costs nothing, and needs no inotify instance.
 const watchInterval = time.Second
 
+// maxPath is the longest path of a socket, see unix(7).
+const maxPath = 107
+
 // Serve lets the server accept connections at path until the context ends, and
 // then removes the socket. It returns an error if another process serves there,
 // or the server fails. Only root can connect.
@@ -72,6 +75,9 @@ func watch(ctx context.Context, path string, file os.FileInfo, failed <-chan err
 
 // listen makes the socket, in place of one on which nobody listens.
 func listen(path string) (*net.UnixListener, os.FileInfo, error) {
+	if len(path) > maxPath {
+		return nil, nil, fmt.Errorf("the socket's path %s is longer than %d bytes, which the kernel does not take: choose a shorter one", path, maxPath)
+	}
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
