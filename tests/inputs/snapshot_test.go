@@ -92,17 +92,22 @@ func unmountBelow(t *testing.T, root string) {
 // waitPurged waits until the trash is empty: it is purged in the background.
 func (s *server) waitPurged(t *testing.T) {
 	t.Helper()
-	trash := filepath.Join(s.Base, "trash")
+	s.waitTrash(t, 0)
+}
+
+// waitTrash waits until so many deleted volumes are left in the trash.
+func (s *server) waitTrash(t *testing.T, volumes int) {
+	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		entries, err := os.ReadDir(trash)
+		entries, err := os.ReadDir(filepath.Join(s.Base, "trash"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(entries) == 0 {
+		if len(entries) == volumes {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the trash still holds %s", entries[0].Name())
+			t.Fatalf("the trash holds %v, want %d volumes", entries, volumes)
 		}
 	}
 }
