@@ -63,20 +63,34 @@ func mountOptionsHold(t *test) {
 	for _, p := range []*corev1.Pod{byMount, byClaim} {
 		t.createPod(p)
 	}
-	for pod, want := range map[string]string{"writer": "rw", "by-mount": "ro", "by-claim": "ro"} {
-		t.podRuns(pod)
-		options := strings.Split(t.exec(pod, "awk", `$2 == "/data" { print $4 }`, "/proc/mounts"), ",")
-		for _, option := range []string{want, "nosuid", "nodev"} {
-			if !slices.Contains(options, option) {
-				t.Errorf("in pod %s /data is mounted with %q, without %s", pod, options, option)
-			}
-		}
+	for pod, want := range map[string]string{"writer": "rw", "by-mount": "rw", "by-claim": "ro"} {
+		p := t.podRuns(pod)
+		// What hostdir has mounted for kubelet.
+		path := fmt.Sprintf("/var/lib/kubelet/pods/%s/volumes/kubernetes.io~csi/%s/mount", p.UID, t.volumeOf("data").Name)
+		t.hasOptions(pod, t.onNode(t, p.Spec.NodeName, "awk", `$2 == "`+path+`" { print $4 }`, "/proc/mounts"), want, "nosuid", "nodev")
+	}
+	for pod, want := range map[string][]string{
+		"writer": {"rw", "nosuid", "nodev"},
+		// Where it mounts read-only, runc sets this option and clears the others.
+		"by-mount": {"ro"},
+		"by-claim": {"ro"},
+	} {
+		t.hasOptions(pod, t.exec(pod, "awk", `$2 == "/data" { print $4 }`, "/proc/mounts"), want...)
 		if got := t.exec(pod, "cat", "/data/hello"); got != "hello" {
 			t.Errorf("pod %s reads %q", pod, got)
 		}
 		written := t.exec(pod, "sh", "-c", "touch /data/more 2>/dev/null && echo rw || echo ro")
-		if written != want {
-			t.Errorf("pod %s can do %s with /data, want %s", pod, written, want)
+		if written != want[0] {
+			t.Errorf("pod %s can do %s with /data, want %s", pod, written, want[0])
+		}
+	}
+}
+
+func (t *test) hasOptions(pod, options string, want ...string) {
+	t.Helper()
+	for _, option := range want {
+		if !slices.Contains(strings.Split(options, ","), option) {
+			t.Errorf("the volume of pod %s is mounted with %q, without %s", pod, options, option)
 		}
 	}
 }

@@ -39,7 +39,6 @@ var together = []promise{
 	{"volumes are mounted nosuid and nodev, and read-only where asked", mountOptionsHold},
 	{"the plugin holds no credentials of Kubernetes", pluginHoldsNoCredentials},
 	{"the plugin answers health checks", pluginAnswersHealthChecks},
-	{"kubelet reports the volumes' sizes", kubeletReportsSizes},
 }
 
 // Promises whose tests take nodes or plugins away, or need the whole cluster.
