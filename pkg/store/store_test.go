@@ -1,0 +1,150 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hostdir/hostdir/pkg/errdefs"
+)
+
+const (
+	testNode = "node-1"
+	mebibyte = 1 << 20
+)
+
+// openStore opens a store on this configuration, without Run: nothing happens
+// in the background.
+func openStore(t *testing.T, config string) *Store {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	writeFile(t, file, config)
+	s, err := Open(t.Context(), testNode, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// newStore opens a store with one pool in a new directory.
+func newStore(t *testing.T) (s *Store, base string) {
+	t.Helper()
+	base = t.TempDir()
+	return openStore(t, onePool(base)), base
+}
+
+// reopen is what a restart of the program does.
+func reopen(t *testing.T, s *Store) *Store {
+	t.Helper()
+	again, err := Open(t.Context(), s.node, s.configFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return again
+}
+
+// onePool is the configuration of a pool "default" on these base directories.
+func onePool(paths ...string) string {
+	return fmt.Sprintf("pools: [{name: default, paths: [%s]}]", quoted(paths))
+}
+
+func quoted(paths []string) string {
+	list := ""
+	for _, path := range paths {
+		list += fmt.Sprintf("%q,", path)
+	}
+	return list
+}
+
+var defaultClass = Class{Pool: DefaultPool, Mode: "0777"}
+
+// request asks for a small volume.
+func request(name string) CreateRequest {
+	return CreateRequest{Name: name, RequiredBytes: mebibyte, Class: defaultClass}
+}
+
+func mustCreate(t *testing.T, s *Store, req CreateRequest) Volume {
+	t.Helper()
+	v, err := s.Create(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// anyUse lets Delete and Usage pass.
+func anyUse(*os.File) error { return nil }
+
+func mustDelete(t *testing.T, s *Store, volumeID string) {
+	t.Helper()
+	if err := s.Delete(t.Context(), volumeID, anyUse); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func writeFile(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mkdirAll(t *testing.T, path string) {
+	t.Helper()
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantNames checks what a directory holds.
+func wantNames(t *testing.T, dir string, want ...string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.Name())
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", dir, diff)
+	}
+}
+
+// wantClass checks the class of an error, nil for none.
+func wantClass(t *testing.T, err, class error) {
+	t.Helper()
+	if !errors.Is(err, class) {
+		t.Errorf("error %v, want %v", err, class)
+	}
+}
+
+// wantUnusable checks what a store answers for a volume whose base directory,
+// the only one of its pool, cannot be used.
+func wantUnusable(t *testing.T, s *Store, volumeID string) {
+	t.Helper()
+	if c := s.Capacity(DefaultPool); c != (Capacity{}) {
+		t.Errorf("capacity %+v, want none", c)
+	}
+	_, err := s.Create(t.Context(), request("pvc-elsewhere"))
+	wantClass(t, err, errdefs.ErrNoSpace)
+	_, err = s.Volume(volumeID)
+	wantClass(t, err, errdefs.ErrUnavailable)
+	wantClass(t, s.Use(t.Context(), volumeID, anyUse), errdefs.ErrUnavailable)
+	wantClass(t, s.Delete(t.Context(), volumeID, anyUse), errdefs.ErrUnavailable)
+}
+
+// brokenBecause returns why the store's only base directory cannot be used.
+func brokenBecause(t *testing.T, s *Store) error {
+	t.Helper()
+	status := s.Status()
+	if len(status) != 1 {
+		t.Fatalf("%d base directories, want 1", len(status))
+	}
+	return status[0].Err
+}
