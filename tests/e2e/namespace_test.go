@@ -8,12 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -23,7 +23,7 @@ type test struct {
 	*cluster
 	namespace string
 	began     time.Time
-	outside   []func() // delete what the test made outside its namespace
+	outside   []func() // undo what the test did outside its namespace
 	explained bool
 }
 
@@ -42,16 +42,17 @@ func begin(t *testing.T, c *cluster) *test {
 	return self
 }
 
-// end deletes the namespace and waits until its volumes are gone as well. A
-// second call does nothing.
+// end deletes the namespace, waits until its volumes are gone as well, and then
+// undoes what the test did outside it.
 func (t *test) end() {
-	err := t.CoreV1().Namespaces().Delete(context.Background(), t.namespace, metav1.DeleteOptions{})
-	if apierrors.IsNotFound(err) {
-		return
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	t.explain()
+	defer t.explain() // volumes that do not go
+	defer func() {
+		for _, undo := range slices.Backward(t.outside) {
+			undo()
+		}
+	}()
+	t.check(t.CoreV1().Namespaces().Delete(context.Background(), t.namespace, metav1.DeleteOptions{}))
 	await(t, "the namespace and all in it goes", namespaces, named(t.namespace), none)
 	await(t, "the volumes of its claims go", volumes, query{}, func(all []*corev1.PersistentVolume) error {
 		for _, pv := range all {
@@ -61,9 +62,6 @@ func (t *test) end() {
 		}
 		return nil
 	})
-	for _, remove := range t.outside {
-		remove()
-	}
 	for _, node := range t.nodes {
 		links := filepath.Join(t.files[node], pool, "claims", t.namespace)
 		if _, err := os.Lstat(links); err == nil {
@@ -82,6 +80,7 @@ func (t *test) explain() {
 	for _, command := range []string{
 		"get events -n " + t.namespace + " --sort-by=.lastTimestamp",
 		"get pods,persistentvolumeclaims -o wide -n " + t.namespace,
+		"get events -n default --sort-by=.lastTimestamp", // those of volumes and nodes
 		"get persistentvolumes,nodes,csistoragecapacities -o wide -n " + home,
 		"get pods -o wide -n " + home,
 		"logs --prefix --tail=80 -l app.kubernetes.io/name=hostdir -c hostdir -n " + home + " " + since,
