@@ -1,0 +1,78 @@
+package vm
+
+import (
+	"debug/elf"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+)
+
+// orderModules finds modules by their names below dir, with all that they depend on, each after what it needs.
+// Modules tell that themselves; modules.dep, which would as well, is made where a kernel is installed.
+func orderModules(dir string, names []string) ([]string, error) {
+	files := map[string]string{} // by name
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if name, ok := strings.CutSuffix(filepath.Base(path), ".ko"); ok {
+			// "crc32c-intel" and "crc32c_intel" are one module: modprobe(8).
+			files[strings.ReplaceAll(name, "-", "_")] = path
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var ordered []string
+	added := map[string]bool{}
+	var add func(name string) error
+	add = func(name string) error {
+		if added[name] {
+			return nil
+		}
+		added[name] = true
+		path, ok := files[name]
+		if !ok {
+			return fmt.Errorf("the kernel in %s has no module %s", dir, name)
+		}
+		needs, err := dependencies(path)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		for _, n := range needs {
+			if err := add(n); err != nil {
+				return err
+			}
+		}
+		ordered = append(ordered, path)
+		return nil
+	}
+	for _, name := range names {
+		if err := add(name); err != nil {
+			return nil, err
+		}
+	}
+	return ordered, nil
+}
+
+// dependencies are the names of the modules that a module needs.
+func dependencies(path string) ([]string, error) {
+	f, err := elf.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	section := f.Section(".modinfo")
+	if section == nil {
+		return nil, fmt.Errorf("no kernel module: it has no .modinfo")
+	}
+	info, err := section.Data()
+	if err != nil {
+		return nil, err
+	}
+	for entry := range strings.SplitSeq(string(info), "\x00") {
+		if list, ok := strings.CutPrefix(entry, "depends="); ok && list != "" {
+			return strings.Split(strings.ReplaceAll(list, "-", "_"), ","), nil
+		}
+	}
+	return nil, nil
+}
