@@ -56,14 +56,14 @@ func (t *test) in(name string) query {
 // together, and returns them. Until then met says what is lacking.
 func await[T runtime.Object](t *test, what string, k kind[T], q query, met func([]T) error) []T {
 	t.Helper()
-	all, err := watch(t.cluster, k, q, met)
+	all, err := observe(t.cluster, k, q, met)
 	if err != nil {
 		t.Fatalf("waited %s in vain until %s: %v", patience, what, err)
 	}
 	return all
 }
 
-func watch[T runtime.Object](c *cluster, k kind[T], q query, met func([]T) error) ([]T, error) {
+func observe[T runtime.Object](c *cluster, k kind[T], q query, met func([]T) error) ([]T, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	changed := make(chan struct{}, 1)
