@@ -1,0 +1,84 @@
+package quota
+
+// Requests of ioctl(2), keys and flags that btrfs's quotas are made of:
+// <linux/btrfs.h>, <linux/btrfs_tree.h>, btrfs-qgroup(8), btrfs-quota(8).
+const (
+	subvolumeCreate = 0x5000940e // BTRFS_IOC_SUBVOL_CREATE
+	treeSearch      = 0xd0009411 // BTRFS_IOC_TREE_SEARCH
+	inodeLookup     = 0xd0009412 // BTRFS_IOC_INO_LOOKUP
+	groupAssign     = 0x40189429 // BTRFS_IOC_QGROUP_ASSIGN
+	groupCreate     = 0x4010942a // BTRFS_IOC_QGROUP_CREATE
+	groupLimit      = 0x8030942b // BTRFS_IOC_QGROUP_LIMIT
+
+	rootTree  = 1 // BTRFS_ROOT_TREE_OBJECTID
+	quotaTree = 8 // BTRFS_QUOTA_TREE_OBJECTID
+
+	rootKey        = 132 // BTRFS_ROOT_ITEM_KEY
+	quotaStatusKey = 240 // BTRFS_QGROUP_STATUS_KEY
+	groupInfoKey   = 242 // BTRFS_QGROUP_INFO_KEY
+	groupLimitKey  = 244 // BTRFS_QGROUP_LIMIT_KEY
+
+	// subvolumeInode is the inode number of every subvolume's top directory.
+	subvolumeInode = 256 // BTRFS_FIRST_FREE_OBJECTID
+
+	// Flags of struct btrfs_qgroup_status_item.
+	quotaOn           = 1 << 0 // BTRFS_QGROUP_STATUS_FLAG_ON
+	quotaRescan       = 1 << 1 // BTRFS_QGROUP_STATUS_FLAG_RESCAN
+	quotaInconsistent = 1 << 2 // BTRFS_QGROUP_STATUS_FLAG_INCONSISTENT
+	quotaSimple       = 1 << 3 // BTRFS_QGROUP_STATUS_FLAG_SIMPLE_MODE, Linux 6.7
+
+	limitBytes = 1 << 0     // BTRFS_QGROUP_LIMIT_MAX_RFER
+	noLimit    = ^uint64(0) // takes a limit away
+
+	levelShift = 48 // BTRFS_QGROUP_LEVEL_SHIFT: a qgroup's level stands above
+)
+
+// volArgs is struct btrfs_ioctl_vol_args.
+type volArgs struct {
+	fd   int64
+	name [4088]byte
+}
+
+// lookupArgs is struct btrfs_ioctl_ino_lookup_args.
+type lookupArgs struct {
+	tree     uint64
+	objectID uint64
+	_        [4080]byte
+}
+
+// createArgs is struct btrfs_ioctl_qgroup_create_args.
+type createArgs struct {
+	create uint64 // 0: remove
+	group  uint64
+}
+
+// assignArgs is struct btrfs_ioctl_qgroup_assign_args.
+type assignArgs struct {
+	assign        uint64
+	member, group uint64
+}
+
+// limitArgs is struct btrfs_ioctl_qgroup_limit_args.
+type limitArgs struct {
+	group    uint64
+	flags    uint64
+	maxBytes uint64
+	_        [3]uint64
+}
+
+// searchArgs is struct btrfs_ioctl_search_args. It finds the items from the key
+// (min*) to the key (max*), inclusive.
+type searchArgs struct {
+	tree                         uint64
+	minObject, maxObject         uint64
+	minOffset, maxOffset         uint64
+	minGeneration, maxGeneration uint64
+	minType, maxType             uint32
+	items                        uint32 // wanted, then found
+	_                            uint32
+	_                            [4]uint64
+	found                        [3992]byte // struct btrfs_ioctl_search_header, then the item
+}
+
+// searchHeaderSize is the size of struct btrfs_ioctl_search_header.
+const searchHeaderSize = 32

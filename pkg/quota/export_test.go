@@ -1,0 +1,4 @@
+package quota
+
+// Label moves a directory to another project, as its owner can.
+var Label = label
