@@ -1,0 +1,62 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	registerapi "k8s.io/kubelet/pkg/apis/pluginregistration/v1"
+
+	"github.com/hostdir/hostdir/tests/plugin"
+)
+
+func TestHealth(t *testing.T) {
+	p := layOut(t)
+	p.Run(t)
+	ask := func(path string, wantStatus int, says string) {
+		t.Helper()
+		resp, err := http.Get("http://" + p.HTTP + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != wantStatus || !strings.Contains(string(body), says) {
+			t.Errorf("%s: %s, %q (%v), want %d and %q", path, resp.Status, body, err, wantStatus, says)
+		}
+	}
+	ask("/healthz", http.StatusOK, "ok")
+	ask("/readyz", http.StatusServiceUnavailable, "kubelet has not registered the driver yet")
+	ask("/", http.StatusNotFound, "")
+
+	conn, err := grpc.NewClient("unix://"+sockets(p)[1], grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	kubelet := registerapi.NewRegistrationClient(conn)
+	for _, test := range []struct {
+		registered bool
+		wantStatus int
+	}{
+		{true, http.StatusOK},
+		{false, http.StatusServiceUnavailable},
+	} {
+		status := &registerapi.RegistrationStatus{PluginRegistered: test.registered}
+		if _, err := kubelet.NotifyRegistrationStatus(plugin.Context(t), status); err != nil {
+			t.Fatal(err)
+		}
+		ask("/readyz", test.wantStatus, "")
+		ask("/healthz", http.StatusOK, "ok")
+	}
+
+	// A pool that is gone fails neither: a restart would mend nothing.
+	if err := os.RemoveAll(p.Base); err != nil {
+		t.Fatal(err)
+	}
+	ask("/healthz", http.StatusOK, "ok")
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+
+	"github.com/hostdir/hostdir/tests/plugin"
+)
+
+// layOut makes the surroundings of a program. The race detector, which the
+// program is built with, would keep each of its ends waiting for a second.
+func layOut(t *testing.T) *plugin.Plugin {
+	t.Helper()
+	t.Setenv("GORACE", "atexit_sleep_ms=0")
+	return plugin.Layout(t, "")
+}
+
+// program is a command with the flags that the surroundings ask for, and more.
+func program(t *testing.T, p *plugin.Plugin, flags ...string) *exec.Cmd {
+	t.Helper()
+	return exec.CommandContext(plugin.Context(t), plugin.Build(t), append([]string{
+		"--endpoint=unix://" + p.Socket,
+		"--node-name=" + plugin.NodeName,
+		"--config=" + p.Config,
+		"--kubelet-dir=" + p.KubeletDir,
+		"--registration-dir=" + p.RegistrationDir,
+		"--http-address=127.0.0.1:0",
+	}, flags...)...)
+}
+
+// sockets are the files that the program makes outside of its pools.
+func sockets(p *plugin.Plugin) []string {
+	return []string{p.Socket, filepath.Join(p.RegistrationDir, "csi.hostdir.io-reg.sock")}
+}
+
+func TestStop(t *testing.T) {
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		t.Run(signal.String(), func(t *testing.T) {
+			p := layOut(t)
+			p.Run(t)
+			for _, path := range sockets(p) {
+				info, err := os.Lstat(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if info.Mode() != os.ModeSocket|0o600 {
+					t.Errorf("%s has mode %s, want root's alone", path, info.Mode())
+				}
+			}
+			p.Signal(t, signal) // an exit code other than 0 is an error
+			for _, path := range sockets(p) {
+				if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("%s stays after the end: %v", path, err)
+				}
+			}
+			if !strings.Contains(p.Log(), "hostdir stopped") {
+				t.Error("the log does not tell that hostdir stopped")
+			}
+		})
+	}
+}
+
+// TestKill ends the program without a warning while a volume is published. The
+// next one takes over: its volumes, its sockets, its mounts.
+func TestKill(t *testing.T) {
+	p := layOut(t)
+	target := filepath.Join(p.KubeletDir, "target")
+	t.Cleanup(func() { syscall.Unmount(target, syscall.MNT_DETACH) })
+	p.Run(t)
+	ctx := plugin.Context(t)
+	writer := &csi.VolumeCapability{
+		AccessMode: &csi.VolumeCapability_AccessMode{Mode: csi.VolumeCapability_AccessMode_SINGLE_NODE_WRITER},
+		AccessType: &csi.VolumeCapability_Mount{Mount: &csi.VolumeCapability_MountVolume{}},
+	}
+	create := &csi.CreateVolumeRequest{
+		Name:               "pvc-1",
+		CapacityRange:      &csi.CapacityRange{RequiredBytes: 1 << 20},
+		VolumeCapabilities: []*csi.VolumeCapability{writer},
+	}
+	made, err := csi.NewControllerClient(p.Conn).CreateVolume(ctx, create)
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish := &csi.NodePublishVolumeRequest{VolumeId: made.GetVolume().GetVolumeId(), TargetPath: target, VolumeCapability: writer}
+	if _, err := csi.NewNodeClient(p.Conn).NodePublishVolume(ctx, publish); err != nil {
+		t.Fatal(err)
+	}
+
+	p.Signal(t, syscall.SIGKILL)
+	// The pod goes on.
+	file := filepath.Join(target, "written-while-down")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Error(err)
+	}
+	p.Run(t)
+
+	controller, node := csi.NewControllerClient(p.Conn), csi.NewNodeClient(p.Conn)
+	again, err := controller.CreateVolume(ctx, create)
+	if err != nil || again.GetVolume().GetVolumeId() != made.GetVolume().GetVolumeId() {
+		t.Errorf("created again the volume is %v, it was %v: %v", again.GetVolume(), made.GetVolume(), err)
+	}
+	if _, err := node.NodePublishVolume(ctx, publish); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Error(err)
+	}
+	if _, err := node.NodeUnpublishVolume(ctx, &csi.NodeUnpublishVolumeRequest{VolumeId: publish.GetVolumeId(), TargetPath: target}); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(target); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the target stays: %v", err)
+	}
+}
+
+func TestExit(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		config string
+		flags  []string
+		code   int
+		says   string
+	}{
+		{"version", "", []string{"--version"}, 0, "hostdir dev"},
+		{"help", "", []string{"--help"}, 0, "--node-name"},
+		{"an unknown flag", "", []string{"--pool=default"}, 2, "unknown flag: --pool"},
+		{"a bad flag", "", []string{"--logging-format=xml"}, 2, "neither text nor json"},
+		{"an argument", "", []string{"pools"}, 2, `unexpected argument "pools"`},
+		{"a missing configuration", "", []string{"--config=/missing.yaml"}, 1, "/missing.yaml"},
+		{"a misspelt configuration", "polls: []", nil, 1, `unknown field \"polls\"`},
+		{"no pool", "pools: []", nil, 1, "no pool for node node-1"},
+		{"a bad address", "", []string{"--http-address=nowhere"}, 1, "nowhere"},
+		{"no directory to register in", "", []string{"--registration-dir=/missing"}, 1, "/missing/csi.hostdir.io-reg.sock"},
+		{"kubelet's directory is relative", "", []string{"--kubelet-dir=kubelet"}, 1, "kubelet's directory"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := layOut(t)
+			if test.config != "" {
+				p.Configure(t, test.config)
+			}
+			cmd := program(t, p, test.flags...)
+			out, err := cmd.CombinedOutput()
+			if got := cmd.ProcessState.ExitCode(); got != test.code {
+				t.Errorf("exit code %d, want %d: %v", got, test.code, err)
+			}
+			if !strings.Contains(string(out), test.says) {
+				t.Errorf("the output does not say %q:\n%s", test.says, out)
+			}
+			for _, path := range sockets(p) {
+				if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("%s stays after the end: %v", path, err)
+				}
+			}
+		})
+	}
+}
+
+func TestTwoPrograms(t *testing.T) {
+	p := layOut(t)
+	p.Run(t)
+	cmd := program(t, p)
+	out, _ := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "another process serves on") {
+		t.Errorf("the second program ends with %s:\n%s", cmd.ProcessState, out)
+	}
+	if _, err := csi.NewIdentityClient(p.Conn).Probe(plugin.Context(t), &csi.ProbeRequest{}); err != nil {
+		t.Errorf("the first program: %v", err)
+	}
+}
+
+func TestLogsJSON(t *testing.T) {
+	p := layOut(t)
+	cmd := program(t, p, "--logging-format=json", "--v=4")
+	var log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Lstat(sockets(p)[1]); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Error("the program does not announce itself")
+			break
+		}
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	var messages []string
+	for lines := bufio.NewScanner(&log); lines.Scan(); {
+		var line struct{ Time, Level, Msg string }
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil || line.Time == "" || line.Level == "" || line.Msg == "" {
+			t.Errorf("no log line in JSON (%v): %s", err, lines.Bytes())
+		}
+		messages = append(messages, line.Msg)
+	}
+	for _, want := range []string{"hostdir starts", "base directory ready", "hostdir stopped"} {
+		if !strings.Contains(strings.Join(messages, "\n"), want) {
+			t.Errorf("the log %q does not tell %q", messages, want)
+		}
+	}
+}
