@@ -37,9 +37,15 @@ type server struct {
 func start(t *testing.T) *server { return startOn(t, "") }
 
 // startOn runs a plugin whose pool is at base.
-func startOn(t *testing.T, base string) *server {
+func startOn(t *testing.T, base string) *server { return startConfigured(t, base, "") }
+
+// startConfigured runs a plugin with a configuration of the test's own.
+func startConfigured(t *testing.T, base, config string) *server {
 	t.Helper()
 	p := plugin.Layout(t, base)
+	if config != "" {
+		p.Configure(t, config)
+	}
 	root := filepath.Dir(p.Config)
 	// Before the directory is removed, and after the plugin has stopped.
 	t.Cleanup(func() { unmountBelow(t, root) })
