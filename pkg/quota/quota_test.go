@@ -3,8 +3,6 @@ package quota_test
 import (
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 	"unsafe"
 
@@ -17,8 +15,17 @@ import (
 
 const diskSize = 1 << 30 // sparse
 
-func TestXFS(t *testing.T)  { quotatest.Run(t, projects(t, quota.XFS, "HOSTDIR_VM_XFS"), quota.XFS) }
-func TestExt4(t *testing.T) { quotatest.Run(t, projects(t, quota.Ext4, "HOSTDIR_VM_EXT4"), quota.Ext4) }
+func TestXFS(t *testing.T) {
+	dir := projects(t, quota.XFS, "HOSTDIR_VM_XFS")
+	quotatest.Run(t, dir, quota.XFS)
+	t.Run("loses its project", func(t *testing.T) { losesProject(t, dir) })
+}
+
+func TestExt4(t *testing.T) {
+	dir := projects(t, quota.Ext4, "HOSTDIR_VM_EXT4")
+	quotatest.Run(t, dir, quota.Ext4)
+	t.Run("loses its project", func(t *testing.T) { losesProject(t, dir) })
+}
 
 func TestBtrfs(t *testing.T) {
 	dir := os.Getenv("HOSTDIR_VM_BTRFS")
@@ -28,7 +35,11 @@ func TestBtrfs(t *testing.T) {
 	quotatest.Run(t, dir, quota.Btrfs)
 }
 
-func TestBtrfsSimple(t *testing.T) { quotatest.Run(t, btrfs(t, enableSimple), quota.Btrfs) }
+func TestBtrfsSimple(t *testing.T) {
+	dir := btrfs(t, enableSimple)
+	quotatest.Run(t, dir, quota.Btrfs)
+	t.Run("limits nested subvolumes", func(t *testing.T) { limitsNested(t, dir) })
+}
 
 func TestNone(t *testing.T) {
 	dir := t.TempDir()
@@ -103,25 +114,4 @@ func open(t *testing.T, dir string) *os.File {
 	}
 	t.Cleanup(func() { f.Close() })
 	return f
-}
-
-func TestDetectExplains(t *testing.T) {
-	needDisks(t)
-	for filesystem, want := range map[string]string{
-		"xfs":   "prjquota",
-		"ext4":  "tune2fs -O project,quota",
-		"btrfs": "btrfs quota enable",
-	} {
-		t.Run(filesystem, func(t *testing.T) {
-			dir := disk.Mount(t, filesystem, diskSize)
-			q, err := quota.Detect(open(t, dir))
-			if q.Kind() != quota.None || err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), dir) {
-				t.Errorf("Detect() = %s, %v; want none and an error with %q", q.Kind(), err, want)
-			}
-			t.Log(err)
-			if left, _ := filepath.Glob(dir + "/.new-*"); left != nil {
-				t.Errorf("Detect left %q", left)
-			}
-		})
-	}
 }

@@ -76,8 +76,8 @@ func (s *suite) survivesRemount(t *testing.T) {
 	if _, full, err := fill(f, 6*mib); full || err != nil {
 		t.Fatalf("full: %t, %v", full, err)
 	}
+	f.Close() // XFS gives back what it had set aside for a file that grows
 	wantLimit, wantUsage := s.get(t, v)
-	f.Close()
 	v.Close()
 	remount(t, s.dir)
 
@@ -166,6 +166,7 @@ func (s *suite) takesMany(t *testing.T) {
 	if t.Failed() {
 		return
 	}
+	s.sync(t, parent)
 	byID := map[quota.ID]int{}
 	_, empty := s.get(t, s.create(t, "empty", quota.Limit{}))
 	for i, v := range volumes {
@@ -173,9 +174,9 @@ func (s *suite) takesMany(t *testing.T) {
 			t.Errorf("%s and many-%d both have ID %d", v.Name(), other, v.id)
 		}
 		byID[v.id] = i
-		got, usage := s.get(t, v)
-		if data := usage.Bytes - empty.Bytes; got.Bytes != limit(i) || data < 4096*int64(i+1) || data > 4096*int64(i+3) {
-			t.Errorf("many-%d: Get() = %+v, %+v", i, got, usage)
+		got, usage, err := s.q.Get(v.File, v.id)
+		if data := usage.Bytes - empty.Bytes; err != nil || got.Bytes != limit(i) || data < 4096*int64(i+1) || data > 4096*int64(i+3) {
+			t.Errorf("many-%d: Get() = %+v, %+v, %v", i, got, usage, err)
 		}
 		v.Close()
 		if err := os.RemoveAll(v.Name()); err != nil {
