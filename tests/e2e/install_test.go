@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,6 +32,17 @@ func (c *cluster) install(t testing.TB, args ...string) {
 
 func (c *cluster) chart() string {
 	return filepath.Join(c.repository, "deploy/helm/hostdir")
+}
+
+// manifestsAreTaken asks the API server, which validates strictly, without
+// letting it store anything.
+func manifestsAreTaken(t *test) {
+	out := run(t, "kubectl", "apply", "--dry-run=server", "-k", filepath.Join(t.repository, "deploy/kubernetes"))
+	for _, want := range []string{"daemonset.apps/hostdir-node", "csidriver.storage.k8s.io/csi.hostdir.io", "storageclass.storage.k8s.io/hostdir-retain"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%s is not among what was applied:\n%s", want, out)
+		}
+	}
 }
 
 // nothingIsLeft holds for all tests before it: each has deleted its claims.

@@ -96,3 +96,23 @@ func pluginAnswersHealthChecks(t *test) {
 		}
 	}
 }
+
+// kubelet asks the plugin how full each volume is, and tells monitoring.
+func kubeletReportsSizes(t *test) {
+	t.createClaim(newClaim("data"))
+	t.createPod(newPod("data", "data", signed))
+	node := t.podRuns("data").Spec.NodeName
+	series := fmt.Sprintf(`kubelet_volume_stats_capacity_bytes{namespace=%q,persistentvolumeclaim="data"} `, t.namespace)
+	t.eventually("kubelet of "+node+" knows the volume's size", func() error {
+		metrics, err := t.CoreV1().RESTClient().Get().AbsPath("/api/v1/nodes", node, "proxy/metrics").DoRaw(context.Background())
+		if err != nil {
+			return err
+		}
+		_, rest, found := strings.Cut(string(metrics), series)
+		var size float64
+		if _, err := fmt.Sscan(rest, &size); !found || err != nil || size <= 0 {
+			return fmt.Errorf("its metrics have no %s with a size (%v, %v)", series, size, err)
+		}
+		return nil
+	})
+}

@@ -35,10 +35,12 @@ var together = []promise{
 	{"a ReadWriteOncePod claim lets one pod run at a time", oncePodClaimAdmitsOnePod},
 	{"two pods of one node share a claim", podsShareClaim},
 	{"pods that are not root can write", podsWithoutRootWrite},
-	{"a StatefulSet's own mode and owner reach the directory", classDecidesOwnership},
+	{"a class's mode and owner reach the directory", classDecidesOwnership},
 	{"volumes are mounted nosuid and nodev, and read-only where asked", mountOptionsHold},
 	{"the plugin holds no credentials of Kubernetes", pluginHoldsNoCredentials},
 	{"the plugin answers health checks", pluginAnswersHealthChecks},
+	{"kubelet reports the volumes' sizes", kubeletReportsSizes},
+	{"the rendered manifests are what the API server takes", manifestsAreTaken},
 }
 
 // Promises whose tests take nodes or plugins away, or need the whole cluster.
