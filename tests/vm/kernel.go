@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/hostdir/hostdir/tests/cluster/flock"
@@ -16,9 +17,15 @@ import (
 // kernelPackage always depends on Debian's newest kernel for virtual machines.
 const kernelPackage = "linux-image-cloud-amd64"
 
-// wanted are the modules that the machine loads, apart from those that they depend on: its port and its disks, the
-// filesystems, and the format in which ext4 keeps quotas.
-var wanted = []string{"virtio_pci", "virtio_console", "virtio_blk", "loop", "quota_v2", "xfs", "btrfs", "overlay"}
+// Modules that the machine loads, apart from those that they depend on.
+var (
+	always      = []string{"virtio_pci", "virtio_console", "virtio_blk", "loop"}
+	filesystems = map[string][]string{
+		"xfs":   {"xfs"},
+		"ext4":  {"quota_v2"}, // ext4 itself is no module; this is the format of its quotas
+		"btrfs": {"btrfs"},
+	}
+)
 
 // kernel is one that is ready to boot.
 type kernel struct {
@@ -27,7 +34,7 @@ type kernel struct {
 }
 
 // fetchKernel finds Debian's current kernel in the cache, or downloads it there. It installs nothing.
-func fetchKernel(say func(string, ...any)) (kernel, error) {
+func fetchKernel(disks []Disk, say func(string, ...any)) (kernel, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return kernel{}, err
@@ -50,6 +57,10 @@ func fetchKernel(say func(string, ...any)) (kernel, error) {
 		}
 	} else if err != nil {
 		return kernel{}, err
+	}
+	wanted := slices.Clone(always)
+	for _, d := range disks {
+		wanted = append(wanted, filesystems[d.Filesystem]...)
 	}
 	modules, err := orderModules(dir, wanted)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"debug/elf"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 )
@@ -12,10 +13,20 @@ import (
 // Modules tell that themselves; modules.dep, which would as well, is made where a kernel is installed.
 func orderModules(dir string, names []string) ([]string, error) {
 	files := map[string]string{} // by name
+	added := map[string]bool{}   // at first what is in the kernel itself
 	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		if name, ok := strings.CutSuffix(filepath.Base(path), ".ko"); ok {
-			// "crc32c-intel" and "crc32c_intel" are one module: modprobe(8).
-			files[strings.ReplaceAll(name, "-", "_")] = path
+		if err != nil {
+			return err
+		}
+		if filepath.Ext(path) == ".ko" {
+			files[moduleName(path)] = path
+		}
+		if filepath.Base(path) != "modules.builtin" {
+			return nil
+		}
+		list, err := os.ReadFile(path)
+		for line := range strings.Lines(string(list)) {
+			added[moduleName(strings.TrimSpace(line))] = true
 		}
 		return err
 	})
@@ -23,9 +34,9 @@ func orderModules(dir string, names []string) ([]string, error) {
 		return nil, err
 	}
 	var ordered []string
-	added := map[string]bool{}
 	var add func(name string) error
 	add = func(name string) error {
+		name = moduleName(name)
 		if added[name] {
 			return nil
 		}
@@ -54,6 +65,11 @@ func orderModules(dir string, names []string) ([]string, error) {
 	return ordered, nil
 }
 
+// moduleName is the name of the module in a file. crc32c-intel and crc32c_intel are the same one: modprobe(8).
+func moduleName(path string) string {
+	return strings.ReplaceAll(strings.TrimSuffix(filepath.Base(path), ".ko"), "-", "_")
+}
+
 // dependencies are the names of the modules that a module needs.
 func dependencies(path string) ([]string, error) {
 	f, err := elf.Open(path)
@@ -71,7 +87,7 @@ func dependencies(path string) ([]string, error) {
 	}
 	for entry := range strings.SplitSeq(string(info), "\x00") {
 		if list, ok := strings.CutPrefix(entry, "depends="); ok && list != "" {
-			return strings.Split(strings.ReplaceAll(list, "-", "_"), ","), nil
+			return strings.Split(list, ","), nil
 		}
 	}
 	return nil, nil

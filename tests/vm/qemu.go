@@ -50,7 +50,11 @@ func startQEMU(kernel string, initramfs *os.File, drives []drive, port *os.File,
 			"-device", "virtio-blk-pci,drive="+d.name+",serial="+d.name)
 	}
 
-	p := &process{exec.Command("qemu-system-x86_64", args...), &console{out: out}, make(chan struct{})}
+	return run(exec.Command("qemu-system-x86_64", args...), inherited, out)
+}
+
+func run(cmd *exec.Cmd, inherited []*os.File, out io.Writer) (*process, error) {
+	p := &process{cmd, &console{out: out}, make(chan struct{})}
 	p.cmd.ExtraFiles = inherited
 	p.cmd.Stdout, p.cmd.Stderr = p.console, p.console
 	// It goes when the test does, however that ends.
@@ -108,5 +112,5 @@ func (c *console) tail() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	lines := strings.Split(strings.TrimSpace(strings.ReplaceAll(c.all.String(), "\r", "")), "\n")
-	return strings.Join(lines[max(0, len(lines)-30):], "\n")
+	return strings.Join(lines[max(0, len(lines)-60):], "\n")
 }

@@ -1,7 +1,6 @@
 // Package vm boots a small virtual machine whose kernel has what the machine that runs the tests may not have:
-// project quotas on XFS and ext4, and btrfs. It needs neither root nor KVM, and boots in seconds: Debian's kernel for
-// clouds, our own init, and the programs to run, on processors that QEMU emulates. Nothing of it has a name on disk
-// but the kernel, which is kept in the user's cache folder.
+// project quotas on XFS and ext4, and btrfs. It boots in seconds: Debian's kernel for clouds, our own init, and the
+// programs to run, on processors that QEMU emulates. Only the kernel is kept, in the user's cache folder.
 package vm
 
 import (
@@ -68,7 +67,7 @@ func Boot(t testing.TB, o Options) *Machine {
 }
 
 func start(o Options, console io.Writer, say func(string, ...any)) (*Machine, error) {
-	kernel, err := fetchKernel(say)
+	kernel, err := fetchKernel(o.Disks, say)
 	if err != nil {
 		return nil, err
 	}

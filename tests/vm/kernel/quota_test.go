@@ -25,19 +25,27 @@ func TestExt4(t *testing.T) { testLimit(t, "HOSTDIR_VM_EXT4", limitProject) }
 func TestBtrfs(t *testing.T) { testLimit(t, "HOSTDIR_VM_BTRFS", limitSubvolume) }
 
 // testLimit limits one of two directories, and lets an ordinary user write more than that into both.
-func testLimit(t *testing.T, variable string, makeLimited func(parent, name string) error) {
+func testLimit(t *testing.T, variable string, makeLimited func(t *testing.T, dir string) error) {
 	disk := os.Getenv(variable)
 	if disk == "" {
 		t.Skip(variable + " is not set: this runs in the virtual machine of tests/vm")
 	}
-	if err := makeLimited(disk, "limited"); err != nil {
+	limited, free := filepath.Join(disk, "limited"), filepath.Join(disk, "free")
+	t.Cleanup(func() { // others come after us
+		for _, dir := range []string{limited, free} {
+			if err := os.RemoveAll(dir); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if err := makeLimited(t, limited); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(filepath.Join(disk, "free"), 0o700); err != nil {
+	if err := os.Mkdir(free, 0o700); err != nil {
 		t.Fatal(err)
 	}
 
-	written, err := writeAsUser(filepath.Join(disk, "limited"), 2*limit)
+	written, err := writeAsUser(limited, 2*limit)
 	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
 		t.Errorf("writing ended with %v, not at the limit", err)
 	}
@@ -45,7 +53,7 @@ func testLimit(t *testing.T, variable string, makeLimited func(parent, name stri
 	if written > limit || written < limit*15/16 {
 		t.Errorf("%d bytes could be written, the limit being %d", written, limit)
 	}
-	if written, err := writeAsUser(filepath.Join(disk, "free"), 2*limit); err != nil {
+	if written, err := writeAsUser(free, 2*limit); err != nil {
 		t.Errorf("the neighbour could write %d bytes: %v", written, err)
 	}
 }
@@ -87,12 +95,20 @@ func write(path string, size int) (written int, err error) {
 }
 
 // limitProject makes a directory whose files are a project's, and limits that: ioctl_xfs_fsgetxattr(2), quotactl(2).
-func limitProject(parent, name string) error {
-	dir, err := makeDirectory(parent, name)
+func limitProject(t *testing.T, path string) error {
+	if err := os.Mkdir(path, 0o700); err != nil {
+		return err
+	}
+	dir, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
+	t.Cleanup(func() {
+		if err := limitProjectTo(dir, 0); err != nil {
+			t.Error(err)
+		}
+		dir.Close()
+	})
 	var attributes struct { // struct fsxattr
 		xflags, extsize, nextents, projid, cowextsize uint32
 		_                                             [8]byte
@@ -110,33 +126,38 @@ func limitProject(parent, name string) error {
 	if err := ioctl(dir, setAttributes, unsafe.Pointer(&attributes)); err != nil {
 		return err
 	}
+	return limitProjectTo(dir, limit)
+}
+
+// limitProjectTo limits the project on the filesystem that dir is on. 0 is no limit.
+func limitProjectTo(dir *os.File, bytes uint64) error {
 	quota := struct { // struct if_dqblk
 		blockHard, blockSoft, space, inodeHard, inodeSoft, inodes, blockTime, inodeTime uint64
 		valid                                                                           uint32
-	}{blockHard: limit / 1024, blockSoft: limit / 1024, valid: 1} // QIF_BLIMITS
-	const setProject = 0x800008<<8 | 2 // QCMD(Q_SETQUOTA, PRJQUOTA)
-	if _, _, errno := unix.Syscall6(unix.SYS_QUOTACTL_FD, dir.Fd(), setProject, project, uintptr(unsafe.Pointer(&quota)), 0, 0); errno != 0 {
+	}{blockHard: bytes / 1024, blockSoft: bytes / 1024, valid: 1} // QIF_BLIMITS
+	const set = 0x800008<<8 | 2 // QCMD(Q_SETQUOTA, PRJQUOTA)
+	if _, _, errno := unix.Syscall6(unix.SYS_QUOTACTL_FD, dir.Fd(), set, project, uintptr(unsafe.Pointer(&quota)), 0, 0); errno != 0 {
 		return os.NewSyscallError("quotactl_fd", errno)
 	}
 	return nil
 }
 
 // limitSubvolume makes a subvolume and limits its qgroup: btrfs-ioctl(2).
-func limitSubvolume(parent, name string) error {
-	p, err := os.Open(parent)
+func limitSubvolume(_ *testing.T, path string) error {
+	parent, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
-	defer p.Close()
+	defer parent.Close()
 	var create struct { // struct btrfs_ioctl_vol_args
 		fd   int64
 		name [4088]byte
 	}
-	copy(create.name[:], name)
-	if err := ioctl(p, 0x5000940e, unsafe.Pointer(&create)); err != nil { // BTRFS_IOC_SUBVOL_CREATE
+	copy(create.name[:], filepath.Base(path))
+	if err := ioctl(parent, 0x5000940e, unsafe.Pointer(&create)); err != nil { // BTRFS_IOC_SUBVOL_CREATE
 		return err
 	}
-	dir, err := os.Open(filepath.Join(parent, name))
+	dir, err := os.Open(path)
 	if err != nil {
 		return err
 	}
@@ -146,14 +167,6 @@ func limitSubvolume(parent, name string) error {
 		flags, maxReferenced, maxExclusive, reservedReferenced, reservedExclusive uint64
 	}{flags: 1, maxReferenced: limit} // BTRFS_QGROUP_LIMIT_MAX_RFER
 	return ioctl(dir, 0x8030942b, unsafe.Pointer(&quota)) // BTRFS_IOC_QGROUP_LIMIT
-}
-
-func makeDirectory(parent, name string) (*os.File, error) {
-	dir := filepath.Join(parent, name)
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return nil, err
-	}
-	return os.Open(dir)
 }
 
 func ioctl(f *os.File, request uintptr, argument unsafe.Pointer) error {
