@@ -46,7 +46,7 @@ func TestHang(t *testing.T) {
 	}
 	defer ours.Close()
 	defer theirs.Close()
-	qemu, err := run(exec.Command("sh", "-c", "echo booting; exec sleep 1000"), nil, t.Output())
+	qemu, err := watch(exec.Command("sh", "-c", "echo booting; exec sleep 1000"), nil, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,18 +45,9 @@ func fetchKernel(disks []Disk, say func(string, ...any)) (kernel, error) {
 		return kernel{}, err
 	}
 	defer unlock()
-	p, err := findPackage(say)
+	dir, err := unpackKernel(cache, say)
 	if err != nil {
-		return kernel{}, err
-	}
-	dir := filepath.Join(cache, p.name+"_"+p.version)
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		say("downloading %s %s", p.name, p.version)
-		if err := download(cache, dir, p); err != nil {
-			return kernel{}, fmt.Errorf("download the kernel: %w", err)
-		}
-	} else if err != nil {
-		return kernel{}, err
+		return kernel{}, fmt.Errorf("get the package %s: %w", kernelPackage, err)
 	}
 	wanted := slices.Clone(always)
 	for _, d := range disks {
@@ -66,30 +57,51 @@ func fetchKernel(disks []Disk, say func(string, ...any)) (kernel, error) {
 	if err != nil {
 		return kernel{}, err
 	}
-	return kernel{filepath.Join(dir, "boot", strings.Replace(p.name, "linux-image", "vmlinuz", 1)), modules}, nil
+	images, err := filepath.Glob(filepath.Join(dir, "boot", "vmlinuz-*"))
+	if err != nil || len(images) != 1 {
+		return kernel{}, fmt.Errorf("%s/boot has the kernels %q (%v): one is expected", dir, images, err)
+	}
+	return kernel{images[0], modules}, nil
 }
 
 // debian is a version of a Debian package.
 type debian struct{ name, version string }
 
-// findPackage asks apt, which needs no network, for the kernel that is Debian's current one.
-func findPackage(say func(string, ...any)) (debian, error) {
-	p, err := currentKernel()
+// unpackKernel returns the folder of Debian's current kernel below cache.
+func unpackKernel(cache string, say func(string, ...any)) (string, error) {
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return "", fmt.Errorf("it comes from Debian, and this machine is another: %w", err)
+	}
+	dir, err := unpackKnownKernel(cache, say)
 	if err == nil {
-		return p, nil
+		return dir, nil
 	}
-	// A fresh machine knows of no packages yet.
-	say("apt-get update")
-	if _, err := apt("", "apt-get", "update", "-q"); err != nil {
-		return debian{}, err
+	// A fresh machine knows of no packages, and one that nobody has updated asks for some that are gone.
+	say("apt-get update, because of: %v", err)
+	if _, err := run("", "apt-get", "update", "-q"); err != nil {
+		return "", err
 	}
-	return currentKernel()
+	return unpackKnownKernel(cache, say)
+}
+
+func unpackKnownKernel(cache string, say func(string, ...any)) (string, error) {
+	p, err := currentKernel()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, p.name+"_"+p.version)
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return dir, err
+	}
+	say("downloading %s %s", p.name, p.version)
+	return dir, download(cache, dir, p)
 }
 
 var dependsOnKernel = regexp.MustCompile(`(?m)^Depends:.*?(linux-image-[^\s,]+)`)
 
+// currentKernel asks apt, which needs no network for that.
 func currentKernel() (debian, error) {
-	meta, err := apt("", "apt-cache", "show", "--no-all-versions", kernelPackage)
+	meta, err := run("", "apt-cache", "show", "--no-all-versions", kernelPackage)
 	if err != nil {
 		return debian{}, err
 	}
@@ -97,7 +109,7 @@ func currentKernel() (debian, error) {
 	if kernel == nil {
 		return debian{}, fmt.Errorf("the package %s depends on no kernel:\n%s", kernelPackage, meta)
 	}
-	version, err := apt("", "apt-cache", "show", "--no-all-versions", kernel[1])
+	version, err := run("", "apt-cache", "show", "--no-all-versions", kernel[1])
 	if err != nil {
 		return debian{}, err
 	}
@@ -112,41 +124,44 @@ func currentKernel() (debian, error) {
 // download unpacks the package aside and renames it into place, so that what is there is whole. What was there
 // before goes: no other version will be asked for any more.
 func download(cache, dir string, p debian) error {
-	entries, err := os.ReadDir(cache)
+	versions, err := filepath.Glob(filepath.Join(cache, "linux-image-*"))
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		if err := os.RemoveAll(filepath.Join(cache, e.Name())); err != nil {
-			return err
-		}
-	}
 	aside := filepath.Join(cache, ".unpacking")
+	if err := os.RemoveAll(aside); err != nil {
+		return err
+	}
 	if err := os.Mkdir(aside, 0o755); err != nil {
 		return err
 	}
-	if _, err := apt(aside, "apt-get", "download", "-q", p.name+"="+p.version); err != nil {
+	if _, err := run(aside, "apt-get", "download", "-q", p.name+"="+p.version); err != nil {
 		return err
 	}
 	deb, err := filepath.Glob(filepath.Join(aside, "*.deb"))
 	if err != nil || len(deb) != 1 {
 		return fmt.Errorf("apt-get download left %q (%v), not one package", deb, err)
 	}
-	if _, err := apt(aside, "dpkg-deb", "-x", deb[0], "."); err != nil {
+	if _, err := run(aside, "dpkg-deb", "-x", deb[0], "."); err != nil {
 		return err
 	}
 	if err := os.Remove(deb[0]); err != nil {
 		return err
 	}
 	// Debian 13 compresses modules; we read them.
-	if _, err := apt(aside, "find", ".", "-name", "*.ko.xz", "-exec", "unxz", "{}", "+"); err != nil {
+	if _, err := run(aside, "find", ".", "-name", "*.ko.xz", "-exec", "unxz", "{}", "+"); err != nil {
 		return err
+	}
+	for _, v := range versions {
+		if err := os.RemoveAll(v); err != nil {
+			return err
+		}
 	}
 	return os.Rename(aside, dir)
 }
 
-// apt runs one of Debian's tools in dir and returns what it says.
-func apt(dir, tool string, args ...string) (string, error) {
+// run runs a command in dir and returns what it says.
+func run(dir, tool string, args ...string) (string, error) {
 	cmd := exec.Command(tool, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "LC_ALL=C")

@@ -50,14 +50,14 @@ func startQEMU(kernel string, initramfs *os.File, drives []drive, port *os.File,
 			"-device", "virtio-blk-pci,drive="+d.name+",serial="+d.name)
 	}
 
-	return run(exec.Command("qemu-system-x86_64", args...), inherited, out)
+	return watch(exec.Command("qemu-system-x86_64", args...), inherited, out)
 }
 
-func run(cmd *exec.Cmd, inherited []*os.File, out io.Writer) (*process, error) {
+// watch starts a process that ends with this one.
+func watch(cmd *exec.Cmd, inherited []*os.File, out io.Writer) (*process, error) {
 	p := &process{cmd, &console{out: out}, make(chan struct{})}
 	p.cmd.ExtraFiles = inherited
 	p.cmd.Stdout, p.cmd.Stderr = p.console, p.console
-	// It goes when the test does, however that ends.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%w (tests/packages installs it)", err)
