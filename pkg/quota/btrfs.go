@@ -152,8 +152,8 @@ func (b btrfs) Used(fs *os.File, id ID) (bool, error) {
 	return exists, err
 }
 
-// Remove drops the qgroups of a subvolume. Since Linux 6.12 btrfs drops its own
-// one by itself.
+// Remove drops the qgroups of a subvolume, which outlive it: newer kernels drop
+// 0/<id> by themselves.
 func (b btrfs) Remove(fs *os.File, id ID) error {
 	if err := check(id, Limit{}); err != nil {
 		return err

@@ -5,9 +5,11 @@ import (
 	"io"
 	"os"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hostdir/hostdir/pkg/errdefs"
 	"github.com/hostdir/hostdir/pkg/quota"
 )
 
@@ -71,6 +73,23 @@ func limitsNested(t *testing.T, dir string) {
 	}
 	if _, usage, err := q.Get(outer, id); usage.Bytes < written || usage.Bytes > limit || err != nil {
 		t.Errorf("Get() = %+v, %v; %d bytes were written", usage, err, written)
+	}
+
+	if err := os.RemoveAll(dir + "/outer"); err != nil {
+		t.Fatal(err)
+	}
+	parent := open(t, dir)
+	for start := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		err := q.Remove(parent, id)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, errdefs.ErrBusy) || time.Since(start) > time.Minute {
+			t.Fatal(err)
+		}
+		if err := unix.IoctlSetInt(int(parent.Fd()), 0x9408 /* BTRFS_IOC_SYNC */, 0); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -3,7 +3,6 @@ package quota
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 
@@ -126,7 +125,7 @@ func tryProject(dir *os.File, kind Kind) (Quota, error) {
 	err := quotactl("get state of quotas", dir, getState, 0, &state)
 	switch {
 	case errors.Is(err, unix.ENOSYS): // also without any quota switched on
-		return nil, errors.New("project quotas are off, or this kernel has none for it (it needs Linux 5.14)")
+		return nil, errors.New("project quotas are off, or this kernel has none (it takes Linux 5.14)")
 	case err != nil:
 		return nil, err
 	case state.flags&stateCounted == 0:
@@ -149,7 +148,7 @@ const probeName = ".new-quota-probe"
 // try counts an empty directory for a project that nobody uses, and limits
 // nothing: no trace remains of it, nor of one that a crash cut short.
 func (p project) try(parent *os.File) (err error) {
-	if err := rmdir(parent, probeName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := rmdir(parent, probeName); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	var id ID

@@ -8,8 +8,9 @@
 //
 // Limits are a guard against accidents, not a wall. On XFS and ext4 the owner of
 // a file may take it out of its project, unless the owner's processes run in a
-// user namespace (hostUsers: false). On btrfs with full qgroups, a subvolume
-// made inside the directory is not counted; with simple quotas it is.
+// user namespace (hostUsers: false). On btrfs anybody may make subvolumes inside
+// the directory: they are not counted with full quotas, and with simple ones
+// they are unless they are made with other qgroups.
 package quota
 
 import (

@@ -79,7 +79,7 @@ const (
 )
 
 // btrfs mounts one with quotas.
-func btrfs(t *testing.T, enable uint64) string {
+func btrfs(t testing.TB, enable uint64) string {
 	t.Helper()
 	needDisks(t)
 	dir := disk.Mount(t, "btrfs", diskSize)
@@ -96,7 +96,7 @@ func btrfs(t *testing.T, enable uint64) string {
 	return dir
 }
 
-func needDisks(t *testing.T) {
+func needDisks(t testing.TB) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("only root can mount disks")
@@ -106,7 +106,7 @@ func needDisks(t *testing.T) {
 	}
 }
 
-func open(t *testing.T, dir string) *os.File {
+func open(t testing.TB, dir string) *os.File {
 	t.Helper()
 	f, err := os.Open(dir)
 	if err != nil {

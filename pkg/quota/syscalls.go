@@ -1,7 +1,7 @@
 package quota
 
 import (
-	"io/fs"
+	"fmt"
 	"os"
 	"runtime"
 	"unsafe"
@@ -26,14 +26,14 @@ func quotactl[T any](op string, f *os.File, command uint32, id uint32, arg *T) e
 
 func mkdir(parent *os.File, name string) error {
 	if err := unix.Mkdirat(int(parent.Fd()), name, 0o700); err != nil {
-		return &fs.PathError{Op: "mkdirat", Path: parent.Name() + "/" + name, Err: err}
+		return &os.PathError{Op: "mkdirat", Path: parent.Name() + "/" + name, Err: err}
 	}
 	return nil
 }
 
 func rmdir(parent *os.File, name string) error {
 	if err := unix.Unlinkat(int(parent.Fd()), name, unix.AT_REMOVEDIR); err != nil {
-		return &fs.PathError{Op: "rmdir", Path: parent.Name() + "/" + name, Err: err}
+		return &os.PathError{Op: "rmdir", Path: parent.Name() + "/" + name, Err: err}
 	}
 	return nil
 }
@@ -42,14 +42,26 @@ func openDir(parent *os.File, name string) (*os.File, error) {
 	path := parent.Name() + "/" + name
 	fd, err := unix.Openat(int(parent.Fd()), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, &fs.PathError{Op: "openat", Path: path, Err: err}
+		return nil, &os.PathError{Op: "openat", Path: path, Err: err}
 	}
 	return os.NewFile(uintptr(fd), path), nil
+}
+
+// meanings tell the admin what some errors mean here.
+var meanings = map[unix.Errno]string{
+	unix.ENOSYS:   "project quotas are off, or this kernel has none",
+	unix.ESRCH:    "project quotas are off: is the mount option prjquota missing?",
+	unix.ENOTCONN: "btrfs's quotas are off",
+	unix.EPERM:    "it takes the capability SYS_ADMIN in the initial user namespace",
 }
 
 func pathError(op string, f *os.File, errno unix.Errno) error {
 	if errno == 0 {
 		return nil
 	}
-	return &fs.PathError{Op: op, Path: f.Name(), Err: errno}
+	err := &os.PathError{Op: op, Path: f.Name(), Err: errno}
+	if meaning := meanings[errno]; meaning != "" {
+		return fmt.Errorf("%w (%s)", err, meaning)
+	}
+	return err
 }

@@ -31,6 +31,10 @@ func (s *suite) counts(t *testing.T) {
 		if want := blocks + s.blocks(t, v.File); usage.Bytes != want || usage.Inodes != 2 {
 			t.Errorf("Get() = %+v, want %d bytes and 2 inodes", usage, want)
 		}
+		var df unix.Statfs_t
+		if err := unix.Fstatfs(int(v.Fd()), &df); err != nil || int64(df.Blocks)*df.Bsize != 64*mib {
+			t.Errorf("df shows %d blocks of %d bytes, %v; want the limit", df.Blocks, df.Bsize, err)
+		}
 	}
 	f.Close()
 	if err := os.Remove(f.Name()); err != nil {
