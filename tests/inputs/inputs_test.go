@@ -39,9 +39,12 @@ func start(t *testing.T) *server { return startOn(t, "") }
 // startOn runs a plugin whose pool is at base.
 func startOn(t *testing.T, base string) *server { return startConfigured(t, base, "") }
 
-// startConfigured runs a plugin with a configuration of the test's own.
+// startConfigured runs a plugin with a configuration of the test's own. The race
+// detector, which the plugin is built with, would keep each of its ends waiting
+// for a second.
 func startConfigured(t *testing.T, base, config string) *server {
 	t.Helper()
+	t.Setenv("GORACE", "atexit_sleep_ms=0")
 	p := plugin.Layout(t, base)
 	if config != "" {
 		p.Configure(t, config)

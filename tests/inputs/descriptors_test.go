@@ -1,0 +1,75 @@
+package inputs
+
+import (
+	"net"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// TestNoDescriptors creates volumes while the program can open no more files,
+// then one more, then two, until it can do its work.
+func TestNoDescriptors(t *testing.T) {
+	const most = 64
+	s := start(t)
+	s.create(t, "pvc-before") // the connection is there now
+	before := snapshot(t, s.Base)
+	pid := s.pid(t)
+	var old unix.Rlimit
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &old); err != nil {
+		t.Fatal(err)
+	}
+	limit := func(n uint64) {
+		t.Helper()
+		if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: old.Max}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	var got []codes.Code
+	for n := range uint64(most) {
+		limit(n) // those that are open stay so
+		_, err := s.CreateVolume(s.ctx, goodCreate("pvc-1"))
+		limit(old.Cur)
+		got = append(got, status.Code(err))
+		if err == nil {
+			break
+		}
+		// What a call could not undo, it says so with Aborted.
+		if status.Code(err) != codes.Aborted {
+			wantCode(t, err, codes.ResourceExhausted, "too many open files")
+			wantSame(t, s.Base, before)
+		}
+	}
+	if !slices.Contains(got, codes.ResourceExhausted) || !slices.Contains(got, codes.OK) {
+		t.Errorf("codes %v, want some calls to fail and one to succeed", got)
+	}
+	retry(t, isUnavailable, func() error { return s.delete(s.create(t, "pvc-1")) })
+	s.waitPurged(t)
+	wantSame(t, s.Base, before)
+}
+
+// pid asks the kernel who listens on the plugin's socket.
+func (s *server) pid(t *testing.T) int {
+	t.Helper()
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: s.Socket, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var peer *unix.Ucred
+	var failed error
+	if err := raw.Control(func(fd uintptr) {
+		peer, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); err != nil || failed != nil {
+		t.Fatal(err, failed)
+	}
+	return int(peer.Pid)
+}
