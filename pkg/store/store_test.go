@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hostdir/hostdir/pkg/errdefs"
+	"github.com/hostdir/hostdir/tests/plugin"
 )
 
 const (
@@ -21,6 +22,7 @@ const (
 // in the background.
 func openStore(t *testing.T, config string) *Store {
 	t.Helper()
+	plugin.RequireRoot(t) // volumes have owners
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	writeFile(t, file, config)
 	s, err := Open(t.Context(), testNode, file)
