@@ -119,7 +119,11 @@ func (d *Driver) ValidateVolumeCapabilities(_ context.Context, req *csi.Validate
 func (d *Driver) GetCapacity(_ context.Context, req *csi.GetCapacityRequest) (*csi.GetCapacityResponse, error) {
 	var c store.Capacity
 	if t := req.GetAccessibleTopology(); t == nil || d.checkAccessible(&csi.TopologyRequirement{Requisite: []*csi.Topology{t}}) == nil {
-		c = d.Store.Capacity(cmp.Or(req.GetParameters()["pool"], store.DefaultPool))
+		class, err := store.ParseClass(classParameters(req.GetParameters()))
+		if err != nil {
+			class = store.Class{Pool: cmp.Or(req.GetParameters()["pool"], store.DefaultPool)}
+		}
+		c = d.Store.Capacity(class)
 	}
 	return &csi.GetCapacityResponse{
 		AvailableCapacity: c.AvailableBytes,

@@ -10,6 +10,9 @@ import (
 // whoever needs one asks for the Kind first.
 type none struct{}
 
+// Unlimited limits nothing: it is what Detect returns where nothing else works.
+var Unlimited Quota = none{}
+
 func (none) Kind() Kind { return None }
 
 func (none) Create(parent *os.File, name string, wish ID) (ID, error) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hostdir/hostdir/pkg/errdefs"
+	"github.com/hostdir/hostdir/pkg/quota"
 )
 
 // base is one base directory of a pool.
@@ -24,7 +25,18 @@ type base struct {
 	// broken is why the base directory cannot be used, nil while it can.
 	broken error
 	// volumes are what the scan found and what was created since, by name.
-	volumes map[string]*Volume
+	// promised and used are their sums, with what is being created.
+	volumes  map[string]*Volume
+	promised int64
+	used     int64
+	// others is what the filesystem held besides volumes when it was counted.
+	others int64
+	// device is the filesystem's.
+	device uint64
+	// limits is how volumes made here are limited; whyUnlimited is why not, if
+	// its kind is None.
+	limits       quota.Quota
+	whyUnlimited error
 
 	// links serialises changes below claims/.
 	links sync.Mutex
@@ -39,6 +51,8 @@ type Volume struct {
 	// Quarantine is why the volume is refused, nil for a sound one. Of a
 	// volume in quarantine only the ID is known.
 	Quarantine error
+	// Count is what the volume was last seen to hold.
+	Count Count
 }
 
 // open opens the base directory if it is the one it was, and healthy. Whatever
@@ -84,52 +98,79 @@ func (b *base) unavailable(err error) error {
 func (b *base) refresh(ctx context.Context, pool Pool, owner map[string]*base) {
 	b.mu.Lock()
 	b.pool = pool
-	known := b.uuid
+	known, wasBroken := b.uuid, b.broken != nil
 	b.mu.Unlock()
 
-	uuid, volumes, err := b.inspect(ctx, pool, known, owner)
+	found, err := b.inspect(ctx, pool, known, wasBroken, owner)
 	if err == nil {
-		owner[uuid] = b
+		owner[found.uuid] = b
 	}
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.broken = err
-	if err == nil && known == "" {
-		b.uuid, b.volumes = uuid, volumes
+	if err != nil {
+		return
 	}
+	b.device = found.device
+	if wasBroken {
+		b.limits, b.whyUnlimited = found.limits, found.whyUnlimited
+	}
+	if known == "" {
+		b.uuid, b.volumes = found.uuid, found.volumes
+		for _, v := range found.volumes {
+			b.promised += v.CapacityBytes
+		}
+	}
+}
+
+// found is what inspect learns of a base directory.
+type found struct {
+	uuid         string
+	device       uint64
+	volumes      map[string]*Volume // only of one that was not known
+	limits       quota.Quota        // only of one that could not be used before
+	whyUnlimited error
 }
 
 // inspect does the work of refresh. It scans only if the base directory's UUID
 // is not known yet, and never one that is in use at another path: the scan
 // clears away what is half built, which may be in the making there.
-func (b *base) inspect(ctx context.Context, pool Pool, known string, owner map[string]*base) (uuid string, volumes map[string]*Volume, err error) {
+func (b *base) inspect(ctx context.Context, pool Pool, known string, wasBroken bool, owner map[string]*base) (f found, err error) {
 	d, err := openDir(b.path)
 	if err != nil {
-		return "", nil, err
+		return found{}, err
 	}
 	defer d.close()
 	if pool.RequireMountPoint {
 		if err := d.checkMountPoint(); err != nil {
-			return "", nil, err
+			return found{}, err
 		}
 	}
-	uuid = known
+	f.uuid = known
 	if known != "" {
 		err = d.checkMarker(known)
 	} else {
-		uuid, err = d.ownMarker()
+		f.uuid, err = d.ownMarker()
 	}
 	if err != nil {
-		return "", nil, err
+		return found{}, err
 	}
-	if other := owner[uuid]; other != nil {
-		return "", nil, fmt.Errorf("it is the same directory as %s, or a copy of it: pool %s is in use there", other.path, uuid)
+	if other := owner[f.uuid]; other != nil {
+		return found{}, fmt.Errorf("it is the same directory as %s, or a copy of it: pool %s is in use there", other.path, f.uuid)
+	}
+	room, err := d.room()
+	if err != nil {
+		return found{}, err
+	}
+	f.device = room.device
+	if wasBroken {
+		f.limits, f.whyUnlimited = d.detectLimits()
 	}
 	if known == "" {
-		volumes, err = b.scan(ctx, d, uuid)
+		f.volumes, err = b.scan(ctx, d, f.uuid)
 	}
-	return uuid, volumes, err
+	return f, err
 }
 
 // ownMarker returns the UUID of the marker, which an empty directory is given.
@@ -154,11 +195,40 @@ func (b *base) volume(name string) *Volume {
 func (b *base) setVolume(name string, v *Volume) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if v == nil {
-		delete(b.volumes, name)
-		return
+	b.replace(name, v)
+}
+
+// setCount records what a volume holds, if it is still there.
+func (b *base) setCount(name string, c Count) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if v := b.volumes[name]; v != nil {
+		counted := *v
+		counted.Count = c
+		b.replace(name, &counted)
 	}
-	b.volumes[name] = v
+}
+
+// replace keeps the sums right. Volumes are never changed in place: others hold
+// pointers to them.
+func (b *base) replace(name string, v *Volume) {
+	if old := b.volumes[name]; old != nil {
+		b.promised -= old.CapacityBytes
+		b.used -= old.Count.Bytes
+		delete(b.volumes, name)
+	}
+	if v != nil {
+		b.promised += v.CapacityBytes
+		b.used += v.Count.Bytes
+		b.volumes[name] = v
+	}
+}
+
+// promise adds to what is promised, for a volume that is not recorded yet.
+func (b *base) promise(bytes int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.promised += bytes
 }
 
 // dataPath is where people find the data of a volume.

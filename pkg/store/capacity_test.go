@@ -28,7 +28,7 @@ func TestCapacity(t *testing.T) {
 	mkdirAll(t, sibling)
 	mkdirAll(t, filepath.Join(small, "pool"))
 	s := openStore(t, onePool(filepath.Join(small, "pool"), sibling, large))
-	c := s.Capacity(DefaultPool)
+	c := s.Capacity(Class{Pool: DefaultPool})
 	wantAbout(t, "the pool", c.AvailableBytes, 80*mebibyte)
 	wantAbout(t, "the largest volume", c.MaximumVolumeBytes, 64*mebibyte)
 
@@ -54,7 +54,7 @@ func TestReserve(t *testing.T) {
 		t.Run(test.reserve, func(t *testing.T) {
 			base := mountTmpfs(t, "size=64m")
 			s := openStore(t, fmt.Sprintf("pools: [{name: default, paths: [%q], reserve: %q}]", base, test.reserve))
-			wantAbout(t, "capacity", s.Capacity(DefaultPool).AvailableBytes, test.want)
+			wantAbout(t, "capacity", s.Capacity(Class{Pool: DefaultPool}).AvailableBytes, test.want)
 			_, err := s.Create(t.Context(), CreateRequest{Name: "pvc-1", RequiredBytes: test.want + mebibyte, Class: defaultClass})
 			wantClass(t, err, errdefs.ErrNoSpace)
 			wantNames(t, filepath.Join(base, volumesDir))
@@ -86,7 +86,7 @@ func TestReadOnlyFilesystem(t *testing.T) {
 	v := mustCreate(t, s, request("pvc-1"))
 	remount(t, base, unix.MS_RDONLY, "")
 
-	if c := s.Capacity(DefaultPool); c != (Capacity{}) {
+	if c := s.Capacity(Class{Pool: DefaultPool}); c != (Capacity{}) {
 		t.Errorf("capacity %+v, want none", c)
 	}
 	_, err := s.Create(t.Context(), request("pvc-2"))

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -22,19 +23,33 @@ type Class struct {
 	// UID and GID own the data directory. A pod's fsGroup changes the group.
 	UID uint32 `json:"uid"`
 	GID uint32 `json:"gid"`
+	// Quota says whether the capacity is enforced.
+	Quota QuotaPolicy `json:"quota"`
 }
+
+// QuotaPolicy is the parameter "quota".
+type QuotaPolicy string
+
+const (
+	// QuotaAuto enforces the capacity where the filesystem can.
+	QuotaAuto QuotaPolicy = "auto"
+	// QuotaRequired makes no volume where it cannot.
+	QuotaRequired QuotaPolicy = "required"
+	// QuotaOff never enforces it.
+	QuotaOff QuotaPolicy = "off"
+)
 
 // ParseClass reads the parameters of a StorageClass. An unknown one is an
 // error: ignoring it would promise what nobody keeps.
 func ParseClass(parameters map[string]string) (Class, error) {
-	c := Class{Pool: DefaultPool, Mode: "0777"}
+	c := Class{Pool: DefaultPool, Mode: "0777", Quota: QuotaAuto}
 	for key, value := range parameters {
 		var err error
 		switch key {
 		case "pool":
 			c.Pool = value
 			if !poolNamePattern.MatchString(value) {
-				err = fmt.Errorf("is not a pool's name; pools are named in hostdir's configuration")
+				err = errors.New("is not a pool's name; pools are named in hostdir's configuration")
 			}
 		case "mode":
 			c.Mode, err = parseMode(value)
@@ -42,8 +57,13 @@ func ParseClass(parameters map[string]string) (Class, error) {
 			c.UID, err = parseOwner(value)
 		case "gid":
 			c.GID, err = parseOwner(value)
+		case "quota":
+			c.Quota = QuotaPolicy(value)
+			if c.Quota != QuotaAuto && c.Quota != QuotaRequired && c.Quota != QuotaOff {
+				err = errors.New("is none of auto, required and off")
+			}
 		default:
-			return Class{}, fmt.Errorf("%w: unknown StorageClass parameter %q; known are pool, mode, uid and gid", errdefs.ErrInvalid, key)
+			return Class{}, fmt.Errorf("%w: unknown StorageClass parameter %q; known are pool, mode, uid, gid and quota", errdefs.ErrInvalid, key)
 		}
 		if err != nil {
 			return Class{}, fmt.Errorf("%w: StorageClass parameter %s=%q %w", errdefs.ErrInvalid, key, value, err)
@@ -57,7 +77,7 @@ func ParseClass(parameters map[string]string) (Class, error) {
 func parseMode(s string) (string, error) {
 	mode, err := strconv.ParseUint(s, 8, 32)
 	if err != nil || mode > 0o3777 || strings.HasPrefix(s, "+") {
-		return "", fmt.Errorf("is not an octal directory mode such as 0777 or 2770")
+		return "", errors.New("is not an octal directory mode such as 0777 or 2770")
 	}
 	return fmt.Sprintf("%04o", mode), nil
 }
@@ -66,7 +86,7 @@ func parseMode(s string) (string, error) {
 func parseOwner(s string) (uint32, error) {
 	id, err := strconv.ParseUint(s, 10, 32)
 	if err != nil || id == 1<<32-1 {
-		return 0, fmt.Errorf("is not a numeric user or group ID")
+		return 0, errors.New("is not a numeric user or group ID")
 	}
 	return uint32(id), nil
 }

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -19,7 +21,19 @@ type Config struct {
 	Pools []Pool `json:"pools"`
 	// Nodes gives some nodes pools of their own. The first match wins.
 	Nodes []NodeConfig `json:"nodes,omitempty"`
+	// ProjectIDs are the IDs that volumes get on XFS and ext4.
+	ProjectIDs IDRange `json:"projectIDs,omitzero"`
 }
+
+// IDRange is a range of project IDs, both ends included.
+type IDRange struct {
+	First uint32 `json:"first"`
+	Last  uint32 `json:"last"`
+}
+
+// defaultProjectIDs are far from those that docker, podman (from 1 up) and
+// kubelet (from 1048577 up) take on the same filesystems.
+var defaultProjectIDs = IDRange{First: 1 << 24, Last: 1<<25 - 1}
 
 // NodeConfig gives the nodes whose name matches one of the globs in Match other
 // pools than Config.Pools.
@@ -39,6 +53,9 @@ type Pool struct {
 	RequireMountPoint bool `json:"requireMountPoint,omitempty"`
 	// Reserve is kept free in each base directory.
 	Reserve Reserve `json:"reserve,omitzero"`
+	// Overcommit is how much may be promised to claims, as a multiple of what
+	// the filesystem has for them.
+	Overcommit Overcommit `json:"overcommit,omitzero"`
 }
 
 // poolNamePattern keeps pool names usable as labels and in messages.
@@ -62,6 +79,11 @@ func ParseConfig(data []byte) (Config, error) {
 	}
 	if err := checkPools("pools", c.Pools); err != nil {
 		return Config{}, err
+	}
+	c.ProjectIDs = cmp.Or(c.ProjectIDs, defaultProjectIDs)
+	// 0 is everybody's and the highest number nobody's, see projid_t in the kernel.
+	if ids := c.ProjectIDs; ids.First == 0 || ids.Last == math.MaxUint32 || ids.First > ids.Last {
+		return Config{}, configError("projectIDs", "%d to %d is not a range of project IDs: it begins at 1 or above and ends below %d", ids.First, ids.Last, uint32(math.MaxUint32))
 	}
 	for i, n := range c.Nodes {
 		where := fmt.Sprintf("nodes[%d]", i)

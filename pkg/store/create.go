@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -51,13 +50,13 @@ func (s *Store) Create(ctx context.Context, req CreateRequest) (Volume, error) {
 	} else if v != nil {
 		return *v, req.compatible(v)
 	}
-	candidates, err := s.candidates(req.Class.Pool, capacity)
+	candidates, err := s.candidates(req.Class, capacity)
 	if err != nil {
 		return Volume{}, fmt.Errorf("volume %s%s: %w", req.Name, req.forClaim(), err)
 	}
 	for _, b := range candidates {
 		var v Volume
-		v, err = b.create(ctx, name, Record{
+		v, err = s.createIn(ctx, b, name, Record{
 			Version:          recordVersion,
 			Name:             req.Name,
 			CapacityBytes:    capacity,
@@ -140,8 +139,13 @@ func (r CreateRequest) compatible(v *Volume) error {
 	return nil
 }
 
-// create makes a volume in this base directory: built aside, synced, renamed.
-func (b *base) create(ctx context.Context, name string, r Record) (Volume, error) {
+// createIn makes a volume in a base directory: built aside, synced, renamed.
+func (s *Store) createIn(ctx context.Context, b *base, name string, r Record) (Volume, error) {
+	done, err := s.promise(b, r.CapacityBytes)
+	if err != nil {
+		return Volume{}, err
+	}
+	defer done()
 	pool, err := b.open()
 	if err != nil {
 		return Volume{}, fmt.Errorf("%w: %w", errdefs.ErrNoSpace, err)
@@ -155,19 +159,22 @@ func (b *base) create(ctx context.Context, name string, r Record) (Volume, error
 
 	r.ID = VolumeID{Base: b.status().UUID, Name: name}.String()
 	building := newPrefix + name
-	err = volumes.build(ctx, building, r)
+	err = b.removeVolume(ctx, volumes, building) // what a crash has left
+	if err == nil {
+		r.Quota, err = s.build(b, pool, volumes, building, r)
+	}
 	if err == nil {
 		err = volumes.commit(building, name)
 	}
 	if err != nil {
 		// Only what this call made: build refuses a name that is taken.
-		if undo := volumes.removeTree(context.WithoutCancel(ctx), building); undo != nil {
+		if undo := b.removeVolume(context.WithoutCancel(ctx), volumes, building); undo != nil {
 			return Volume{}, fmt.Errorf("%w: %w; what was begun could not be removed: %w", errdefs.ErrBusy, err, undo)
 		}
 		return Volume{}, noSpace(err)
 	}
 
-	v := Volume{Record: r, Path: b.dataPath(name)}
+	v := Volume{Record: r, Path: b.dataPath(name), Count: Count{At: r.Created}}
 	b.setVolume(name, &v)
 	b.links.Lock()
 	defer b.links.Unlock()
@@ -178,43 +185,44 @@ func (b *base) create(ctx context.Context, name string, r Record) (Volume, error
 }
 
 // build makes the volume's directory under a name that no scan takes for a
-// volume. What an earlier call left under it is removed first: the caller holds
-// the volume's lock.
-func (d *dir) build(ctx context.Context, building string, r Record) error {
-	if err := d.removeTree(ctx, building); err != nil {
-		return err
+// volume. The record is on disk before the volume's ID gets limits, so that they
+// are found again after a crash.
+func (s *Store) build(b *base, pool, volumes *dir, building string, r Record) (*Quota, error) {
+	if err := volumes.mkdir(building); err != nil {
+		return nil, err
 	}
-	if err := d.mkdir(building); err != nil {
-		return err
-	}
-	volume, err := d.sub(building)
+	volume, err := volumes.sub(building)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer volume.close()
-	if err := volume.mkdir(dataDir); err != nil {
-		return err
+	q, done, err := b.makeData(s.projects, volume, r.Class)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	r.Quota = q
+	if err := volume.writeRecord(recordFile, r); err != nil {
+		return nil, err
 	}
 	data, err := volume.sub(dataDir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer data.close()
+	if q != nil {
+		if err := b.setLimit(pool, data, r); err != nil {
+			return nil, err
+		}
+	}
 	// Mode after owner: chown(2) may clear bits of the mode.
 	if err := data.wrap("fchown", ".", unix.Fchown(data.fd(), int(r.Class.UID), int(r.Class.GID))); err != nil {
-		return err
+		return nil, err
 	}
 	if err := data.wrap("fchmod", ".", unix.Fchmod(data.fd(), r.Class.mode())); err != nil {
-		return err
+		return nil, err
 	}
-	record, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := volume.writeFile(recordFile, append(record, '\n')); err != nil {
-		return err
-	}
-	return errors.Join(data.sync(), volume.sync())
+	return q, errors.Join(data.sync(), volume.sync())
 }
 
 // commit gives a volume its name. Where that cannot be made durable, the volume

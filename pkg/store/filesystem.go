@@ -85,13 +85,15 @@ func (d *dir) identity() (filesystem, error) {
 	return id, nil
 }
 
-// room is what statfs(2) tells of a filesystem, in bytes, and its device.
+// room is what statfs(2) tells of a filesystem, in bytes, and its device. The
+// size is without what the filesystem keeps for root.
 type room struct {
 	size     int64
 	free     int64
 	readOnly bool
-	noInodes bool
 	device   uint64
+	// inodes are 0 on a filesystem that counts none, such as btrfs.
+	inodes, freeInodes int64
 }
 
 func (d *dir) room() (room, error) {
@@ -104,11 +106,13 @@ func (d *dir) room() (room, error) {
 		return room{}, d.wrap("stat", ".", err)
 	}
 	return room{
-		size:     int64(s.Blocks) * s.Bsize,
+		size:     int64(s.Blocks-s.Bfree+s.Bavail) * s.Bsize,
 		free:     int64(s.Bavail) * s.Bsize,
 		readOnly: s.Flags&unix.ST_RDONLY != 0,
-		noInodes: s.Files > 0 && s.Ffree == 0, // btrfs counts no inodes: 0 of 0
 		device:   stat.Dev,
+
+		inodes:     int64(s.Files),
+		freeInodes: int64(s.Ffree),
 	}, nil
 }
 

@@ -24,7 +24,7 @@ func TestFullFilesystem(t *testing.T) {
 	fill(t, tenant.Path)
 	_, err := s.Create(t.Context(), request("pvc-1"))
 	wantClass(t, err, errdefs.ErrNoSpace)
-	if c := s.Capacity(DefaultPool); c != (Capacity{}) {
+	if c := s.Capacity(Class{Pool: DefaultPool}); c != (Capacity{}) {
 		t.Errorf("capacity of a full disk: %+v", c)
 	}
 

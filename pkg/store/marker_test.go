@@ -71,7 +71,7 @@ func TestInitialise(t *testing.T) {
 			}
 			_, err = s.Create(t.Context(), request("pvc-1"))
 			wantClass(t, err, errdefs.ErrNoSpace)
-			if c := s.Capacity(DefaultPool); c != (Capacity{}) {
+			if c := s.Capacity(Class{Pool: DefaultPool}); c != (Capacity{}) {
 				t.Errorf("capacity %+v, want none", c)
 			}
 			if after := tree(t, base); after != before {

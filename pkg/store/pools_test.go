@@ -28,7 +28,7 @@ func TestTwoPools(t *testing.T) {
 	req.Name, req.Class.Pool = "pvc-nowhere", "archive"
 	_, err := s.Create(t.Context(), req)
 	wantClass(t, err, errdefs.ErrNoSpace)
-	if c := s.Capacity("archive"); c != (Capacity{}) {
+	if c := s.Capacity(Class{Pool: "archive"}); c != (Capacity{}) {
 		t.Errorf("capacity of a pool that is not here: %+v", c)
 	}
 }

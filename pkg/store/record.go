@@ -7,6 +7,10 @@ import (
 	"io/fs"
 	"regexp"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hostdir/hostdir/pkg/quota"
 )
 
 const (
@@ -26,9 +30,17 @@ type Record struct {
 	Class         Class  `json:"class"`
 	Node          string `json:"node"`
 	// Claim and PersistentVolume are empty when the caller did not tell them.
-	Claim            Claim     `json:"claim,omitzero"`
-	PersistentVolume string    `json:"persistentVolume,omitempty"`
-	Created          time.Time `json:"created"`
+	Claim            Claim  `json:"claim,omitzero"`
+	PersistentVolume string `json:"persistentVolume,omitempty"`
+	// Quota is how the capacity is enforced, nil if it is advisory.
+	Quota   *Quota    `json:"quota,omitempty"`
+	Created time.Time `json:"created"`
+}
+
+// Quota is how a filesystem knows a volume whose capacity it enforces.
+type Quota struct {
+	Kind quota.Kind `json:"kind"`
+	ID   quota.ID   `json:"id"`
 }
 
 // Claim is the PersistentVolumeClaim that a volume was made for.
@@ -51,6 +63,15 @@ func (c Claim) String() string {
 
 // readRecord reads the record in a volume's directory.
 func (d *dir) readRecord(id VolumeID) (Record, error) {
+	r, err := d.readAnyRecord()
+	if err == nil && r.ID != id.String() {
+		return Record{}, fmt.Errorf("its %s belongs to volume %q", recordFile, r.ID)
+	}
+	return r, err
+}
+
+// readAnyRecord reads the record of whatever volume a directory holds.
+func (d *dir) readAnyRecord() (Record, error) {
 	data, err := d.readFile(recordFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Record{}, fmt.Errorf("its %s is gone", recordFile)
@@ -65,8 +86,30 @@ func (d *dir) readRecord(id VolumeID) (Record, error) {
 	if r.Version != recordVersion {
 		return Record{}, fmt.Errorf("its %s has version %d, this hostdir knows version %d", recordFile, r.Version, recordVersion)
 	}
-	if r.ID != id.String() {
-		return Record{}, fmt.Errorf("its %s belongs to volume %q", recordFile, r.ID)
-	}
 	return r, nil
+}
+
+const recordNewFile = ".volume.json.new"
+
+// replaceRecord writes a record in place of another. After a crash one of the
+// two is there, whole.
+func (d *dir) replaceRecord(r Record) error {
+	if err := d.unlink(recordNewFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := d.writeRecord(recordNewFile, r); err != nil {
+		return err
+	}
+	if err := unix.Renameat(d.fd(), recordNewFile, d.fd(), recordFile); err != nil {
+		return d.wrap("renameat", recordNewFile, err)
+	}
+	return d.sync()
+}
+
+func (d *dir) writeRecord(file string, r Record) error {
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return d.writeFile(file, append(data, '\n'))
 }

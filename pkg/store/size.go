@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"strconv"
@@ -40,42 +39,4 @@ func formatSize(n int64) string {
 		unit++
 	}
 	return strconv.FormatInt(n, 10) + sizeUnits[unit]
-}
-
-// Reserve is room that is never promised to claims: a share of the filesystem
-// ("5%") or a size ("10Gi").
-type Reserve struct {
-	percent float64
-	bytes   int64
-}
-
-// UnmarshalJSON reads "5%", "10Gi" or a number of bytes.
-func (r *Reserve) UnmarshalJSON(data []byte) error {
-	var text string
-	if err := json.Unmarshal(data, &text); err != nil {
-		text = string(data)
-	}
-	if number, ok := strings.CutSuffix(text, "%"); ok {
-		percent, err := strconv.ParseFloat(number, 64)
-		// Written this way round, the condition refuses NaN as well.
-		if err != nil || !(percent >= 0 && percent < 100) {
-			return fmt.Errorf("reserve %q is not a share from 0%% to less than 100%%", text)
-		}
-		*r = Reserve{percent: percent}
-		return nil
-	}
-	bytes, err := parseSize(text)
-	if err != nil {
-		return fmt.Errorf("reserve: %w, nor a share like 5%%", err)
-	}
-	*r = Reserve{bytes: bytes}
-	return nil
-}
-
-// of returns the reserve in bytes on a filesystem of this size.
-func (r Reserve) of(size int64) int64 {
-	if r.percent > 0 {
-		return int64(float64(size) * r.percent / 100)
-	}
-	return r.bytes
 }

@@ -3,6 +3,8 @@ package store
 import (
 	"slices"
 	"strings"
+
+	"github.com/hostdir/hostdir/pkg/quota"
 )
 
 // Status is the state of one base directory.
@@ -12,6 +14,8 @@ type Status struct {
 	// UUID is the marker's, empty if it was never read.
 	UUID    string
 	Volumes int
+	// Quota is how volumes made here are limited.
+	Quota quota.Kind
 	// Err is why the base directory cannot be used, nil while it can.
 	Err error
 }
@@ -38,7 +42,7 @@ func (s *Store) Volumes() []Volume {
 func (b *base) status() Status {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return Status{Pool: b.pool.Name, Path: b.path, UUID: b.uuid, Volumes: len(b.volumes), Err: b.broken}
+	return Status{Pool: b.pool.Name, Path: b.path, UUID: b.uuid, Volumes: len(b.volumes), Quota: b.limits.Kind(), Err: b.broken}
 }
 
 func (b *base) list() []Volume {

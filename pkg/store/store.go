@@ -11,6 +11,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/hostdir/hostdir/pkg/errdefs"
+	"github.com/hostdir/hostdir/pkg/quota"
 )
 
 // Store is the pools of one node and their volumes. Its methods may be called
@@ -20,6 +21,8 @@ type Store struct {
 	configFile string
 	locks      locks
 	trashed    chan struct{} // wakes the purge
+	projects   *projectIDs
+	promising  sync.Mutex // held while room is looked up and promised
 
 	mu        sync.RWMutex // guards all below
 	pools     []Pool       // of the last good configuration
@@ -39,6 +42,7 @@ func Open(ctx context.Context, nodeName, configFile string) (*Store, error) {
 		node:       nodeName,
 		configFile: configFile,
 		trashed:    make(chan struct{}, 1),
+		projects:   newProjectIDs(config.ProjectIDs),
 		pools:      config.PoolsFor(nodeName),
 	}
 	if len(s.pools) == 0 {
@@ -50,6 +54,7 @@ func Open(ctx context.Context, nodeName, configFile string) (*Store, error) {
 
 const (
 	refreshInterval = 10 * time.Second
+	countInterval   = 30 * time.Second
 	purgeInterval   = time.Minute // after which what could not be purged is tried again
 )
 
@@ -68,6 +73,17 @@ func (s *Store) Run(ctx context.Context) {
 			}
 		}
 	})
+	wg.Go(func() {
+		for tick := time.Tick(countInterval); ; {
+			s.count(ctx)
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick:
+			}
+		}
+	})
+	wg.Go(func() { s.walk(ctx) })
 	wg.Go(func() {
 		for tick := time.Tick(purgeInterval); ; {
 			s.purge(ctx)
@@ -118,7 +134,7 @@ func (s *Store) refresh(ctx context.Context) {
 				continue
 			}
 			seen[path] = true
-			b := &base{path: path, broken: errors.New("not looked at yet")}
+			b := &base{path: path, broken: errors.New("not looked at yet"), limits: quota.Unlimited}
 			if i := slices.IndexFunc(before, func(b *base) bool { return b.path == path }); i >= 0 {
 				b = before[i]
 			}
@@ -129,7 +145,9 @@ func (s *Store) refresh(ctx context.Context) {
 			case now.Err != nil && (was.Err == nil || was.Err.Error() != now.Err.Error()):
 				log.Error(now.Err, "base directory cannot be used", "path", path, "pool", pool.Name)
 			case now.Err == nil && was.Err != nil:
-				log.Info("base directory ready", "path", path, "pool", pool.Name, "uuid", now.UUID, "volumes", now.Volumes)
+				limits, why := b.limiter()
+				log.Info("base directory ready", "path", path, "pool", pool.Name, "uuid", now.UUID, "volumes", now.Volumes, "quota", limits.Kind(), "reason", why)
+				s.seenProjects(b)
 			}
 			bases = append(bases, b)
 		}
@@ -152,7 +170,7 @@ func (s *Store) purge(ctx context.Context) {
 		if err != nil {
 			continue // refresh has said so
 		}
-		if err := d.purge(ctx); err != nil && ctx.Err() == nil {
+		if err := b.purge(ctx, d); err != nil && ctx.Err() == nil {
 			klog.FromContext(ctx).Error(err, "trash not emptied, trying again later", "path", b.path)
 		}
 		d.close()

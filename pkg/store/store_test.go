@@ -130,7 +130,7 @@ func wantClass(t *testing.T, err, class error) {
 // the only one of its pool, cannot be used.
 func wantUnusable(t *testing.T, s *Store, volumeID string) {
 	t.Helper()
-	if c := s.Capacity(DefaultPool); c != (Capacity{}) {
+	if c := s.Capacity(Class{Pool: DefaultPool}); c != (Capacity{}) {
 		t.Errorf("capacity %+v, want none", c)
 	}
 	_, err := s.Create(t.Context(), request("pvc-elsewhere"))

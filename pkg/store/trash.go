@@ -29,8 +29,8 @@ func (d *dir) moveToTrash(volumes *dir, name string) error {
 
 // purge removes what is in the trash. One entry that cannot be removed does not
 // keep the others.
-func (d *dir) purge(ctx context.Context) error {
-	trash, err := d.sub(trashDir)
+func (b *base) purge(ctx context.Context, pool *dir) error {
+	trash, err := pool.sub(trashDir)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (d *dir) purge(ctx context.Context) error {
 	}
 	var errs []error
 	for _, name := range names {
-		if err := trash.removeTree(ctx, name); err != nil {
+		if err := b.removeVolume(ctx, trash, name); err != nil {
 			errs = append(errs, err)
 		}
 		if ctx.Err() != nil {
@@ -49,6 +49,37 @@ func (d *dir) purge(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// removeVolume removes a volume's directory, or what there is of it. The record
+// goes last: while it is there, the ID that it names has limits and files, and
+// is given to nobody else.
+func (b *base) removeVolume(ctx context.Context, parent *dir, name string) error {
+	volume, err := parent.sub(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err == nil:
+		err = b.removeLimited(ctx, volume)
+		volume.close()
+		if err != nil {
+			return err
+		}
+	}
+	return parent.removeTree(ctx, name)
+}
+
+// removeLimited removes the data of a volume that has limits, and then those.
+func (b *base) removeLimited(ctx context.Context, volume *dir) error {
+	r, err := volume.readAnyRecord()
+	limits, _ := b.limiter()
+	if err != nil || r.Quota == nil || limits.Kind() != r.Quota.Kind {
+		return nil // what cannot be known of a limit cannot be given back
+	}
+	if err := volume.removeTree(ctx, dataDir); err != nil {
+		return err
+	}
+	return limits.Remove(volume.f, r.Quota.ID)
 }
 
 const (

@@ -119,7 +119,7 @@ func BenchmarkCapacity(b *testing.B) {
 		b.Run(fmt.Sprintf("volumes=%d", n), func(b *testing.B) {
 			s, _ := open(b, n)
 			for b.Loop() {
-				if s.Capacity(store.DefaultPool).AvailableBytes == 0 {
+				if s.Capacity(store.Class{Pool: store.DefaultPool}).AvailableBytes == 0 {
 					b.Fatal("no room")
 				}
 			}
