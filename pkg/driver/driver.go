@@ -20,12 +20,8 @@ const DefaultName = "csi.hostdir.io"
 
 // Driver serves the Identity, Controller and Node services of one node.
 type Driver struct {
-	csi.UnimplementedIdentityServer
-	csi.UnimplementedControllerServer
-	csi.UnimplementedNodeServer
+	Announcement
 
-	Name     string
-	Version  string
 	NodeName string
 	Store    *store.Store
 	Mounter  *mounter.Mounter
@@ -34,10 +30,21 @@ type Driver struct {
 // Serve answers calls at the Unix socket until the context ends, and lets the
 // calls under way finish.
 func (d *Driver) Serve(ctx context.Context, socketPath string) error {
+	return serve(ctx, socketPath, d)
+}
+
+// services are the three that every socket serves.
+type services interface {
+	csi.IdentityServer
+	csi.ControllerServer
+	csi.NodeServer
+}
+
+func serve(ctx context.Context, socketPath string, s services) error {
 	server := grpc.NewServer(grpc.UnaryInterceptor(intercept))
 	defer server.GracefulStop()
-	csi.RegisterIdentityServer(server, d)
-	csi.RegisterControllerServer(server, d)
-	csi.RegisterNodeServer(server, d)
+	csi.RegisterIdentityServer(server, s)
+	csi.RegisterControllerServer(server, s)
+	csi.RegisterNodeServer(server, s)
 	return socket.Serve(ctx, socketPath, server)
 }

@@ -45,7 +45,7 @@ func serve(t *testing.T) *served {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Driver{Name: DefaultName, Version: "test", NodeName: plugin.NodeName, Store: volumes, Mounter: mounts}
+	d := &Driver{Announcement: Announcement{Name: DefaultName, Version: "test"}, NodeName: plugin.NodeName, Store: volumes, Mounter: mounts}
 
 	run, err := os.MkdirTemp("", "csi-") // short, whatever the test is called
 	if err != nil {

@@ -32,7 +32,12 @@ func TestServices(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range services.GetCapabilities() {
-		got = append(got, "plugin "+c.GetService().GetType().String())
+		if service := c.GetService(); service != nil {
+			got = append(got, "plugin "+service.GetType().String())
+		}
+		if expansion := c.GetVolumeExpansion(); expansion != nil {
+			got = append(got, "expansion "+expansion.GetType().String())
+		}
 	}
 	controller, err := s.controller.ControllerGetCapabilities(s.ctx, &csi.ControllerGetCapabilitiesRequest{})
 	if err != nil {
@@ -51,11 +56,15 @@ func TestServices(t *testing.T) {
 	want := []string{
 		"plugin CONTROLLER_SERVICE",
 		"plugin VOLUME_ACCESSIBILITY_CONSTRAINTS",
+		"expansion ONLINE",
 		"controller CREATE_DELETE_VOLUME",
 		"controller GET_CAPACITY",
 		"controller LIST_VOLUMES",
 		"controller SINGLE_NODE_MULTI_WRITER",
 		"node GET_VOLUME_STATS",
+		"node EXPAND_VOLUME",
+		"node GET_VOLUME_HEALTH",
+		"node GET_STORAGE_HEALTH",
 		"node SINGLE_NODE_MULTI_WRITER",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -123,7 +132,7 @@ func TestTopologyValue(t *testing.T) {
 func TestCheckAccessible(t *testing.T) {
 	here := map[string]string{"csi.hostdir.io/node": "node-1"}
 	there := map[string]string{"csi.hostdir.io/node": "node-2"}
-	d := &Driver{Name: DefaultName, NodeName: "node-1"}
+	d := &Driver{Announcement: Announcement{Name: DefaultName}, NodeName: "node-1"}
 	for _, test := range []struct {
 		name      string
 		requisite []map[string]string

@@ -131,7 +131,7 @@ func TestBaseTakesWhatItCan(t *testing.T) {
 			refused := 0
 			for round := range rounds {
 				remount(t, base, 0, test.grow(round))
-				_, err := s.bases[0].create(t.Context(), "pvc-1", Record{Version: recordVersion, Name: "pvc-1", Class: defaultClass, Claim: www})
+				_, err := s.bases[0].create(t.Context(), s.projects, "pvc-1", Record{Version: recordVersion, Name: "pvc-1", Class: defaultClass, Claim: www})
 				wantNames(t, filepath.Join(base, trashDir))
 				if err == nil {
 					if refused == 0 {

@@ -26,6 +26,8 @@ nodes:
   - name: default
     paths: [/data/hostdir]
     reserve: 10Gi
+    overcommit: 1.5
+projectIDs: {first: 5000, last: 5999}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -37,10 +39,11 @@ nodes:
 		},
 		Nodes: []NodeConfig{{
 			Match: []string{"gpu-*", "special"},
-			Pools: []Pool{{Name: "default", Paths: []string{"/data/hostdir"}, Reserve: Reserve{bytes: 10 << 30}}},
+			Pools: []Pool{{Name: "default", Paths: []string{"/data/hostdir"}, Reserve: Reserve{bytes: 10 << 30}, Overcommit: Overcommit{0.5}}},
 		}},
+		ProjectIDs: IDRange{First: 5000, Last: 5999},
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Reserve{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Reserve{}, Overcommit{})); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
 }
@@ -57,6 +60,13 @@ func TestParseConfigRefuses(t *testing.T) {
 		{"a pool that is a path", "pools: [{name: ../a, paths: [/a]}]", "pools[0].name"},
 		{"two pools of one name", "pools: [{name: a, paths: [/a]}, {name: a, paths: [/b]}]", `pools[1].name: pool "a" is there twice`},
 		{"a pool without a directory", "pools: [{name: a}]", "pools[0].paths"},
+		{"overcommit 0", "pools: [{name: a, paths: [/a], overcommit: 0}]", "overcommit 0"},
+		{"negative overcommit", "pools: [{name: a, paths: [/a], overcommit: -1}]", "overcommit -1"},
+		{"overcommit that is no number", "pools: [{name: a, paths: [/a], overcommit: .nan}]", "NaN"},
+		{"overcommit without end", "pools: [{name: a, paths: [/a], overcommit: 1e9}]", "overcommit"},
+		{"an empty range of project IDs", "projectIDs: {first: 10, last: 9}", "projectIDs"},
+		{"project 0", "projectIDs: {first: 0, last: 9}", "projectIDs"},
+		{"all project IDs", "projectIDs: {first: 1, last: 4294967295}", "projectIDs"},
 		{"a relative directory", "pools: [{name: a, paths: [var/lib]}]", `"var/lib"`},
 		{"the root", "pools: [{name: a, paths: [/]}]", `"/"`},
 		{"two dots in a directory", "pools: [{name: a, paths: [/a/../b]}]", `"/a/../b"`},
@@ -199,8 +209,9 @@ func TestParseClass(t *testing.T) {
 		ok         bool
 	}{
 		{"nothing", nil, defaultClass, true},
-		{"everything", map[string]string{"pool": "nvme", "mode": "2770", "uid": "1000", "gid": "2000"}, Class{"nvme", "2770", 1000, 2000}, true},
-		{"a short mode", map[string]string{"mode": "755"}, Class{"default", "0755", 0, 0}, true},
+		{"everything", map[string]string{"pool": "nvme", "mode": "2770", "uid": "1000", "gid": "2000", "quota": "required"}, Class{"nvme", "2770", 1000, 2000, QuotaRequired}, true},
+		{"a short mode", map[string]string{"mode": "755"}, Class{"default", "0755", 0, 0, QuotaAuto}, true},
+		{"a quota that is not known", map[string]string{"quota": "hard"}, Class{}, false},
 		{"an unknown parameter", map[string]string{"quality": "best"}, Class{}, false},
 		{"a pool that is a path", map[string]string{"pool": "../default"}, Class{}, false},
 		{"a mode with setuid", map[string]string{"mode": "4755"}, Class{}, false},

@@ -139,13 +139,18 @@ func (r CreateRequest) compatible(v *Volume) error {
 	return nil
 }
 
-// createIn makes a volume in a base directory: built aside, synced, renamed.
+// createIn makes a volume in a base directory if that can promise its capacity.
 func (s *Store) createIn(ctx context.Context, b *base, name string, r Record) (Volume, error) {
 	done, err := s.promise(b, r.CapacityBytes)
 	if err != nil {
 		return Volume{}, err
 	}
 	defer done()
+	return b.create(ctx, s.projects, name, r)
+}
+
+// create makes a volume in this base directory: built aside, synced, renamed.
+func (b *base) create(ctx context.Context, projects *projectIDs, name string, r Record) (Volume, error) {
 	pool, err := b.open()
 	if err != nil {
 		return Volume{}, fmt.Errorf("%w: %w", errdefs.ErrNoSpace, err)
@@ -161,7 +166,7 @@ func (s *Store) createIn(ctx context.Context, b *base, name string, r Record) (V
 	building := newPrefix + name
 	err = b.removeVolume(ctx, volumes, building) // what a crash has left
 	if err == nil {
-		r.Quota, err = s.build(b, pool, volumes, building, r)
+		r.Quota, err = b.build(projects, pool, volumes, building, r)
 	}
 	if err == nil {
 		err = volumes.commit(building, name)
@@ -187,7 +192,7 @@ func (s *Store) createIn(ctx context.Context, b *base, name string, r Record) (V
 // build makes the volume's directory under a name that no scan takes for a
 // volume. The record is on disk before the volume's ID gets limits, so that they
 // are found again after a crash.
-func (s *Store) build(b *base, pool, volumes *dir, building string, r Record) (*Quota, error) {
+func (b *base) build(projects *projectIDs, pool, volumes *dir, building string, r Record) (*Quota, error) {
 	if err := volumes.mkdir(building); err != nil {
 		return nil, err
 	}
@@ -196,7 +201,7 @@ func (s *Store) build(b *base, pool, volumes *dir, building string, r Record) (*
 		return nil, err
 	}
 	defer volume.close()
-	q, done, err := b.makeData(s.projects, volume, r.Class)
+	q, done, err := b.makeData(projects, volume, r.Class)
 	if err != nil {
 		return nil, err
 	}

@@ -22,10 +22,10 @@ func TestCreateAgainIsTheSame(t *testing.T) {
 	req := request("pvc-1")
 	req.Claim, req.PersistentVolume = Claim{"shop", "www-web-0"}, "pvc-1"
 	first := mustCreate(t, s, req)
-	if diff := cmp.Diff(first, mustCreate(t, s, req)); diff != "" {
+	if diff := cmp.Diff(first, mustCreate(t, s, req), ignoreCount); diff != "" {
 		t.Errorf("the same store (-first +again):\n%s", diff)
 	}
-	if diff := cmp.Diff(first, mustCreate(t, reopen(t, s), req)); diff != "" {
+	if diff := cmp.Diff(first, mustCreate(t, reopen(t, s), req), ignoreCount); diff != "" {
 		t.Errorf("a reopened store (-first +again):\n%s", diff)
 	}
 	wantNames(t, filepath.Join(base, volumesDir), "pvc-1")
@@ -93,7 +93,7 @@ func TestRecordFormat(t *testing.T) {
 	s, base := newStore(t)
 	req := request("PVC 1")
 	req.Claim, req.PersistentVolume = Claim{"shop", "www-web-0"}, "pvc-0"
-	req.Class = Class{Pool: DefaultPool, Mode: "0750", UID: 1, GID: 2}
+	req.Class = Class{Pool: DefaultPool, Mode: "0750", UID: 1, GID: 2, Quota: QuotaAuto}
 	v := mustCreate(t, s, req)
 	data, err := os.ReadFile(filepath.Join(filepath.Dir(v.Path), recordFile))
 	if err != nil {
@@ -108,7 +108,7 @@ func TestRecordFormat(t *testing.T) {
 		"id":               v.ID,
 		"name":             "PVC 1",
 		"capacityBytes":    float64(mebibyte),
-		"class":            map[string]any{"pool": "default", "mode": "0750", "uid": 1.0, "gid": 2.0},
+		"class":            map[string]any{"pool": "default", "mode": "0750", "uid": 1.0, "gid": 2.0, "quota": "auto"},
 		"node":             testNode,
 		"claim":            map[string]any{"namespace": "shop", "name": "www-web-0"},
 		"persistentVolume": "pvc-0",
@@ -200,7 +200,7 @@ func TestCreateManyAtOnce(t *testing.T) {
 			t.Errorf("%s holds %d entries, want %d: %v", dir, len(entries), volumes, err)
 		}
 	}
-	if diff := cmp.Diff(s.Volumes(), reopen(t, s).Volumes()); diff != "" {
+	if diff := cmp.Diff(s.Volumes(), reopen(t, s).Volumes(), ignoreCount); diff != "" {
 		t.Errorf("volumes (-before +after a restart):\n%s", diff)
 	}
 	if n := len(s.Volumes()); n != volumes {
@@ -225,7 +225,7 @@ func TestHalfBuiltVolumes(t *testing.T) {
 		leave()
 		s := reopen(t, s)
 		wantNames(t, filepath.Join(base, volumesDir), "pvc-1")
-		if err := s.bases[0].mustOpen(t).purge(t.Context()); err != nil {
+		if err := s.bases[0].purge(t.Context(), s.bases[0].mustOpen(t)); err != nil {
 			t.Fatal(err)
 		}
 		wantNames(t, filepath.Join(base, trashDir))

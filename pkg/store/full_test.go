@@ -33,7 +33,7 @@ func TestFullFilesystem(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, block := range blocks {
-		_, err := s.bases[0].create(t.Context(), "pvc-1", Record{Version: recordVersion, Name: "pvc-1", Class: defaultClass})
+		_, err := s.bases[0].create(t.Context(), s.projects, "pvc-1", Record{Version: recordVersion, Name: "pvc-1", Class: defaultClass})
 		if err == nil {
 			if i == 0 {
 				t.Error("no write has failed: the test proves nothing")

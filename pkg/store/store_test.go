@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/hostdir/hostdir/pkg/errdefs"
 	"github.com/hostdir/hostdir/tests/plugin"
@@ -62,7 +63,10 @@ func quoted(paths []string) string {
 	return list
 }
 
-var defaultClass = Class{Pool: DefaultPool, Mode: "0777"}
+var defaultClass = Class{Pool: DefaultPool, Mode: "0777", Quota: QuotaAuto}
+
+// ignoreCount leaves out when and what was counted: a start counts anew.
+var ignoreCount = cmpopts.IgnoreFields(Volume{}, "Count")
 
 // request asks for a small volume.
 func request(name string) CreateRequest {

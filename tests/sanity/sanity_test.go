@@ -27,6 +27,7 @@ func TestSanity(t *testing.T) {
 		config.TargetPath = filepath.Join(p.KubeletDir, "target")
 		config.StagingPath = filepath.Join(p.KubeletDir, "staging")
 		config.TestVolumeSize = 64 << 20
+		config.TestVolumeExpandSize = 96 << 20
 		ginkgo.Describe(name, func() { sanity.GinkgoTest(&config) })
 	}
 
@@ -53,7 +54,7 @@ func startInProcess(t *testing.T) *plugin.Plugin {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &driver.Driver{Name: driver.DefaultName, Version: "test", NodeName: plugin.NodeName, Store: volumes, Mounter: mounts}
+	d := &driver.Driver{Announcement: driver.Announcement{Name: driver.DefaultName, Version: "test"}, NodeName: plugin.NodeName, Store: volumes, Mounter: mounts}
 	p.Socket = filepath.Join(filepath.Dir(p.Config), "csi.sock")
 	done := make(chan error)
 	go volumes.Run(ctx)
