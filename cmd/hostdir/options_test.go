@@ -3,20 +3,13 @@ package main
 import (
 	"strings"
 	"testing"
-
-	"github.com/spf13/pflag"
 )
 
 // parse reads a command line as main does.
-func parse(t *testing.T, args ...string) (options, error) {
+func parse(t *testing.T, args ...string) (*options, error) {
 	t.Helper()
 	opts := defaultOptions()
-	flags := pflag.NewFlagSet("hostdir", pflag.ContinueOnError)
-	opts.addFlags(flags)
-	if err := flags.Parse(args); err != nil {
-		return opts, err
-	}
-	return opts, opts.validate(flags.Args())
+	return opts, newProgram(opts).Parse(args)
 }
 
 func TestOptions(t *testing.T) {
@@ -33,10 +26,10 @@ func TestOptions(t *testing.T) {
 		{"nothing", nil, "--node-name is required"},
 		{"an unknown flag", []string{"--node=node-1"}, "unknown flag: --node"},
 		{"an argument", []string{"--node-name=node-1", "pools"}, `unexpected argument "pools"`},
-		{"an endpoint without a scheme", []string{"--node-name=node-1", "--endpoint=/csi/csi.sock"}, "--endpoint=/csi/csi.sock"},
+		{"an endpoint without a scheme", []string{"--node-name=node-1", "/csi/csi.sock"}, "/csi/csi.sock"},
 		{"a relative endpoint", []string{"--node-name=node-1", "--endpoint=unix://csi.sock"}, "unix:///path/to/csi.sock"},
 		{"a TCP endpoint", []string{"--node-name=node-1", "--endpoint=tcp://127.0.0.1:1"}, "unix:///path/to/csi.sock"},
-		{"no endpoint", []string{"--node-name=node-1", "--endpoint="}, "--endpoint="},
+		{"no endpoint", []string{"--node-name=node-1", "--endpoint="}, "unix:///path/to/csi.sock"},
 		{"no driver's name", []string{"--node-name=node-1", "--driver-name="}, "--driver-name"},
 		{"a strange format", []string{"--node-name=node-1", "--logging-format=xml"}, "neither text nor json"},
 		{"a verbosity in words", []string{"--node-name=node-1", "--v=much"}, "much"},
@@ -70,7 +63,7 @@ func TestPaths(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := opts.socketPath(); got != test.socket {
+			if got := opts.socketPath; got != test.socket {
 				t.Errorf("the socket is %s, want %s", got, test.socket)
 			}
 			if got := opts.endpointForKubelet(); got != test.kubelet {

@@ -26,8 +26,8 @@ func layOut(t *testing.T) *plugin.Plugin {
 	return plugin.Layout(t, "")
 }
 
-// program is a command with the flags that the surroundings ask for, and more.
-func program(t *testing.T, p *plugin.Plugin, flags ...string) *exec.Cmd {
+// command is a command with the flags that the surroundings ask for, and more.
+func command(t *testing.T, p *plugin.Plugin, flags ...string) *exec.Cmd {
 	t.Helper()
 	return exec.CommandContext(plugin.Context(t), plugin.Build(t), append([]string{
 		"--endpoint=unix://" + p.Socket,
@@ -149,7 +149,7 @@ func TestExit(t *testing.T) {
 			if test.config != "" {
 				p.Configure(t, test.config)
 			}
-			cmd := program(t, p, test.flags...)
+			cmd := command(t, p, test.flags...)
 			out, err := cmd.CombinedOutput()
 			if got := cmd.ProcessState.ExitCode(); got != test.code {
 				t.Errorf("exit code %d, want %d: %v", got, test.code, err)
@@ -169,7 +169,7 @@ func TestExit(t *testing.T) {
 func TestTwoPrograms(t *testing.T) {
 	p := layOut(t)
 	p.Run(t)
-	cmd := program(t, p)
+	cmd := command(t, p)
 	out, _ := cmd.CombinedOutput()
 	if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "another process serves on") {
 		t.Errorf("the second program ends with %s:\n%s", cmd.ProcessState, out)
@@ -181,7 +181,7 @@ func TestTwoPrograms(t *testing.T) {
 
 func TestLogsJSON(t *testing.T) {
 	p := layOut(t)
-	cmd := program(t, p, "--logging-format=json", "--v=4")
+	cmd := command(t, p, "--logging-format=json", "--v=4")
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {

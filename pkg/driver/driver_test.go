@@ -33,7 +33,7 @@ type served struct {
 	kubelet string
 }
 
-func serve(t *testing.T) *served {
+func startDriver(t *testing.T) *served {
 	t.Helper()
 	layout := plugin.Layout(t, "")
 	t.Cleanup(func() { unmountBelow(t, layout.KubeletDir) })

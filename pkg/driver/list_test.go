@@ -24,7 +24,7 @@ func (s *served) page(t *testing.T, entries int32, token string) (ids []string, 
 }
 
 func TestListVolumes(t *testing.T) {
-	s := serve(t)
+	s := startDriver(t)
 	if ids, next := s.page(t, 0, ""); len(ids) != 0 || next != "" {
 		t.Errorf("without volumes the list is %q, with token %q", ids, next)
 	}
@@ -55,7 +55,7 @@ func TestListVolumes(t *testing.T) {
 // TestListVolumesWhileTheyChange deletes and creates volumes between pages: who
 // is there all the time is listed once.
 func TestListVolumesWhileTheyChange(t *testing.T) {
-	s := serve(t)
+	s := startDriver(t)
 	var all []string
 	for i := range 5 {
 		all = append(all, s.create(t, fmt.Sprintf("pvc-%d", i*2)))
@@ -84,7 +84,7 @@ func TestListVolumesWhileTheyChange(t *testing.T) {
 }
 
 func TestListVolumesRefuses(t *testing.T) {
-	s := serve(t)
+	s := startDriver(t)
 	for _, test := range []struct {
 		name string
 		req  *csi.ListVolumesRequest

@@ -16,7 +16,7 @@ import (
 // TestServices holds what the driver tells of itself. Kubernetes' sidecars and
 // kubelet choose by this which calls they make.
 func TestServices(t *testing.T) {
-	s := serve(t)
+	s := startDriver(t)
 	info, err := s.identity.GetPluginInfo(s.ctx, &csi.GetPluginInfoRequest{})
 	if err != nil || info.GetName() != "csi.hostdir.io" || info.GetVendorVersion() != "test" {
 		t.Errorf("plugin info %v: %v", info, err)
@@ -73,7 +73,7 @@ func TestServices(t *testing.T) {
 }
 
 func TestTopology(t *testing.T) {
-	s := serve(t)
+	s := startDriver(t)
 	info, err := s.node.NodeGetInfo(s.ctx, &csi.NodeGetInfoRequest{})
 	if err != nil {
 		t.Fatal(err)

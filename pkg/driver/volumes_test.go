@@ -12,7 +12,7 @@ import (
 )
 
 func TestDeletePublished(t *testing.T) {
-	s := serve(t)
+	s := startDriver(t)
 	id := s.create(t, "pvc-1")
 	data := filepath.Join(s.volumes, "pvc-1", "data")
 	if err := os.MkdirAll(filepath.Join(data, "sub"), 0o755); err != nil {
@@ -59,7 +59,7 @@ func TestPublishModes(t *testing.T) {
 		{"a retry, read-only in other words", capability(reader), capability(writer, "ro"), true, codes.OK},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := serve(t)
+			s := startDriver(t)
 			id := s.create(t, "pvc-1")
 			wantCode(t, s.publish(id, s.target(1), test.first), codes.OK)
 			second := s.target(2)
@@ -75,7 +75,7 @@ func TestPublishModes(t *testing.T) {
 }
 
 func TestPublishReadOnly(t *testing.T) {
-	s := serve(t)
+	s := startDriver(t)
 	for _, test := range []struct {
 		name string
 		req  *csi.NodePublishVolumeRequest
@@ -104,7 +104,7 @@ func TestPublishReadOnly(t *testing.T) {
 
 // TestBusy holds one call on a volume and makes another.
 func TestBusy(t *testing.T) {
-	s := serve(t)
+	s := startDriver(t)
 	id, other := s.create(t, "pvc-1"), s.create(t, "pvc-2")
 	others := func(held string) {
 		t.Run(held, func(t *testing.T) {
@@ -137,7 +137,7 @@ func TestBusy(t *testing.T) {
 }
 
 func TestUnpublishOfDeleted(t *testing.T) {
-	s := serve(t)
+	s := startDriver(t)
 	id := s.create(t, "pvc-1")
 	wantCode(t, s.publish(id, s.target(1), capability(writer)), codes.OK)
 	if err := os.RemoveAll(filepath.Join(s.volumes, "pvc-1")); err != nil {
@@ -150,7 +150,7 @@ func TestUnpublishOfDeleted(t *testing.T) {
 }
 
 func TestVolumeStats(t *testing.T) {
-	s := serve(t)
+	s := startDriver(t)
 	id := s.create(t, "pvc-1")
 	wantCode(t, s.publish(id, s.target(1), capability(writer)), codes.OK)
 	stats := func(volumeID, path string) (*csi.NodeGetVolumeStatsResponse, error) {
@@ -179,7 +179,7 @@ func TestVolumeStats(t *testing.T) {
 }
 
 func TestValidateVolumeCapabilities(t *testing.T) {
-	s := serve(t)
+	s := startDriver(t)
 	id := s.create(t, "pvc-1")
 	for _, test := range []struct {
 		name      string

@@ -1,0 +1,36 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+)
+
+// ServeHealth answers /healthz, which should fail if a restart may help, and
+// /readyz, until the context ends.
+func ServeHealth(ctx context.Context, listener net.Listener, healthy, ready func(ctx context.Context) error) error {
+	mux := http.NewServeMux()
+	mux.Handle("GET /healthz", answer(healthy))
+	mux.Handle("GET /readyz", answer(ready))
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	defer stop()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func answer(check func(ctx context.Context) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+		defer cancel()
+		if err := check(ctx); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		w.Write([]byte("ok\n"))
+	}
+}

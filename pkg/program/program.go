@@ -1,0 +1,94 @@
+// Package program holds what hostdir's programs have in common: flags and
+// logging, health checks, and the way to run servers until the first one fails
+// or the process is told to stop.
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+	"k8s.io/klog/v2"
+)
+
+// Program is one of hostdir's programs.
+type Program struct {
+	Name    string
+	Version string
+	// Flags are the program's own.
+	Flags *pflag.FlagSet
+	// Validate checks the flags once they are parsed.
+	Validate func() error
+	// Run serves until the context ends or something fails.
+	Run func(ctx context.Context) error
+
+	log         logging
+	showVersion bool
+}
+
+// Parse reads the command line.
+func (p *Program) Parse(args []string) error {
+	p.log.addFlags(p.Flags)
+	p.Flags.BoolVar(&p.showVersion, "version", false, "print the version and exit")
+	if err := p.Flags.Parse(args); err != nil || p.showVersion {
+		return err
+	}
+	if p.Flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", p.Flags.Arg(0))
+	}
+	return errors.Join(p.log.validate(), p.Validate())
+}
+
+// Main runs the program and returns its exit status: 2 for bad flags, 1 for
+// failure.
+func (p *Program) Main() int {
+	err := p.Parse(os.Args[1:])
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "%s: %v\nSee %s --help.\n", p.Name, err, p.Name)
+		return 2
+	case p.showVersion:
+		fmt.Println(p.Name, p.Version)
+		return 0
+	}
+	p.log.setUp()
+	defer klog.Flush()
+	// Sockets are root's alone. Every other mode is set explicitly.
+	unix.Umask(0o077)
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
+	defer stop()
+	klog.InfoS(p.Name+" starts", "version", p.Version)
+	if err := p.Run(ctx); err != nil {
+		klog.ErrorS(err, p.Name+" ends")
+		return 1
+	}
+	klog.InfoS(p.Name + " stopped")
+	return 0
+}
+
+// ServeAll runs servers side by side. When one returns, all are told to stop;
+// the first error is returned once they have.
+func ServeAll(ctx context.Context, servers ...func(ctx context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	var once sync.Once
+	var failed error
+	for _, serve := range servers {
+		wg.Go(func() {
+			if err := serve(ctx); err != nil {
+				once.Do(func() { failed = err })
+			}
+			cancel()
+		})
+	}
+	wg.Wait()
+	return failed
+}
