@@ -22,16 +22,12 @@ func Preloaded(cache programs.Cache, say func(string, ...any)) ([]string, error)
 	if err != nil {
 		return nil, err
 	}
-	provisioner := cache.Path("csi-provisioner")
 	var archives []string
 	for _, i := range []image{
 		pause,
 		{Name: kube.BusyboxImage, Files: busybox, Cmd: []string{"sh"}, Env: []string{"PATH=" + searchPath}},
-		{
-			Name:       kube.ProvisionerImage,
-			Files:      []file{{Path: "csi-provisioner", Source: provisioner, Mode: 0o755}},
-			Entrypoint: []string{"/csi-provisioner"},
-		},
+		sidecarImage(kube.ProvisionerImage, cache),
+		sidecarImage(kube.ResizerImage, cache),
 	} {
 		archive, err := i.cached(cache.Folder("images"))
 		if err != nil {
@@ -40,6 +36,16 @@ func Preloaded(cache programs.Cache, say func(string, ...any)) ([]string, error)
 		archives = append(archives, archive)
 	}
 	return archives, nil
+}
+
+// sidecarImage is a built program alone, which the image is named after.
+func sidecarImage(name string, cache programs.Cache) image {
+	program := ShortName(name)
+	return image{
+		Name:       name,
+		Files:      []file{{Path: program, Source: cache.Path(program), Mode: 0o755}},
+		Entrypoint: []string{"/" + program},
+	}
 }
 
 const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -16,6 +16,7 @@ const (
 	PauseImage       = "registry.k8s.io/pause:3.10"
 	BusyboxImage     = "docker.io/library/busybox:1.35"
 	ProvisionerImage = "registry.k8s.io/sig-storage/csi-provisioner:v6.4.0"
+	ResizerImage     = "registry.k8s.io/sig-storage/csi-resizer:v2.3.0"
 )
 
 // ControlPlane is the name of the control plane's machine; the workers are worker-1, worker-2, ...

@@ -69,6 +69,11 @@ var all = []program{
 		takes:    "about a minute the first time",
 	},
 	{
+		name: "csi-resizer", module: "github.com/kubernetes-csi/external-resizer/v2", version: "v2.3.0",
+		commands: []string{"./cmd/csi-resizer"},
+		ldflags:  "-X main.version=v2.3.0",
+	},
+	{
 		name: "helm", module: "helm.sh/helm/v4", version: helmVersion,
 		commands: []string{"./cmd/helm"},
 		ldflags:  "-X helm.sh/helm/v4/internal/version.version=" + helmVersion,
