@@ -61,8 +61,8 @@ func (a *archive) fill(k kernel, o Options) error {
 			return err
 		}
 	}
-	for i, module := range k.modules {
-		if err := a.addFile(path.Join(guest.Modules, fmt.Sprintf("%02d-%s", i, filepath.Base(module))), module); err != nil {
+	for i, m := range k.modules {
+		if err := a.addFile(path.Join(guest.Modules, fmt.Sprintf("%02d-%s", i, filepath.Base(m))), m); err != nil {
 			return err
 		}
 	}
