@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,12 +32,10 @@ var (
 	events     = kind[*corev1.Event]{"events", &corev1.Event{}, core}
 	namespaces = kind[*corev1.Namespace]{"namespaces", &corev1.Namespace{}, core}
 	pods       = kind[*corev1.Pod]{"pods", &corev1.Pod{}, core}
-	sets       = kind[*appsv1.StatefulSet]{"statefulsets", &appsv1.StatefulSet{}, apps}
 	volumes    = kind[*corev1.PersistentVolume]{"persistentvolumes", &corev1.PersistentVolume{}, core}
 )
 
 func core(c *cluster) rest.Interface    { return c.CoreV1().RESTClient() }
-func apps(c *cluster) rest.Interface    { return c.AppsV1().RESTClient() }
 func storage(c *cluster) rest.Interface { return c.StorageV1().RESTClient() }
 
 // A query selects objects of a kind. Without a namespace it means objects that

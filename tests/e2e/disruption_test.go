@@ -121,6 +121,15 @@ func (t *test) counted(log string) int {
 func pluginRegistersAgain(t *test) {
 	node := t.nodes[0]
 	folder := filepath.Join(t.files[node], "var/lib/kubelet/plugins_registry")
+	registrations := func() int {
+		for _, p := range t.plugins(t) {
+			if p.Spec.NodeName == node {
+				return strings.Count(t.pluginLog(&p), "registered with kubelet")
+			}
+		}
+		return 0
+	}
+	before := registrations()
 	sockets, err := os.ReadDir(folder)
 	t.check(err)
 	if len(sockets) == 0 {
@@ -129,7 +138,10 @@ func pluginRegistersAgain(t *test) {
 	for _, socket := range sockets {
 		t.check(os.Remove(filepath.Join(folder, socket.Name())))
 	}
-	t.eventually("the plugin's socket is there again", func() error {
+	t.eventually("kubelet registers the plugin again", func() error {
+		if registrations() == before {
+			return errors.New("the plugin's log tells of no more registrations")
+		}
 		_, err := os.Stat(filepath.Join(folder, driver+"-reg.sock"))
 		return err
 	})

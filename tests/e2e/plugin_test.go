@@ -33,6 +33,12 @@ func (c *cluster) plugins(t testing.TB) []corev1.Pod {
 	return list.Items
 }
 
+// pluginLog is what hostdir has logged since it started.
+func (t *test) pluginLog(p *corev1.Pod) string {
+	t.Helper()
+	return run(t, "kubectl", "logs", "--namespace", home, p.Name, "--container", "hostdir")
+}
+
 // processes are the /proc folders of a container's processes: nodes are
 // namespaces of this machine, which sees them all.
 func processes(t testing.TB, p *corev1.Pod, container string) []string {

@@ -111,7 +111,7 @@ func badConfigurationChangesNothing(t *test) {
 	}()
 	for _, p := range before {
 		t.eventually("the plugin on "+p.Spec.NodeName+" refuses the configuration", func() error {
-			log := run(t, "kubectl", "logs", "--namespace", home, p.Name, "--container", "hostdir")
+			log := t.pluginLog(&p)
 			if !strings.Contains(log, "configuration refused") || !strings.Contains(log, "colour") {
 				return fmt.Errorf("its log does not say so")
 			}

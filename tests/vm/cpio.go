@@ -22,17 +22,16 @@ const (
 
 // add adds a file and the folders that it needs.
 func (a *archive) add(name string, mode uint32, content []byte) error {
-	name = strings.TrimPrefix(name, "/")
 	if a.has[name] {
-		return fmt.Errorf("there are two files for /%s", name)
+		return fmt.Errorf("there are two files for %s", name)
 	}
-	if parent := path.Dir(name); parent != "." && !a.has[parent] {
+	if parent := path.Dir(name); parent != "/" && !a.has[parent] {
 		if err := a.add(parent, directory|0o755, nil); err != nil {
 			return err
 		}
 	}
 	a.has[name] = true
-	return a.write(name, mode, content)
+	return a.write(strings.TrimPrefix(name, "/"), mode, content)
 }
 
 // end closes the archive: the kernel reads until this name.

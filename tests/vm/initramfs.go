@@ -8,9 +8,13 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 
 	"github.com/hostdir/hostdir/tests/vm/guest"
 )
+
+// tools are programs of this machine that every machine has.
+var tools = []string{"busybox", "mkfs.xfs", "mkfs.ext4", "mkfs.btrfs", "tune2fs"}
 
 // makeInitramfs packs what the machine's first filesystem holds. It has no name: see temporary.
 func makeInitramfs(k kernel, o Options) (*os.File, error) {
@@ -41,22 +45,24 @@ func (a *archive) fill(k kernel, o Options) error {
 	if err := buildStatic("build", "-o", init, module+"tests/vm/init"); err != nil {
 		return err
 	}
-	busybox, err := exec.LookPath("busybox")
-	if err != nil {
-		return fmt.Errorf("%w; tests/packages installs it", err)
+	if err := a.addProgram("/init", init); err != nil {
+		return err
 	}
-	for guestPath, hostPath := range map[string]string{"/init": init, "/bin/busybox": busybox} {
-		if err := a.addProgram(guestPath, hostPath); err != nil {
-			return err
+	programs := slices.Clone(o.Programs)
+	for _, tool := range tools {
+		p, err := exec.LookPath(tool)
+		if err != nil {
+			return fmt.Errorf("%w (tests/packages installs it)", err)
 		}
+		programs = append(programs, p)
 	}
-	for _, p := range o.Programs {
+	for _, p := range programs {
 		if err := a.addProgram(path.Join(guest.Programs, filepath.Base(p)), p); err != nil {
 			return err
 		}
 	}
-	for i, module := range k.modules {
-		if err := a.addFile(path.Join(guest.Modules, fmt.Sprintf("%02d-%s", i, filepath.Base(module))), module); err != nil {
+	for i, m := range k.modules {
+		if err := a.addFile(path.Join(guest.Modules, fmt.Sprintf("%02d-%s", i, filepath.Base(m))), m); err != nil {
 			return err
 		}
 	}
@@ -74,10 +80,19 @@ func (a *archive) fill(k kernel, o Options) error {
 	return a.end()
 }
 
-// addProgram adds a program, which must need no libraries: the machine has none.
+// addProgram adds a program and the libraries that it needs.
 func (a *archive) addProgram(guestPath, hostPath string) error {
-	if err := requireStatic(hostPath); err != nil {
+	needed, err := libraries(hostPath)
+	if err != nil {
 		return err
+	}
+	for _, library := range needed {
+		if a.has[library] {
+			continue
+		}
+		if err := a.addFile(library, library); err != nil {
+			return err
+		}
 	}
 	return a.addFile(guestPath, hostPath)
 }

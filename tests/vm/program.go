@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -32,17 +33,25 @@ func buildStatic(command string, args ...string) error {
 	return nil
 }
 
-// requireStatic refuses a program that asks for a dynamic linker.
-func requireStatic(path string) error {
+// libraries are the files that a program is linked with when it starts, if it is.
+func libraries(path string) ([]string, error) {
 	f, err := elf.Open(path)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	defer f.Close()
-	for _, p := range f.Progs {
-		if p.Type == elf.PT_INTERP {
-			return fmt.Errorf("%s is not static, and the virtual machine has no libraries: build a Go program with CGO_ENABLED=0; busybox is Debian's busybox-static", path)
+	if !slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }) {
+		return nil, nil
+	}
+	out, err := exec.Command("ldd", path).CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("ldd %s: %w\n%s", path, err, out)
+	}
+	var found []string
+	for field := range strings.FieldsSeq(string(out)) { // libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f0d2d200000)
+		if filepath.IsAbs(field) {
+			found = append(found, field)
 		}
 	}
-	return nil
+	return found, nil
 }

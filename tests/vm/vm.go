@@ -21,7 +21,7 @@ import (
 
 // Options say what a machine has.
 type Options struct {
-	// Programs are paths of static programs. The machine knows each by its last element.
+	// Programs are paths of programs. The machine knows each by its last element.
 	Programs []string
 	Disks    []Disk
 	// Memory in MiB; 768 if not given.
@@ -101,7 +101,7 @@ func start(o Options, console io.Writer, say func(string, ...any)) (*Machine, er
 	return &Machine{qemu, ours, json.NewDecoder(ours)}, nil
 }
 
-// Run runs a program in the machine as root, one of Options or of busybox, and writes what it prints to output. The
+// Run runs a program in the machine as root, one of Options or one of busybox's, and writes what it prints to output. The
 // error tells that it failed, or that the machine did. When ctx is done first, the machine is ended.
 func (m *Machine) Run(ctx context.Context, output io.Writer, program string, args ...string) error {
 	program = filepath.Base(program)

@@ -13,6 +13,7 @@ import (
 // -args pkg/quota` runs others instead.
 var inMachine = []string{
 	"tests/vm/kernel",
+	"pkg/quota",
 }
 
 // packageTime is for the tests of one package.

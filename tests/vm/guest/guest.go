@@ -31,7 +31,6 @@ func (d Disk) Variable() string {
 // powers the machine off.
 type Command struct {
 	Args []string
-	Env  []string // beside that which every program gets
 }
 
 // Report is a part of what init answers to a Command, and says once by itself when the machine has booted: Output

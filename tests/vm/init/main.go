@@ -64,10 +64,11 @@ func prepare() ([]guest.Disk, error) {
 		return nil, err
 	}
 	for _, args := range [][]string{
+		{"mkdir", "/bin"},
 		{"--install", "-s", "/bin"}, // sh, mount and so on
 		{"ifconfig", "lo", "up"},
 	} {
-		if out, err := exec.Command("/bin/busybox", args...).CombinedOutput(); err != nil {
+		if out, err := exec.Command("busybox", args...).CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("busybox %q: %w\n%s", args, err, out)
 		}
 	}
@@ -88,7 +89,6 @@ func execute(c guest.Command, disks []guest.Disk, reports *json.Encoder) error {
 	for _, d := range disks {
 		cmd.Env = append(cmd.Env, d.Variable()+"="+d.MountPoint())
 	}
-	cmd.Env = append(cmd.Env, c.Env...)
 	out := output{reports}
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.WaitDelay = time.Second // for what the program leaves behind
