@@ -145,8 +145,10 @@ func (s *Store) refresh(ctx context.Context) {
 			case now.Err != nil && (was.Err == nil || was.Err.Error() != now.Err.Error()):
 				log.Error(now.Err, "base directory cannot be used", "path", path, "pool", pool.Name)
 			case now.Err == nil && was.Err != nil:
-				limits, why := b.limiter()
-				log.Info("base directory ready", "path", path, "pool", pool.Name, "uuid", now.UUID, "volumes", now.Volumes, "quota", limits.Kind(), "reason", why)
+				log.Info("base directory ready", "path", path, "pool", pool.Name, "uuid", now.UUID, "volumes", now.Volumes, "quota", now.Quota)
+				if _, why := b.limiter(); why != nil {
+					log.Info("capacity is advisory in this base directory", "path", path, "reason", why.Error())
+				}
 				s.seenProjects(b)
 			}
 			bases = append(bases, b)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
+
+	"github.com/hostdir/hostdir/pkg/errdefs"
 )
 
 // moveToTrash takes an entry of volumes/ out of use for ever. Once it returns,
@@ -28,7 +30,8 @@ func (d *dir) moveToTrash(volumes *dir, name string) error {
 }
 
 // purge removes what is in the trash. One entry that cannot be removed does not
-// keep the others.
+// keep the others; one that the filesystem is still clearing away is looked at
+// again next time.
 func (b *base) purge(ctx context.Context, pool *dir) error {
 	trash, err := pool.sub(trashDir)
 	if err != nil {
@@ -41,7 +44,8 @@ func (b *base) purge(ctx context.Context, pool *dir) error {
 	}
 	var errs []error
 	for _, name := range names {
-		if err := b.removeVolume(ctx, trash, name); err != nil {
+		err := b.removeVolume(ctx, trash, name)
+		if err != nil && !errors.Is(err, errdefs.ErrBusy) { // btrfs takes its time
 			errs = append(errs, err)
 		}
 		if ctx.Err() != nil {

@@ -14,6 +14,12 @@ import (
 var inMachine = []string{
 	"tests/vm/kernel",
 	"pkg/quota",
+	"pkg/store",
+}
+
+// onlyTests are the tests of a package that want these disks, if not all do.
+var onlyTests = map[string]string{
+	"pkg/store": "Limited",
 }
 
 // packageTime is for the tests of one package.
@@ -35,7 +41,7 @@ func TestInMachine(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), packageTime+30*time.Second)
 			defer cancel()
 			var out bytes.Buffer
-			err := machine.Run(ctx, io.MultiWriter(t.Output(), &out), options.Programs[i], "-test.v", "-test.timeout="+packageTime.String())
+			err := machine.Run(ctx, io.MultiWriter(t.Output(), &out), options.Programs[i], "-test.v", "-test.run="+onlyTests[p], "-test.timeout="+packageTime.String())
 			if err != nil {
 				t.Fatal(err)
 			}
