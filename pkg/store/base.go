@@ -55,6 +55,10 @@ type Volume struct {
 	Count Count
 }
 
+// promised is what a volume takes of what can be promised: its capacity, or more
+// if that is advisory and exceeded.
+func (v *Volume) promised() int64 { return max(v.CapacityBytes, v.Count.Bytes) }
+
 // open opens the base directory if it is the one it was, and healthy. Whatever
 // is written below it is written through the descriptor that open returns.
 func (b *base) open() (*dir, error) {
@@ -119,7 +123,7 @@ func (b *base) refresh(ctx context.Context, pool Pool, owner map[string]*base) {
 	if known == "" {
 		b.uuid, b.volumes = found.uuid, found.volumes
 		for _, v := range found.volumes {
-			b.promised += v.CapacityBytes
+			b.promised += v.promised()
 		}
 	}
 }
@@ -213,12 +217,12 @@ func (b *base) setCount(name string, c Count) {
 // pointers to them.
 func (b *base) replace(name string, v *Volume) {
 	if old := b.volumes[name]; old != nil {
-		b.promised -= old.CapacityBytes
+		b.promised -= old.promised()
 		b.used -= old.Count.Bytes
 		delete(b.volumes, name)
 	}
 	if v != nil {
-		b.promised += v.CapacityBytes
+		b.promised += v.promised()
 		b.used += v.Count.Bytes
 		b.volumes[name] = v
 	}

@@ -1,0 +1,174 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hostdir/hostdir/pkg/errdefs"
+	"github.com/hostdir/hostdir/pkg/quota"
+	"github.com/hostdir/hostdir/tests/disk"
+	"github.com/hostdir/hostdir/tests/plugin"
+)
+
+func TestLimitedAccounting(t *testing.T) {
+	onLimited(t, func(t *testing.T, base string) { accountFor(t, base) })
+}
+
+func TestAdvisoryAccounting(t *testing.T) {
+	plugin.RequireRoot(t)
+	accountFor(t, disk.Mount(t, "ext4", 256*mebibyte))
+}
+
+// accountFor does what volumes and others do to a filesystem, at random, and
+// after each step holds the store to its policy: what is promised is never more
+// than what the filesystem has for volumes, less the reserve, times the
+// overcommit.
+func accountFor(t *testing.T, base string) {
+	const (
+		steps   = 60
+		reserve = 10 * mebibyte
+	)
+	for _, overcommit := range []float64{1, 1.5} {
+		t.Run(fmt.Sprintf("overcommit %v", overcommit), func(t *testing.T) {
+			seed := rand.Uint64()
+			t.Logf("seed %d", seed)
+			a := accounting{t: t, r: rand.New(rand.NewPCG(seed, 0)), foreign: filepath.Dir(base)}
+			pool := filepath.Join(base, fmt.Sprintf("pool-%v", overcommit))
+			a.foreign = filepath.Join(base, fmt.Sprintf("foreign-%v", overcommit))
+			mkdirAll(t, pool)
+			mkdirAll(t, a.foreign)
+			a.s = openStore(t, fmt.Sprintf("pools: [{name: default, paths: [%q], reserve: 10Mi, overcommit: %v}]", pool, overcommit))
+			for range steps {
+				a.step()
+				a.takeStock(a.s)
+				a.check(reserve, overcommit)
+			}
+			again := reopen(t, a.s)
+			a.takeStock(again)
+			was, is := a.s.Capacity(defaultClass), again.Capacity(defaultClass)
+			if diff := was.AvailableBytes - is.AvailableBytes; max(diff, -diff) > mebibyte {
+				t.Errorf("a new process sees a capacity of %+v, the old one saw %+v", is, was)
+			}
+			for _, v := range a.s.Volumes() {
+				mustDelete(t, a.s, v.ID)
+			}
+			a.s.purge(t.Context())
+			if err := os.RemoveAll(a.foreign); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+type accounting struct {
+	t       *testing.T
+	r       *rand.Rand
+	s       *Store
+	foreign string // a directory of files that are not hostdir's
+	made    int
+}
+
+// size is a random one that makes a difference.
+func (a *accounting) size() int64 { return mebibyte * (1 + a.r.Int64N(48)) }
+
+func (a *accounting) step() {
+	a.t.Helper()
+	volumes := a.s.Volumes()
+	if len(volumes) == 0 || a.r.IntN(3) == 0 {
+		a.made++
+		req := request(fmt.Sprintf("pvc-%d", a.made))
+		req.RequiredBytes = a.size()
+		_, err := a.s.Create(a.t.Context(), req)
+		a.allow(err, errdefs.ErrNoSpace)
+		return
+	}
+	v := volumes[a.r.IntN(len(volumes))]
+	switch a.r.IntN(5) {
+	case 0:
+		mustDelete(a.t, a.s, v.ID)
+		a.s.purge(a.t.Context())
+	case 1:
+		_, err := a.s.Expand(a.t.Context(), v.ID, v.CapacityBytes+a.size(), 0)
+		a.allow(err, errdefs.ErrOutOfRange)
+	case 2:
+		a.write(filepath.Join(v.Path, "file"), a.r.Int64N(v.CapacityBytes))
+	case 3:
+		a.write(filepath.Join(a.foreign, fmt.Sprint(a.r.IntN(3))), a.size()/4)
+	case 4:
+		a.allow(os.RemoveAll(filepath.Join(v.Path, "file")))
+	}
+}
+
+func (a *accounting) allow(err error, classes ...error) {
+	a.t.Helper()
+	for _, class := range classes {
+		if errors.Is(err, class) {
+			return
+		}
+	}
+	if err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// write makes a file of this size, or as much as the filesystem takes.
+func (a *accounting) write(path string, size int64) {
+	a.t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		a.allow(err, unix.ENOSPC, unix.EDQUOT)
+		return
+	}
+	defer f.Close()
+	_, err = f.Write(make([]byte, size))
+	a.allow(err, unix.ENOSPC, unix.EDQUOT)
+	a.allow(f.Sync(), unix.ENOSPC, unix.EDQUOT)
+}
+
+// takeStock lets a store count everything afresh, as time would.
+func (a *accounting) takeStock(s *Store) {
+	a.t.Helper()
+	b := s.bases[0]
+	d := b.mustOpen(a.t)
+	if err := unix.Syncfs(d.fd()); err != nil {
+		a.t.Fatal(err)
+	}
+	for _, v := range b.list() {
+		if v.Quota == nil {
+			a.allow(b.walkVolume(a.t.Context(), v.ID))
+		}
+	}
+	s.count(a.t.Context())
+}
+
+func (a *accounting) check(reserve int64, overcommit float64) {
+	a.t.Helper()
+	b := a.s.bases[0]
+	room, err := b.mustOpen(a.t).room()
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	var promised, used int64
+	for _, v := range a.s.Volumes() {
+		promised += v.CapacityBytes
+		used += v.Count.Bytes
+	}
+	others := room.size - room.free - used
+	available := a.s.Capacity(defaultClass).AvailableBytes
+	allowed := int64(overcommit * float64(max(0, room.size-others-reserve)))
+	if available < 0 || available > 0 && available+promised > allowed {
+		a.t.Fatalf("%d bytes are promised and %d more offered, where the policy allows %d (size %d, free %d, in volumes %d)",
+			promised, available, allowed, room.size, room.free, used)
+	}
+	// Nothing is held back without need either: it was counted just now.
+	limits, _ := b.limiter()
+	if available == 0 && allowed-promised > mebibyte && room.free > reserve+mebibyte && limits.Kind() != quota.None {
+		a.t.Fatalf("nothing is offered, where %d of %d are promised", promised, allowed)
+	}
+}
