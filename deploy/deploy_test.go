@@ -72,15 +72,19 @@ func decode(t *testing.T, manifests []byte) []runtime.Object {
 	return objects
 }
 
-func podSpec(t *testing.T, manifests []byte) corev1.PodSpec {
+// podSpecs are the pods that the manifests bring, by the name of what runs them.
+func podSpecs(t *testing.T, manifests []byte) map[string]corev1.PodSpec {
 	t.Helper()
+	specs := map[string]corev1.PodSpec{}
 	for _, object := range decode(t, manifests) {
-		if d, ok := object.(*appsv1.DaemonSet); ok {
-			return d.Spec.Template.Spec
+		switch o := object.(type) {
+		case *appsv1.DaemonSet:
+			specs[o.Name] = o.Spec.Template.Spec
+		case *appsv1.Deployment:
+			specs[o.Name] = o.Spec.Template.Spec
 		}
 	}
-	t.Fatal("no DaemonSet")
-	return corev1.PodSpec{}
+	return specs
 }
 
 func container(t *testing.T, spec corev1.PodSpec, name string) corev1.Container {
@@ -129,45 +133,78 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// Only csi-provisioner talks to the API server, and only hostdir, which holds
-// no credentials, has power over the node.
+// Only the official sidecars talk to the API server, and only hostdir, which
+// holds no credentials, has power over the node.
 func TestPrivileges(t *testing.T) {
 	manifests, refusal := render(t, "{}")
 	if refusal != "" {
 		t.Fatal(refusal)
 	}
-	spec := podSpec(t, manifests)
-	if spec.HostNetwork || spec.HostPID || spec.HostIPC {
-		t.Error("the pod shares a namespace with the host")
-	}
-	if spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken {
-		t.Error("every container gets the service account's token")
-	}
-	var withToken []string
-	for _, v := range spec.Volumes {
-		if v.Projected != nil {
-			withToken = append(withToken, v.Name)
+	var withToken, powerful []string
+	for pod, spec := range podSpecs(t, manifests) {
+		if spec.HostNetwork || spec.HostPID || spec.HostIPC {
+			t.Errorf("the pod of %s shares a namespace with the host", pod)
 		}
-	}
-	hostdir, provisioner := container(t, spec, "hostdir"), container(t, spec, "csi-provisioner")
-	for _, m := range hostdir.VolumeMounts {
-		if slices.Contains(withToken, m.Name) {
-			t.Errorf("hostdir mounts %s, which holds a token", m.Name)
+		if spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken {
+			t.Errorf("every container of %s gets the service account's token", pod)
 		}
-	}
-	for _, c := range spec.Containers {
-		if !*c.SecurityContext.ReadOnlyRootFilesystem {
-			t.Errorf("container %s has a writable root filesystem", c.Name)
-		}
-		for _, p := range c.Ports {
-			if p.HostPort != 0 {
-				t.Errorf("container %s takes port %d of the host", c.Name, p.HostPort)
+		for _, c := range spec.Containers {
+			name := pod + "/" + c.Name
+			if !*c.SecurityContext.ReadOnlyRootFilesystem {
+				t.Errorf("%s has a writable root filesystem", name)
+			}
+			for _, p := range c.Ports {
+				if p.HostPort != 0 {
+					t.Errorf("%s takes port %d of the host", name, p.HostPort)
+				}
+			}
+			if mountsToken(spec, c) {
+				withToken = append(withToken, name)
+			}
+			none := &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}
+			if s := c.SecurityContext; s.Privileged != nil || s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation || !cmp.Equal(none, s.Capabilities) {
+				powerful = append(powerful, name)
 			}
 		}
 	}
-	want := &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}
-	s := provisioner.SecurityContext
-	if diff := cmp.Diff(want, s.Capabilities); diff != "" || s.Privileged != nil || *s.AllowPrivilegeEscalation {
-		t.Errorf("csi-provisioner has privileges: %v", s)
+	slices.Sort(withToken)
+	if diff := cmp.Diff([]string{"hostdir-controller/csi-resizer", "hostdir-node/csi-provisioner"}, withToken); diff != "" {
+		t.Errorf("containers with a token (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"hostdir-node/hostdir"}, powerful); diff != "" {
+		t.Errorf("containers with privileges (-want +got):\n%s", diff)
+	}
+}
+
+func mountsToken(spec corev1.PodSpec, c corev1.Container) bool {
+	return slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool {
+		i := slices.IndexFunc(spec.Volumes, func(v corev1.Volume) bool { return v.Name == m.Name })
+		return spec.Volumes[i].Projected != nil
+	})
+}
+
+// hostdir-controller's pod has nothing of the host, and its containers share a
+// user: the socket between them is its owner's alone.
+func TestControllerPod(t *testing.T) {
+	manifests, refusal := render(t, "image: {repository: registry.example.com/hostdir, tag: v1}")
+	if refusal != "" {
+		t.Fatal(refusal)
+	}
+	spec := podSpecs(t, manifests)["hostdir-controller"]
+	if s := spec.SecurityContext; s == nil || s.RunAsNonRoot == nil || !*s.RunAsNonRoot || s.RunAsUser == nil {
+		t.Errorf("the pod may run as root: %v", s)
+	}
+	for _, c := range spec.Containers {
+		if c.SecurityContext.RunAsUser != nil {
+			t.Errorf("container %s has a user of its own", c.Name)
+		}
+	}
+	for _, v := range spec.Volumes {
+		if v.HostPath != nil {
+			t.Errorf("volume %s is the host's %s", v.Name, v.HostPath.Path)
+		}
+	}
+	if got, want := container(t, spec, "hostdir-controller").Image, "registry.example.com/hostdir-controller:v1"; got != want {
+		t.Errorf("the image is %s, want %s", got, want)
 	}
 }

@@ -38,7 +38,7 @@ func TestPoolMounts(t *testing.T) {
 			if refusal != "" {
 				t.Fatal(refusal)
 			}
-			spec := podSpec(t, manifests)
+			spec := podSpecs(t, manifests)["hostdir-node"]
 			folders := map[string]string{}
 			for _, v := range spec.Volumes {
 				if v.HostPath != nil {
@@ -88,6 +88,10 @@ func TestRefusedValues(t *testing.T) {
 		{"misspelt field of a pool", `pools: [{name: default, path: [/x]}]`, "additional properties 'path' not allowed"},
 		{"pool without a path", `pools: [{name: default, paths: []}]`, "/pools/0/paths"},
 		{"reserve", `pools: [{name: default, paths: [/x], reserve: some}]`, "/pools/0/reserve"},
+		{"overcommit of nothing", `pools: [{name: default, paths: [/x], overcommit: 0}]`, "/pools/0/overcommit"},
+		{"half a range of project IDs", `projectIDs: {first: 1000}`, "/projectIDs"},
+		{"project ID of everybody", `projectIDs: {first: 0, last: 9}`, "/projectIDs/first"},
+		{"quota", `storageClasses: [{name: x, parameters: {quota: always}}]`, "/storageClasses/0/parameters/quota"},
 		{"class of no pool", `storageClasses: [{name: x, parameters: {pool: fast}}]`, `StorageClass "x": there is no pool "fast": name one of default`},
 		{"unknown parameter", `storageClasses: [{name: x, parameters: {colour: red}}]`, "additional properties 'colour' not allowed"},
 		{"kubelet's folder with a slash", `kubeletDir: /var/lib/kubelet/`, "/kubeletDir"},

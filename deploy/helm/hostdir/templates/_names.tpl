@@ -8,12 +8,39 @@ app.kubernetes.io/name: hostdir
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 
-{{/* hostdir.nodeSelector tells the DaemonSet's pods; it can never change. */}}
+{{/* The selectors tell the pods of DaemonSet and Deployment; they can never change. */}}
 {{- define "hostdir.nodeSelector" -}}
 app.kubernetes.io/name: hostdir
 app.kubernetes.io/component: node
 {{- end }}
 
+{{- define "hostdir.controllerSelector" -}}
+app.kubernetes.io/name: hostdir
+app.kubernetes.io/component: controller
+{{- end }}
+
 {{- define "hostdir.image" -}}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{/* hostdir.controllerImage is named after the node plugin's, where it has no name of its own. */}}
+{{- define "hostdir.controllerImage" -}}
+{{ .Values.controller.image.repository | default (printf "%s-controller" .Values.image.repository) }}:{{ .Values.controller.image.tag | default .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{/*
+hostdir.apiAccess is the volume that Kubernetes would mount into every container
+of a pod, those without business with the API server too.
+*/}}
+{{- define "hostdir.apiAccess" -}}
+- name: api-access
+  projected:
+    defaultMode: {{ .mode }}
+    sources:
+    - serviceAccountToken: {path: token, expirationSeconds: 3607}
+    - configMap:
+        name: kube-root-ca.crt
+        items: [{key: ca.crt, path: ca.crt}]
+    - downwardAPI:
+        items: [{path: namespace, fieldRef: {fieldPath: metadata.namespace}}]
 {{- end }}
