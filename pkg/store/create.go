@@ -164,7 +164,7 @@ func (b *base) create(ctx context.Context, projects *projectIDs, name string, r 
 
 	r.ID = VolumeID{Base: b.status().UUID, Name: name}.String()
 	building := newPrefix + name
-	err = b.removeVolume(ctx, volumes, building) // what a crash has left
+	err = b.clearAway(ctx, pool, volumes, building) // what a crash has left
 	if err == nil {
 		r.Quota, err = b.build(projects, pool, volumes, building, r)
 	}
@@ -173,7 +173,7 @@ func (b *base) create(ctx context.Context, projects *projectIDs, name string, r 
 	}
 	if err != nil {
 		// Only what this call made: build refuses a name that is taken.
-		if undo := b.removeVolume(context.WithoutCancel(ctx), volumes, building); undo != nil {
+		if undo := b.clearAway(context.WithoutCancel(ctx), pool, volumes, building); undo != nil {
 			return Volume{}, fmt.Errorf("%w: %w; what was begun could not be removed: %w", errdefs.ErrBusy, err, undo)
 		}
 		return Volume{}, noSpace(err)

@@ -3,7 +3,6 @@ package store
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -44,18 +43,7 @@ func onLimited(t *testing.T, test func(t *testing.T, base string)) {
 		return
 	}
 	t.Run("btrfs", func(t *testing.T) {
-		mounted := disk.Mount(t, "btrfs", 1<<30)
-		for _, command := range [][]string{
-			// btrfs clears removed subvolumes away after its commits, every 30 s by default.
-			{"mount", "-o", "remount,commit=1", mounted},
-			{"btrfs", "quota", "enable", mounted},
-			{"btrfs", "quota", "rescan", "-w", mounted},
-		} {
-			if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
-				t.Fatalf("%q: %v\n%s", command, err, out)
-			}
-		}
-		base := filepath.Join(mounted, "pool")
+		base := filepath.Join(disk.MountLimited(t, 1<<30), "pool")
 		mkdirAll(t, base)
 		test(t, base)
 	})

@@ -73,6 +73,16 @@ func (b *base) removeVolume(ctx context.Context, parent *dir, name string) error
 	return parent.removeTree(ctx, name)
 }
 
+// clearAway removes what was half built. Where the filesystem takes its time
+// with that, the purge sees to the rest.
+func (b *base) clearAway(ctx context.Context, pool, volumes *dir, building string) error {
+	err := b.removeVolume(ctx, volumes, building)
+	if errors.Is(err, errdefs.ErrBusy) {
+		return pool.moveToTrash(volumes, building)
+	}
+	return err
+}
+
 // removeLimited removes the data of a volume that has limits, and then those.
 func (b *base) removeLimited(ctx context.Context, volume *dir) error {
 	r, err := volume.readAnyRecord()

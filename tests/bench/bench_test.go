@@ -17,39 +17,52 @@ import (
 // open opens a store with a pool in a new directory, which holds n volumes.
 func open(b *testing.B, n int) (*store.Store, string) {
 	b.Helper()
-	dir := b.TempDir()
-	config := filepath.Join(dir, "config.yaml")
-	if err := os.Mkdir(filepath.Join(dir, "pool"), 0o700); err != nil {
-		b.Fatal(err)
-	}
-	if err := os.WriteFile(config, fmt.Appendf(nil, "pools: [{name: default, paths: [%q]}]", dir+"/pool"), 0o600); err != nil {
-		b.Fatal(err)
-	}
-	s, err := store.Open(context.Background(), "node", config)
-	if err != nil {
-		b.Fatal(err)
-	}
+	s, config := openIn(b, b.TempDir())
 	for i := range n {
 		create(b, s, fmt.Sprintf("old-%d", i))
 	}
 	return s, config
 }
 
-func create(b *testing.B, s *store.Store, name string) {
+// openIn opens a store with a pool below a directory.
+func openIn(b *testing.B, dir string) (*store.Store, string) {
 	b.Helper()
-	class, err := store.ParseClass(nil)
+	config := filepath.Join(b.TempDir(), "config.yaml")
+	pool := filepath.Join(dir, "pool")
+	if err := os.Mkdir(pool, 0o700); err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(config, fmt.Appendf(nil, "pools: [{name: default, paths: [%q]}]", pool), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	s, err := store.Open(context.Background(), "node", config)
 	if err != nil {
 		b.Fatal(err)
 	}
-	_, err = s.Create(context.Background(), store.CreateRequest{
+	return s, config
+}
+
+func create(b *testing.B, s *store.Store, name string) store.Volume {
+	b.Helper()
+	return createWith(b, s, name, store.QuotaAuto)
+}
+
+func createWith(b *testing.B, s *store.Store, name string, quota store.QuotaPolicy) store.Volume {
+	b.Helper()
+	class, err := store.ParseClass(map[string]string{"quota": string(quota)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	v, err := s.Create(context.Background(), store.CreateRequest{
 		Name:          name,
-		RequiredBytes: 1 << 20,
+		RequiredBytes: 4 << 10,
 		Class:         class,
 		Claim:         store.Claim{Namespace: "default", Name: "claim-" + name},
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
+	return v
 }
 
 // BenchmarkCreate makes a volume, among few and among many.

@@ -44,6 +44,18 @@ func Mount(t testing.TB, filesystem string, size int64) string {
 	return dir
 }
 
+// MountLimited makes a btrfs that counts what its subvolumes hold, and so can
+// limit them, and mounts it until the test ends. It returns where.
+func MountLimited(t testing.TB, size int64) string {
+	t.Helper()
+	dir := Mount(t, "btrfs", size)
+	// btrfs clears removed subvolumes away after its commits, every 30 s by default.
+	run(t, "mount", "-o", "remount,commit=1", dir)
+	run(t, "btrfs", "quota", "enable", dir)
+	run(t, "btrfs", "quota", "rescan", "-w", dir)
+	return dir
+}
+
 // MountImage mounts an image until the test ends.
 func MountImage(t testing.TB, image, dir string) {
 	t.Helper()

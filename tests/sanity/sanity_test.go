@@ -32,10 +32,14 @@ func TestSanity(t *testing.T) {
 	}
 
 	suite("In process", startInProcess(t))
-	for _, filesystem := range []string{"ext4", "xfs", "btrfs"} {
-		p := plugin.Layout(t, disk.Mount(t, filesystem, 512<<20))
+	for name, mounted := range map[string]string{
+		"ext4":               disk.Mount(t, "ext4", 512<<20),
+		"xfs":                disk.Mount(t, "xfs", 512<<20),
+		"btrfs with a quota": disk.MountLimited(t, 512<<20),
+	} {
+		p := plugin.Layout(t, mounted)
 		p.Run(t)
-		suite("Program on "+filesystem, p)
+		suite("Program on "+name, p)
 	}
 	gomega.RegisterFailHandler(ginkgo.Fail)
 	ginkgo.RunSpecs(t, "csi-sanity")
