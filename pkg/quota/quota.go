@@ -52,8 +52,9 @@ type Quota interface {
 	// counted: that call belongs right after Create. A limit below what is used
 	// already is kept, and stops further writes.
 	//
-	// On btrfs a power cut can undo the last half minute's calls. Who starts
-	// after one sets its limits again.
+	// On btrfs a power cut can undo the last half minute's calls: set the limits
+	// again at start. And removing files takes room there, so that a full
+	// directory may have to lose its limit before it can be emptied.
 	Set(dir *os.File, id ID, limit Limit) error
 
 	// Get tells the limit and the use of a directory. The limit is the one that
