@@ -69,8 +69,8 @@ func (b btrfs) Set(dir *os.File, id ID, limit Limit) error {
 	if err := checkSubvolume(dir, id); err != nil {
 		return err
 	}
-	// A change of qgroups needs room in the subvolume through which it is asked
-	// for. A full one has none, so that it could not grow.
+	// A change of qgroups takes room in the subvolume through which it is asked
+	// for. A full one has none, and could not be made to grow.
 	outside, err := openDir(dir, "..")
 	if err != nil {
 		return err

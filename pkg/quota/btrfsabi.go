@@ -35,7 +35,7 @@ const (
 
 // volArgs is struct btrfs_ioctl_vol_args.
 type volArgs struct {
-	fd   int64
+	_    int64
 	name [4088]byte
 }
 
@@ -75,15 +75,15 @@ type rescanArgs struct {
 // searchArgs is struct btrfs_ioctl_search_args. It finds the items from the key
 // (min*) to the key (max*), inclusive.
 type searchArgs struct {
-	tree                         uint64
-	minObject, maxObject         uint64
-	minOffset, maxOffset         uint64
-	minGeneration, maxGeneration uint64
-	minType, maxType             uint32
-	items                        uint32 // wanted, then found
-	_                            uint32
-	_                            [4]uint64
-	found                        [3992]byte // struct btrfs_ioctl_search_header, then the item
+	tree                 uint64
+	minObject, maxObject uint64
+	minOffset, maxOffset uint64
+	_, maxGeneration     uint64
+	minType, maxType     uint32
+	items                uint32 // wanted, then found
+	_                    uint32
+	_                    [4]uint64
+	found                [3992]byte // struct btrfs_ioctl_search_header, then the item
 }
 
 // searchHeaderSize is the size of struct btrfs_ioctl_search_header.

@@ -36,15 +36,15 @@ const (
 // never gives twice. 0 is no directory's.
 type ID uint64
 
-// Quota limits directories of one filesystem. Directories are given as open
-// descriptors, which it does not keep. Its methods may be called at the same
-// time, for different directories.
+// Quota limits directories of one filesystem. They are given as descriptors,
+// which it does not keep, opened where they were made and not through a bind
+// mount. Its methods may be called at the same time for different directories.
 type Quota interface {
 	Kind() Kind
 
 	// Create makes a directory that Set can limit, for root alone (0700), and
-	// returns its ID: wish, or the one that the filesystem gave it. The name is
-	// a single component.
+	// returns its ID: wish, or the one that the filesystem gave it. name has
+	// no slash.
 	Create(parent *os.File, name string, wish ID) (ID, error)
 
 	// Set puts the directory's ID and limits in place, or back after somebody
