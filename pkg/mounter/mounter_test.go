@@ -252,9 +252,16 @@ func TestPublishOfReadOnlyPool(t *testing.T) {
 // do not see what people mount into the pool.
 func TestPublishIsPrivate(t *testing.T) {
 	n := newNode(t)
-	data := n.volume(t, "pvc-1")
 	inside := filepath.Join(n.volumes, "pvc-1", "inside")
 	mkdirAll(t, inside)
+	// A shared mount, as those of most machines are.
+	if err := unix.Mount(n.volumes, n.volumes, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("", n.volumes, "", unix.MS_SHARED, ""); err != nil {
+		t.Fatal(err)
+	}
+	data := n.volume(t, "pvc-1")
 	n.mustPublish(t, data, Publication{TargetPath: n.target("mount")})
 	if err := unix.Mount("tmpfs", inside, "tmpfs", 0, ""); err != nil {
 		t.Fatal(err)

@@ -22,7 +22,8 @@ func TestLayout(t *testing.T) {
 		{"struct btrfs_ioctl_qgroup_create_args", unsafe.Sizeof(createArgs{}), ioctlSize(groupCreate)},
 		{"struct btrfs_ioctl_qgroup_assign_args", unsafe.Sizeof(assignArgs{}), ioctlSize(groupAssign)},
 		{"struct btrfs_ioctl_qgroup_limit_args", unsafe.Sizeof(limitArgs{}), ioctlSize(groupLimit)},
-		{"its key", unsafe.Offsetof(searchArgs{}.found), 104},
+		{"struct btrfs_ioctl_quota_rescan_args", unsafe.Sizeof(rescanArgs{}), ioctlSize(rescanStatus)},
+		{"struct btrfs_ioctl_search_key", unsafe.Offsetof(searchArgs{}.found), 104},
 	} {
 		if test.got != test.want {
 			t.Errorf("%s has %d bytes, want %d", test.name, test.got, test.want)

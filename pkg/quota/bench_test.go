@@ -7,7 +7,11 @@ import (
 	"github.com/hostdir/hostdir/pkg/quota"
 )
 
-// BenchmarkBtrfs tells what each call costs, with full and with simple quotas.
+// The benchmarks tell what each call costs.
+
+func BenchmarkXFS(b *testing.B)  { benchmark(b, projects(b, quota.XFS, "HOSTDIR_VM_XFS")) }
+func BenchmarkExt4(b *testing.B) { benchmark(b, projects(b, quota.Ext4, "HOSTDIR_VM_EXT4")) }
+
 func BenchmarkBtrfs(b *testing.B) {
 	for name, enable := range map[string]uint64{"full": enableFull, "simple": enableSimple} {
 		b.Run(name, func(b *testing.B) { benchmark(b, btrfs(b, enable)) })

@@ -69,8 +69,8 @@ func (b btrfs) Set(dir *os.File, id ID, limit Limit) error {
 	if err := checkSubvolume(dir, id); err != nil {
 		return err
 	}
-	// A change of qgroups needs room in the subvolume through which it is asked
-	// for. A full one has none, so that it could not grow.
+	// A change of qgroups takes room in the subvolume through which it is asked
+	// for. A full one has none, and could not be made to grow.
 	outside, err := openDir(dir, "..")
 	if err != nil {
 		return err
@@ -182,14 +182,19 @@ func (b btrfs) Remove(fs *os.File, id ID) error {
 // tryBtrfs finds out whether qgroups work: btrfs says that they count, and takes
 // a change of limits that changes nothing.
 func tryBtrfs(dir *os.File) (Quota, error) {
+	// Asked before the flags, which are written down later than they change.
+	var rescan rescanArgs
+	if err := ioctl("get state of rescan", dir, rescanStatus, &rescan); err != nil {
+		return nil, err
+	}
 	flags, err := quotaFlags(dir)
 	switch {
 	case err != nil:
 		return nil, err
 	case flags&quotaOn == 0:
 		return nil, errors.New("its quotas are off")
-	case flags&(quotaInconsistent|quotaRescan) == quotaInconsistent:
-		return nil, errors.New("its quotas have lost count (`btrfs quota rescan` counts anew)")
+	case flags&quotaInconsistent != 0 && rescan.running == 0:
+		return nil, errors.New("its quotas have lost count, `btrfs quota rescan` counts anew")
 	}
 	// Group 0 stands for the qgroup of dir's own subvolume.
 	if err := ioctl("limit qgroup", dir, groupLimit, &limitArgs{}); err != nil && !errors.Is(err, unix.EROFS) {

@@ -9,6 +9,7 @@ const (
 	groupAssign     = 0x40189429 // BTRFS_IOC_QGROUP_ASSIGN
 	groupCreate     = 0x4010942a // BTRFS_IOC_QGROUP_CREATE
 	groupLimit      = 0x8030942b // BTRFS_IOC_QGROUP_LIMIT
+	rescanStatus    = 0x8040942d // BTRFS_IOC_QUOTA_RESCAN_STATUS
 
 	rootTree  = 1 // BTRFS_ROOT_TREE_OBJECTID
 	quotaTree = 8 // BTRFS_QUOTA_TREE_OBJECTID
@@ -23,7 +24,6 @@ const (
 
 	// Flags of struct btrfs_qgroup_status_item.
 	quotaOn           = 1 << 0 // BTRFS_QGROUP_STATUS_FLAG_ON
-	quotaRescan       = 1 << 1 // BTRFS_QGROUP_STATUS_FLAG_RESCAN
 	quotaInconsistent = 1 << 2 // BTRFS_QGROUP_STATUS_FLAG_INCONSISTENT
 	quotaSimple       = 1 << 3 // BTRFS_QGROUP_STATUS_FLAG_SIMPLE_MODE, Linux 6.7
 
@@ -35,7 +35,7 @@ const (
 
 // volArgs is struct btrfs_ioctl_vol_args.
 type volArgs struct {
-	fd   int64
+	_    int64
 	name [4088]byte
 }
 
@@ -66,18 +66,24 @@ type limitArgs struct {
 	_        [3]uint64
 }
 
+// rescanArgs is struct btrfs_ioctl_quota_rescan_args.
+type rescanArgs struct {
+	running uint64
+	_       [7]uint64
+}
+
 // searchArgs is struct btrfs_ioctl_search_args. It finds the items from the key
 // (min*) to the key (max*), inclusive.
 type searchArgs struct {
-	tree                         uint64
-	minObject, maxObject         uint64
-	minOffset, maxOffset         uint64
-	minGeneration, maxGeneration uint64
-	minType, maxType             uint32
-	items                        uint32 // wanted, then found
-	_                            uint32
-	_                            [4]uint64
-	found                        [3992]byte // struct btrfs_ioctl_search_header, then the item
+	tree                 uint64
+	minObject, maxObject uint64
+	minOffset, maxOffset uint64
+	_, maxGeneration     uint64
+	minType, maxType     uint32
+	items                uint32 // wanted, then found
+	_                    uint32
+	_                    [4]uint64
+	found                [3992]byte // struct btrfs_ioctl_search_header, then the item
 }
 
 // searchHeaderSize is the size of struct btrfs_ioctl_search_header.

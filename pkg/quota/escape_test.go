@@ -2,7 +2,6 @@ package quota_test
 
 import (
 	"errors"
-	"io"
 	"os"
 	"testing"
 	"time"
@@ -53,60 +52,53 @@ func losesProject(t *testing.T, dir string) {
 }
 
 // limitsNested wants the limit of a directory to hold for the subvolumes that
-// are made in it and in those.
+// are made in it and in those, and all of them to be removable.
 func limitsNested(t *testing.T, dir string) {
-	q, f, id := limited(t, dir, "outer", 0)
-	for range 2 {
-		if _, err := q.Create(f, "inner", 0); err != nil {
+	q, outer, id := limited(t, dir, "outer", 0)
+	opened := []*os.File{outer}
+	for _, in := range []string{"/outer", "/outer/inner"} {
+		parent := open(t, dir+in)
+		opened = append(opened, parent)
+		if _, err := q.Create(parent, "inner", 0); err != nil {
 			t.Fatal(err)
 		}
-		f = open(t, f.Name()+"/inner")
 	}
 	const limit = 8 << 20
-	written, err := io.Copy(create(t, f.Name()+"/file"), io.LimitReader(zeros{}, 2*limit))
+	file, err := os.Create(outer.Name() + "/inner/inner/file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	written, err := file.Write(make([]byte, 2*limit))
 	if !errors.Is(err, unix.EDQUOT) || written < limit-256<<10 || written > limit {
 		t.Errorf("wrote %d bytes, then %v", written, err)
 	}
-	outer := open(t, dir+"/outer")
-	if err := unix.Syncfs(int(outer.Fd())); err != nil {
+	if err := file.Sync(); err != nil {
 		t.Fatal(err)
 	}
-	if _, usage, err := q.Get(outer, id); usage.Bytes < written || usage.Bytes > limit || err != nil {
+	if _, usage, err := q.Get(outer, id); usage.Bytes < int64(written) || usage.Bytes > limit || err != nil {
 		t.Errorf("Get() = %+v, %v; %d bytes were written", usage, err, written)
 	}
 
-	if err := os.RemoveAll(dir + "/outer"); err != nil {
+	if err := q.Set(outer, id, quota.Limit{}); err != nil { // makes room for removing
+		t.Fatal(err)
+	}
+	for _, f := range append(opened, file) {
+		f.Close() // btrfs clears away what nobody has open
+	}
+	if err := os.RemoveAll(outer.Name()); err != nil {
 		t.Fatal(err)
 	}
 	parent := open(t, dir)
-	for start := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		err := q.Remove(parent, id)
 		if err == nil {
 			break
 		}
-		if !errors.Is(err, errdefs.ErrBusy) || time.Since(start) > time.Minute {
+		if !errors.Is(err, errdefs.ErrBusy) || time.Now().After(deadline) {
 			t.Fatal(err)
 		}
 		if err := unix.IoctlSetInt(int(parent.Fd()), 0x9408 /* BTRFS_IOC_SYNC */, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
-}
-
-// zeros is a file without end.
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) {
-	clear(p)
-	return len(p), nil
-}
-
-func create(t *testing.T, path string) *os.File {
-	t.Helper()
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	return f
 }

@@ -31,7 +31,7 @@ type diskQuota struct {
 	usedBytes              uint64
 	hardInodes, softInodes uint64
 	usedInodes             uint64
-	blockTime, inodeTime   uint64
+	_                      [2]uint64
 	valid                  uint32
 	_                      uint32
 }

@@ -36,15 +36,15 @@ const (
 // never gives twice. 0 is no directory's.
 type ID uint64
 
-// Quota limits directories of one filesystem. Directories are given as open
-// descriptors, which it does not keep. Its methods may be called at the same
-// time, for different directories.
+// Quota limits directories of one filesystem. They are given as descriptors,
+// which it does not keep, opened where they were made and not through a bind
+// mount. Its methods may be called at the same time for different directories.
 type Quota interface {
 	Kind() Kind
 
 	// Create makes a directory that Set can limit, for root alone (0700), and
-	// returns its ID: wish, or the one that the filesystem gave it. The name is
-	// a single component.
+	// returns its ID: wish, or the one that the filesystem gave it. name has
+	// no slash.
 	Create(parent *os.File, name string, wish ID) (ID, error)
 
 	// Set puts the directory's ID and limits in place, or back after somebody
@@ -52,8 +52,9 @@ type Quota interface {
 	// counted: that call belongs right after Create. A limit below what is used
 	// already is kept, and stops further writes.
 	//
-	// On btrfs a power cut can undo the last half minute's calls. Who starts
-	// after one sets its limits again.
+	// On btrfs a power cut can undo the last half minute's calls: set the limits
+	// again at start. And removing files takes room there, so that a full
+	// directory may have to lose its limit before it can be emptied.
 	Set(dir *os.File, id ID, limit Limit) error
 
 	// Get tells the limit and the use of a directory. The limit is the one that

@@ -52,7 +52,7 @@ func TestNone(t *testing.T) {
 
 // projects returns where a filesystem with project quotas is mounted: what the
 // virtual machine of tests/vm says, or else a disk of its own.
-func projects(t *testing.T, kind quota.Kind, variable string) string {
+func projects(t testing.TB, kind quota.Kind, variable string) string {
 	t.Helper()
 	if dir := os.Getenv(variable); dir != "" {
 		return dir

@@ -63,12 +63,12 @@ func TestReserve(t *testing.T) {
 }
 
 func TestRoomiestBaseIsChosen(t *testing.T) {
-	small, large := mountTmpfs(t, "size=16m"), mountTmpfs(t, "size=64m")
+	small, large := mountTmpfs(t, "size=4m"), mountTmpfs(t, "size=16m")
 	s := openStore(t, onePool(small, large))
 	mustCreate(t, s, request("pvc-1"))
 	wantNames(t, filepath.Join(large, volumesDir), "pvc-1")
 
-	writeFile(t, filepath.Join(large, volumesDir, "pvc-1", dataDir, "file"), strings.Repeat("x", 56*mebibyte))
+	writeFile(t, filepath.Join(large, volumesDir, "pvc-1", dataDir, "file"), strings.Repeat("x", 14*mebibyte))
 	mustCreate(t, s, request("pvc-2"))
 	wantNames(t, filepath.Join(small, volumesDir), "pvc-2")
 

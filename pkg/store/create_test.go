@@ -243,14 +243,20 @@ func (b *base) mustOpen(t *testing.T) *dir {
 	return d
 }
 
+// TestCreateWhereSomethingIs finds a directory that was put there by hand.
 func TestCreateWhereSomethingIs(t *testing.T) {
 	s, base := newStore(t)
-	taken := filepath.Join(base, volumesDir, "pvc-1")
-	mkdirAll(t, filepath.Join(taken, "precious"))
-	_, err := s.Create(t.Context(), request("pvc-1"))
-	wantClass(t, err, fs.ErrExist)
-	wantNames(t, filepath.Join(base, volumesDir), "pvc-1")
-	wantNames(t, taken, "precious")
+	empty := filepath.Join(base, volumesDir, "pvc-empty")
+	full := filepath.Join(base, volumesDir, "pvc-full")
+	mkdirAll(t, empty)
+	mkdirAll(t, filepath.Join(full, "precious"))
+	for _, name := range []string{"pvc-empty", "pvc-full"} {
+		_, err := s.Create(t.Context(), request(name))
+		wantClass(t, err, fs.ErrExist)
+	}
+	wantNames(t, filepath.Join(base, volumesDir), "pvc-empty", "pvc-full")
+	wantNames(t, empty)
+	wantNames(t, full, "precious")
 }
 
 func TestCreateAfterRemovalByHand(t *testing.T) {

@@ -49,6 +49,10 @@ func (d *dir) open(name string, flags int, mode uint32) (*os.File, error) {
 			return os.NewFile(uintptr(fd), d.path(name)), nil
 		case err == unix.EINTR || err == unix.EAGAIN: // EAGAIN: a rename raced with the look-up
 			continue
+		case err == unix.ELOOP:
+			return nil, fmt.Errorf("%s is, or lies behind, a symbolic link, which hostdir does not follow; put the directory back: %w", d.path(name), err)
+		case err == unix.EXDEV:
+			return nil, fmt.Errorf("%s is, or lies behind, a mount that hostdir did not make; unmount it: %w", d.path(name), err)
 		default:
 			return nil, &fs.PathError{Op: "openat2", Path: d.path(name), Err: err}
 		}

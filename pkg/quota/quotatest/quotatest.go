@@ -17,9 +17,6 @@ import (
 // kind. It needs root, some 100 MiB there, and unmounts and mounts it again.
 func Run(t *testing.T, dir string, want quota.Kind) {
 	s := &suite{dir: dir}
-	if want == quota.Btrfs {
-		awaitRescan(t, dir)
-	}
 	s.detect(t, want)
 	t.Run("refuses bad values", s.refusesBadValues)
 	if want == quota.None {
@@ -46,20 +43,6 @@ const mib = 1 << 20
 
 // lastID is where project IDs come from.
 var lastID atomic.Uint64
-
-// awaitRescan waits until full quotas that were switched on just now have
-// counted what is there.
-func awaitRescan(t *testing.T, dir string) {
-	t.Helper()
-	f, err := os.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if err := unix.IoctlSetInt(int(f.Fd()), 0x942e /* BTRFS_IOC_QUOTA_RESCAN_WAIT */, 0); err != nil && err != unix.EINVAL {
-		t.Fatalf("waiting for btrfs to count: %v", err)
-	}
-}
 
 // detect finds out the kind again. Detect leaves nothing behind, neither of its
 // own nor of one that crashed.
