@@ -35,7 +35,7 @@ func (d *dir) link(c Claim, name string) error {
 	if c == (Claim{}) {
 		return nil
 	}
-	claims, err := d.sub(claimsDir)
+	claims, err := d.makeSub(claimsDir)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func (s *Store) Create(ctx context.Context, req CreateRequest) (Volume, error) {
 	}
 	defer unlock()
 
-	if v, err := s.existing(name); err != nil {
+	if v, err := s.existing(ctx, name); err != nil {
 		return Volume{}, err
 	} else if v != nil {
 		return *v, req.compatible(v)
@@ -109,14 +109,16 @@ func (r CreateRequest) forClaim() string {
 
 // existing returns the volume of this name, nil if there is none. The caller
 // holds the name's lock.
-func (s *Store) existing(name string) (*Volume, error) {
+func (s *Store) existing(ctx context.Context, name string) (*Volume, error) {
 	for _, b := range s.snapshot() {
 		if b.volume(name) == nil {
 			continue
 		}
-		l, err := s.locate(VolumeID{Base: b.status().UUID, Name: name})
-		if errors.Is(err, errdefs.ErrNotFound) {
-			continue // somebody removed it by hand
+		id := VolumeID{Base: b.status().UUID, Name: name}
+		l, err := s.locate(id)
+		if errors.Is(err, errdefs.ErrNotFound) { // somebody removed it by hand
+			s.forget(ctx, id)
+			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("volume %s: %w", name, err)
@@ -239,10 +241,14 @@ func (d *dir) commit(building, name string) error {
 		}
 		return err
 	}
-	if err := d.sync(); err != nil {
-		return errors.Join(err, d.renameTo(name, d, building))
+	err := d.sync()
+	if err == nil {
+		return nil
 	}
-	return nil
+	if undo := d.renameTo(name, d, building); undo != nil {
+		return fmt.Errorf("%w: %w; nor could it be undone: %w", errdefs.ErrBusy, err, undo)
+	}
+	return err
 }
 
 // noSpaceErrnos are the ways in which a disk or a process is full or the disk
@@ -253,6 +259,9 @@ var noSpaceErrnos = []error{
 
 // noSpace makes an error of one of those kinds an ErrNoSpace.
 func noSpace(err error) error {
+	if errors.Is(err, errdefs.ErrBusy) { // something is left behind
+		return err
+	}
 	if slices.ContainsFunc(noSpaceErrnos, func(errno error) bool { return errors.Is(err, errno) }) {
 		return fmt.Errorf("%w: %w", errdefs.ErrNoSpace, err)
 	}

@@ -98,6 +98,8 @@ func (p *Plugin) Run(t testing.TB) {
 		"--registration-dir="+p.RegistrationDir,
 		"--http-address="+p.HTTP,
 		"--v=4")
+	// The race detector would keep each end of the program waiting for a second.
+	p.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	p.cmd.Stdout = &p.log
 	p.cmd.Stderr = &p.log
 	if err := p.cmd.Start(); err != nil {
@@ -181,17 +183,29 @@ func freeAddress(t testing.TB) string {
 	return l.Addr().String()
 }
 
+// build keeps the program in the user's cache folder. A new one replaces the old
+// at once, so that test processes running side by side all find one.
 var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "hostdir-build-")
+	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
 	}
-	program := filepath.Join(dir, "hostdir")
-	out, err := exec.Command("go", "build", "-race", "-tags", "grpcnotrace", "-o", program, "github.com/hostdir/hostdir/cmd/hostdir").CombinedOutput()
+	dir := filepath.Join(cache, "hostdir", "plugin")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	aside, err := os.MkdirTemp(dir, "building-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(aside)
+	built := filepath.Join(aside, "hostdir")
+	out, err := exec.Command("go", "build", "-race", "-tags", "grpcnotrace", "-o", built, "github.com/hostdir/hostdir/cmd/hostdir").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	return program, nil
+	program := filepath.Join(dir, "hostdir")
+	return program, os.Rename(built, program)
 })
 
 // Build builds the program once for all tests of a package.
