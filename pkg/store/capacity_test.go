@@ -68,7 +68,7 @@ func TestRoomiestBaseIsChosen(t *testing.T) {
 	mustCreate(t, s, request("pvc-1"))
 	wantNames(t, filepath.Join(large, volumesDir), "pvc-1")
 
-	writeFile(t, filepath.Join(large, volumesDir, "pvc-1", dataDir, "file"), strings.Repeat("x", 14*mebibyte))
+	writeFile(t, filepath.Join(large, volumesDir, "pvc-1", dataDir, "file"), strings.Repeat("x", 12*mebibyte))
 	mustCreate(t, s, request("pvc-2"))
 	wantNames(t, filepath.Join(small, volumesDir), "pvc-2")
 
