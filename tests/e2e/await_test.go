@@ -27,6 +27,7 @@ type kind[T runtime.Object] struct {
 }
 
 var (
+	capacities = kind[*storagev1.CSIStorageCapacity]{"csistoragecapacities", &storagev1.CSIStorageCapacity{}, storage}
 	claims     = kind[*corev1.PersistentVolumeClaim]{"persistentvolumeclaims", &corev1.PersistentVolumeClaim{}, core}
 	csiNodes   = kind[*storagev1.CSINode]{"csinodes", &storagev1.CSINode{}, storage}
 	events     = kind[*corev1.Event]{"events", &corev1.Event{}, core}

@@ -17,9 +17,9 @@ import (
 // home is the namespace of the plugin.
 const home = "hostdir-system"
 
-// install installs the chart as the installation guide says, with the image
-// that was built from this repository. Helm returns once a ready plugin runs on
-// each node. More arguments are Helm's.
+// install installs the chart as the installation guide says, with the images
+// that were built from this repository. Helm returns once a ready plugin runs on
+// each node, and the controller. More arguments are Helm's.
 func (c *cluster) install(t testing.TB, args ...string) {
 	t.Helper()
 	run(t, "helm", append([]string{"upgrade", "--install", "hostdir", c.chart(), "--namespace", home, "--create-namespace",
@@ -38,7 +38,7 @@ func (c *cluster) chart() string {
 // letting it store anything.
 func manifestsAreTaken(t *test) {
 	out := run(t, "kubectl", "apply", "--dry-run=server", "-k", filepath.Join(t.repository, "deploy/kubernetes"))
-	for _, want := range []string{"daemonset.apps/hostdir-node", "csidriver.storage.k8s.io/csi.hostdir.io", "storageclass.storage.k8s.io/hostdir-retain"} {
+	for _, want := range []string{"daemonset.apps/hostdir-node", "deployment.apps/hostdir-controller", "csidriver.storage.k8s.io/csi.hostdir.io", "storageclass.storage.k8s.io/hostdir-retain"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%s is not among what was applied:\n%s", want, out)
 		}

@@ -83,8 +83,9 @@ func (t *test) explain() {
 		"get events -n default --types=Warning --sort-by=.lastTimestamp", // those of volumes and nodes
 		"get persistentvolumes,nodes,csistoragecapacities -o wide -n " + home,
 		"get pods -o wide -n " + home,
-		"logs --prefix --tail=80 -l app.kubernetes.io/name=hostdir -c hostdir -n " + home + " " + since,
-		"logs --prefix --tail=40 -l app.kubernetes.io/name=hostdir -c csi-provisioner -n " + home + " " + since,
+		"logs --prefix --tail=80 -l " + plugins.labels + " -c hostdir -n " + home + " " + since,
+		"logs --prefix --tail=40 -l " + plugins.labels + " -c csi-provisioner -n " + home + " " + since,
+		"logs --prefix --tail=40 -l " + controllers.labels + " --all-containers -n " + home + " " + since,
 	} {
 		out, err := exec.Command("kubectl", strings.Fields(command)...).CombinedOutput()
 		if err != nil {

@@ -93,15 +93,17 @@ func (t *test) createStatefulSet(s *appsv1.StatefulSet) {
 	t.check(err)
 }
 
-// createClass makes a class of the test's own, and returns its name.
+// createClass makes a class of the test's own, whose claims can grow, and returns
+// its name.
 func (t *test) createClass(parameters map[string]string) string {
 	t.Helper()
-	mode := storagev1.VolumeBindingWaitForFirstConsumer
+	mode, expand := storagev1.VolumeBindingWaitForFirstConsumer, true
 	class, err := t.StorageV1().StorageClasses().Create(context.Background(), &storagev1.StorageClass{
-		ObjectMeta:        metav1.ObjectMeta{GenerateName: t.namespace + "-"},
-		Provisioner:       driver,
-		Parameters:        parameters,
-		VolumeBindingMode: &mode,
+		ObjectMeta:           metav1.ObjectMeta{GenerateName: t.namespace + "-"},
+		Provisioner:          driver,
+		Parameters:           parameters,
+		VolumeBindingMode:    &mode,
+		AllowVolumeExpansion: &expand,
 	}, metav1.CreateOptions{})
 	t.check(err)
 	t.outside = append(t.outside, func() {

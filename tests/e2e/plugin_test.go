@@ -20,6 +20,9 @@ import (
 // plugins selects the plugin's pods.
 var plugins = query{namespace: home, labels: "app.kubernetes.io/name=hostdir,app.kubernetes.io/component=node"}
 
+// controllers selects the pods of hostdir-controller.
+var controllers = query{namespace: home, labels: "app.kubernetes.io/name=hostdir,app.kubernetes.io/component=controller"}
+
 // plugins are the plugin's pods, one on each node.
 func (c *cluster) plugins(t testing.TB) []corev1.Pod {
 	t.Helper()
@@ -37,6 +40,22 @@ func (c *cluster) plugins(t testing.TB) []corev1.Pod {
 func (t *test) pluginLog(p *corev1.Pod) string {
 	t.Helper()
 	return run(t, "kubectl", "logs", "--namespace", home, p.Name, "--container", "hostdir")
+}
+
+// controllers are the pods of hostdir-controller.
+func (c *cluster) controllers(t testing.TB) []corev1.Pod {
+	t.Helper()
+	list, err := c.CoreV1().Pods(home).List(context.Background(), metav1.ListOptions{
+		LabelSelector: controllers.labels,
+		FieldSelector: "status.phase=Running",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list.Items) == 0 {
+		t.Fatal("there is no pod of hostdir-controller")
+	}
+	return list.Items
 }
 
 // processes are the /proc folders of a container's processes: nodes are
@@ -67,29 +86,37 @@ func processes(t testing.TB, p *corev1.Pod, container string) []string {
 }
 
 func pluginHoldsNoCredentials(t *test) {
-	const secrets = "root/var/run/secrets"
-	for _, p := range t.plugins(t) {
-		for _, process := range processes(t, &p, "csi-provisioner") {
-			if _, err := os.Stat(filepath.Join(process, secrets, "kubernetes.io/serviceaccount/token")); err != nil {
-				t.Errorf("csi-provisioner has no token where this test looks for one: %v", err)
-			}
-		}
-		for _, process := range processes(t, &p, "hostdir") {
-			if found, err := os.ReadDir(filepath.Join(process, secrets)); err == nil {
-				t.Errorf("hostdir on %s has secrets: %v", p.Spec.NodeName, found)
-			}
-			environment, err := os.ReadFile(filepath.Join(process, "environ"))
-			t.check(err)
-			if strings.Contains(string(environment), "TOKEN") {
-				t.Errorf("hostdir on %s has a token in its environment: %q", p.Spec.NodeName, environment)
+	for _, p := range append(t.plugins(t), t.controllers(t)...) {
+		for _, c := range p.Spec.Containers {
+			found := secrets(t, &p, c.Name)
+			if sidecar := strings.HasPrefix(c.Name, "csi-"); sidecar && len(found) == 0 {
+				t.Errorf("%s has no token where this test looks for one", c.Name)
+			} else if !sidecar && len(found) > 0 {
+				t.Errorf("%s on %s has secrets: %q", c.Name, p.Spec.NodeName, found)
 			}
 		}
 	}
 }
 
+// secrets are those that a container's processes find in their files and in
+// their environment.
+func secrets(t *test, p *corev1.Pod, container string) (found []string) {
+	for _, process := range processes(t, p, container) {
+		tokens, err := filepath.Glob(filepath.Join(process, "root/var/run/secrets/*/*/token"))
+		t.check(err)
+		found = append(found, tokens...)
+		environment, err := os.ReadFile(filepath.Join(process, "environ"))
+		t.check(err)
+		if strings.Contains(string(environment), "TOKEN") {
+			found = append(found, string(environment))
+		}
+	}
+	return found
+}
+
 func pluginAnswersHealthChecks(t *test) {
 	client := http.Client{Timeout: 10 * time.Second}
-	for _, p := range t.plugins(t) {
+	for _, p := range append(t.plugins(t), t.controllers(t)...) {
 		for path, want := range map[string]string{"/healthz": "200 ok", "/readyz": "200 ok"} {
 			response, err := client.Get("http://" + p.Status.PodIP + ":9808" + path)
 			t.check(err)
@@ -97,28 +124,8 @@ func pluginAnswersHealthChecks(t *test) {
 			response.Body.Close()
 			t.check(err)
 			if got := fmt.Sprintf("%d %s", response.StatusCode, strings.TrimSpace(string(body))); got != want {
-				t.Errorf("on %s %s answers %q, want %q", p.Spec.NodeName, path, got, want)
+				t.Errorf("%s of %s answers %q, want %q", path, p.Name, got, want)
 			}
 		}
 	}
-}
-
-// kubelet asks the plugin how full each volume is, and tells monitoring.
-func kubeletReportsSizes(t *test) {
-	t.createClaim(newClaim("data"))
-	t.createPod(newPod("data", "data", signed))
-	node := t.podRuns("data").Spec.NodeName
-	series := fmt.Sprintf(`kubelet_volume_stats_capacity_bytes{namespace=%q,persistentvolumeclaim="data"} `, t.namespace)
-	t.eventually("kubelet of "+node+" knows the volume's size", func() error {
-		metrics, err := t.CoreV1().RESTClient().Get().AbsPath("/api/v1/nodes", node, "proxy/metrics").DoRaw(context.Background())
-		if err != nil {
-			return err
-		}
-		_, rest, found := strings.Cut(string(metrics), series)
-		var size float64
-		if _, err := fmt.Sscan(rest, &size); !found || err != nil || size <= 0 {
-			return fmt.Errorf("its metrics have no %s with a size (%v, %v)", series, size, err)
-		}
-		return nil
-	})
 }

@@ -5,7 +5,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -70,16 +69,7 @@ func secondPoolServesDisks(t *test) {
 // mountDisk mounts a new disk in a node until the test has ended.
 func (t *test) mountDisk(node, dir string) {
 	t.Helper()
-	const image = "/mnt/disk.img"
-	f, err := os.Create(filepath.Join(t.files[node], image))
-	t.check(err)
-	t.outside = append(t.outside, func() { t.check(os.Remove(f.Name())) })
-	t.check(f.Truncate(256 << 20))
-	t.check(f.Close())
-	run(t, "mkfs.ext4", "-q", "-F", f.Name())
-	t.onNode(t, node, "mkdir", "-p", dir)
-	t.onNode(t, node, "mount", "-o", "loop", image, dir)
-	t.outside = append(t.outside, func() { t.onNode(t, node, "umount", dir) })
+	t.outside = append(t.outside, t.makeDisk(t, node, dir, 256*mebibyte, "mkfs.ext4", "-q", "-F"))
 }
 
 func badConfigurationChangesNothing(t *test) {

@@ -55,6 +55,17 @@ var alone = []promise{
 	{"uninstalling leaves data that a new installation serves", uninstallLeavesData},
 }
 
+// Promises about sizes that are enforced, each with the pool "limited" for itself.
+var limited = []promise{
+	{"a pod that fills its claim leaves its neighbour alone", fullVolumeLeavesNeighbour},
+	{"a claim too large for one node lands on another", largeClaimFindsNode},
+	{"a claim too large for all nodes waits and says so", tooLargeClaimSaysSo},
+	{"the scheduler's figures follow claims that come and go", roomFollowsClaims},
+	{"a StatefulSet's claim grows under its writer", claimGrowsUnderWriter},
+	{"an expansion that no disk can hold is told and taken back", tooLargeExpansionIsTakenBack},
+	{"kubelet reports the claim's size and use, not the disk's", kubeletReportsUse},
+}
+
 func TestHostdir(t *testing.T) {
 	c := connect(t)
 	c.install(t)
@@ -64,6 +75,12 @@ func TestHostdir(t *testing.T) {
 				t.Parallel()
 				p.test(begin(t, c))
 			})
+		}
+	})
+	t.Run("limited", func(t *testing.T) {
+		c.installLimited(t)
+		for _, p := range limited {
+			t.Run(p.words, func(t *testing.T) { p.test(begin(t, c)) })
 		}
 	})
 	t.Run("alone", func(t *testing.T) {

@@ -1,0 +1,80 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// limitedPool is the base directory of the pool "limited", which enforces the
+// sizes of its volumes. The first node has the smallest disk for it.
+const limitedPool = "/mnt/hostdir/limited"
+
+const mebibyte = 1 << 20
+
+// installLimited installs the chart with the pool "limited", until the test ends.
+func (c *cluster) installLimited(t *testing.T) {
+	t.Helper()
+	for i, node := range c.nodes {
+		t.Cleanup(c.makeDisk(t, node, limitedPool, int64(i+1)*512*mebibyte, "mkfs.btrfs", "-q"))
+		c.onNode(t, node, "btrfs", "quota", "enable", limitedPool)
+	}
+	t.Cleanup(func() { c.install(t) })
+	c.install(t, "--set", "pools[0].name=default,pools[0].paths[0]="+pool,
+		"--set", "pools[1].name=limited,pools[1].paths[0]="+limitedPool+",pools[1].requireMountPoint=true")
+}
+
+// makeDisk mounts a new filesystem in a node, and returns what takes it away.
+func (c *cluster) makeDisk(t testing.TB, node, dir string, size int64, mkfs ...string) (remove func()) {
+	t.Helper()
+	image := filepath.Join("/mnt", filepath.Base(dir)+".img")
+	file := filepath.Join(c.files[node], image)
+	f, err := os.Create(file)
+	if err == nil {
+		err = f.Truncate(size)
+		f.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, mkfs[0], append(mkfs[1:], file)...)
+	c.onNode(t, node, "mkdir", "-p", dir)
+	c.onNode(t, node, "mount", "-o", "loop", image, dir)
+	return func() {
+		c.onNode(t, node, "umount", dir)
+		if err := os.Remove(file); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// limitedClass makes a class of volumes whose sizes are enforced.
+func (t *test) limitedClass() string {
+	return t.createClass(map[string]string{"pool": "limited", "quota": "required"})
+}
+
+// sized is a claim of this class and size.
+func sized(name, class string, bytes int64) *corev1.PersistentVolumeClaim {
+	c := newClaim(name)
+	c.Spec.StorageClassName = &class
+	c.Spec.Resources.Requests[corev1.ResourceStorage] = *resource.NewQuantity(bytes, resource.BinarySI)
+	return c
+}
+
+// hasSize is met when a claim's volume has grown to this size and nothing of
+// that is left to do.
+func hasSize(bytes int64) func([]*corev1.PersistentVolumeClaim) error {
+	return one(func(c *corev1.PersistentVolumeClaim) error {
+		has := c.Status.Capacity[corev1.ResourceStorage]
+		if has.Value() != bytes || len(c.Status.AllocatedResourceStatuses) > 0 {
+			return fmt.Errorf("it has %s, its conditions are %v, its expansion is %v", has.String(), c.Status.Conditions, c.Status.AllocatedResourceStatuses)
+		}
+		return nil
+	})
+}
