@@ -72,6 +72,7 @@ var all = []program{
 		name: "csi-resizer", module: "github.com/kubernetes-csi/external-resizer/v2", version: "v2.3.0",
 		commands: []string{"./cmd/csi-resizer"},
 		ldflags:  "-X main.version=v2.3.0",
+		takes:    "about a minute the first time",
 	},
 	{
 		name: "helm", module: "helm.sh/helm/v4", version: helmVersion,
