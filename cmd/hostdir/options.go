@@ -2,7 +2,9 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
+	"regexp"
 
 	"github.com/spf13/pflag"
 
@@ -46,12 +48,16 @@ func (o *options) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.httpAddress, "http-address", o.httpAddress, "the address to serve /healthz and /readyz on")
 }
 
+// driverNamePattern is what the CSI spec allows, GetPluginInfoResponse.name. The
+// name becomes part of paths.
+var driverNamePattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$`)
+
 func (o *options) validate() (err error) {
 	switch {
 	case o.nodeName == "":
 		return errors.New("--node-name is required; in a pod it comes from spec.nodeName")
-	case o.driverName == "":
-		return errors.New("--driver-name is empty")
+	case !driverNamePattern.MatchString(o.driverName):
+		return fmt.Errorf("--driver-name=%q is not a domain name of at most 63 characters", o.driverName)
 	}
 	o.socketPath, err = socket.Path(o.endpoint)
 	return err

@@ -31,6 +31,7 @@ func TestOptions(t *testing.T) {
 		{"a TCP endpoint", []string{"--node-name=node-1", "--endpoint=tcp://127.0.0.1:1"}, "unix:///path/to/csi.sock"},
 		{"no endpoint", []string{"--node-name=node-1", "--endpoint="}, "unix:///path/to/csi.sock"},
 		{"no driver's name", []string{"--node-name=node-1", "--driver-name="}, "--driver-name"},
+		{"a driver's name that is a path", []string{"--node-name=node-1", "--driver-name=../x"}, "--driver-name"},
 		{"a strange format", []string{"--node-name=node-1", "--logging-format=xml"}, "neither text nor json"},
 		{"a verbosity in words", []string{"--node-name=node-1", "--v=much"}, "much"},
 	} {

@@ -17,6 +17,10 @@
 // background. There is no index on disk: what the store knows is what a scan of
 // the base directories finds at start.
 //
+// Where the filesystem can (package quota), a volume's capacity is enforced, and
+// the record tells how. Room is promised under one lock, so that claims never
+// get more of it than there is.
+//
 // Nothing is written below a base directory whose marker does not match, so a
 // disk that is not mounted, or another disk in its place, is never mistaken for
 // the pool. Everything in a base directory is reached through descriptors that
