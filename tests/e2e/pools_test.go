@@ -79,7 +79,9 @@ func (t *test) mountDisk(node, dir string) {
 	run(t, "mkfs.ext4", "-q", "-F", f.Name())
 	t.onNode(t, node, "mkdir", "-p", dir)
 	t.onNode(t, node, "mount", "-o", "loop", image, dir)
-	t.outside = append(t.outside, func() { t.onNode(t, node, "umount", dir) })
+	t.outside = append(t.outside, func() { // again while the plugin looks at the disk
+		t.onNode(t, node, "sh", "-c", "for i in 1 2 3 4 5; do umount "+dir+" && exit; sleep 1; done; exit 1")
+	})
 }
 
 func badConfigurationChangesNothing(t *test) {
