@@ -5,6 +5,8 @@ import (
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/hostdir/hostdir/pkg/metrics"
 )
 
 // Announcement tells what the driver is and can do, on every node alike. By
@@ -21,7 +23,7 @@ type Announcement struct {
 
 // Serve answers calls at the Unix socket until the context ends.
 func (a *Announcement) Serve(ctx context.Context, socketPath string) error {
-	return serve(ctx, socketPath, a)
+	return serve(ctx, socketPath, a, &metrics.Calls{}) // nobody asks for these
 }
 
 // GetPluginInfo tells the driver's name and version.

@@ -10,6 +10,7 @@ import (
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc"
 
+	"github.com/hostdir/hostdir/pkg/metrics"
 	"github.com/hostdir/hostdir/pkg/mounter"
 	"github.com/hostdir/hostdir/pkg/socket"
 	"github.com/hostdir/hostdir/pkg/store"
@@ -25,12 +26,14 @@ type Driver struct {
 	NodeName string
 	Store    *store.Store
 	Mounter  *mounter.Mounter
+	// Calls counts what is answered. It needs no setting up.
+	Calls metrics.Calls
 }
 
 // Serve answers calls at the Unix socket until the context ends, and lets the
 // calls under way finish.
 func (d *Driver) Serve(ctx context.Context, socketPath string) error {
-	return serve(ctx, socketPath, d)
+	return serve(ctx, socketPath, d, &d.Calls)
 }
 
 // services are the three that every socket serves.
@@ -40,8 +43,8 @@ type services interface {
 	csi.NodeServer
 }
 
-func serve(ctx context.Context, socketPath string, s services) error {
-	server := grpc.NewServer(grpc.UnaryInterceptor(intercept))
+func serve(ctx context.Context, socketPath string, s services, calls *metrics.Calls) error {
+	server := grpc.NewServer(grpc.UnaryInterceptor(intercept(calls)))
 	defer server.GracefulStop()
 	csi.RegisterIdentityServer(server, s)
 	csi.RegisterControllerServer(server, s)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"runtime/debug"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -12,6 +14,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/hostdir/hostdir/pkg/errdefs"
+	"github.com/hostdir/hostdir/pkg/metrics"
 )
 
 // errorCodes is the one place where errors become codes. An error can be of
@@ -51,24 +54,29 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", errdefs.ErrInvalid, fmt.Sprintf(format, args...))
 }
 
-// intercept runs each call: it translates and logs its error, and keeps a panic
-// in one call from ending the others.
-func intercept(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
-	log := klog.FromContext(ctx).WithValues(append([]any{"method", info.FullMethod}, fields(req)...)...)
-	defer func() {
-		if r := recover(); r != nil {
-			log.Error(fmt.Errorf("panic: %v", r), "call failed", "stack", string(debug.Stack()))
-			resp, err = nil, status.Errorf(codes.Internal, "hostdir has a bug: %v; its log has the details", r)
+// intercept runs each call: it translates and logs its error, counts it, and
+// keeps a panic in one call from ending the others.
+func intercept(calls *metrics.Calls) grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
+		began := time.Now()
+		log := klog.FromContext(ctx).WithValues(append([]any{"method", info.FullMethod}, fields(req)...)...)
+		defer func() {
+			if r := recover(); r != nil {
+				calls.Panicked()
+				log.Error(fmt.Errorf("panic: %v", r), "call failed", "stack", string(debug.Stack()))
+				resp, err = nil, status.Errorf(codes.Internal, "hostdir has a bug: %v; its log has the details", r)
+			}
+			calls.Done(path.Base(info.FullMethod), status.Code(err).String(), time.Since(began))
+		}()
+		resp, err = handler(klog.NewContext(ctx, log), req)
+		if err != nil {
+			err = toStatus(err)
+			log.Error(err, "call failed", "code", status.Code(err).String())
+			return nil, err
 		}
-	}()
-	resp, err = handler(klog.NewContext(ctx, log), req)
-	if err != nil {
-		err = toStatus(err)
-		log.Error(err, "call failed", "code", status.Code(err).String())
-		return nil, err
+		log.V(4).Info("call done")
+		return resp, nil
 	}
-	log.V(4).Info("call done")
-	return resp, nil
 }
 
 // fields are what a log line may tell of a request. Never the whole request:

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/hostdir/hostdir/pkg/errdefs"
+	"github.com/hostdir/hostdir/pkg/metrics"
 )
 
 func TestErrorCodes(t *testing.T) {
@@ -59,7 +60,7 @@ func TestErrorKeepsItsWords(t *testing.T) {
 
 func TestPanicEndsOneCall(t *testing.T) {
 	info := &grpc.UnaryServerInfo{FullMethod: csi.Controller_CreateVolume_FullMethodName}
-	resp, err := intercept(t.Context(), createRequest("pvc-1"), info, func(context.Context, any) (any, error) {
+	resp, err := intercept(&metrics.Calls{})(t.Context(), createRequest("pvc-1"), info, func(context.Context, any) (any, error) {
 		var v *csi.Volume
 		return v.VolumeId, nil
 	})

@@ -9,9 +9,13 @@ import (
 )
 
 // ServeHealth answers /healthz, which should fail if a restart may help, and
-// /readyz, until the context ends.
-func ServeHealth(ctx context.Context, listener net.Listener, healthy, ready func(ctx context.Context) error) error {
+// /readyz, until the context ends. What else the program answers, by path, is in
+// others.
+func ServeHealth(ctx context.Context, listener net.Listener, healthy, ready func(ctx context.Context) error, others map[string]http.Handler) error {
 	mux := http.NewServeMux()
+	for path, handler := range others {
+		mux.Handle("GET "+path, handler)
+	}
 	mux.Handle("GET /healthz", answer(healthy))
 	mux.Handle("GET /readyz", answer(ready))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}

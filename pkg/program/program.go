@@ -26,13 +26,17 @@ type Program struct {
 	Validate func() error
 	// Run serves until the context ends or something fails.
 	Run func(ctx context.Context) error
+	// Commands are what the program does when called with the name of one as
+	// its first argument, in place of serving.
+	Commands []*Command
 
 	log         logging
 	showVersion bool
 }
 
-// Parse reads the command line.
+// Parse reads the command line of a program that serves.
 func (p *Program) Parse(args []string) error {
+	p.Flags.Usage = p.usage
 	p.log.addFlags(p.Flags)
 	p.Flags.BoolVar(&p.showVersion, "version", false, "print the version and exit")
 	if err := p.Flags.Parse(args); err != nil || p.showVersion {
@@ -44,16 +48,18 @@ func (p *Program) Parse(args []string) error {
 	return errors.Join(p.log.validate(), p.Validate())
 }
 
-// Main runs the program and returns its exit status: 2 for bad flags, 1 for
-// failure.
+// Main runs the program, or one of its commands, and returns the exit status: 2
+// for bad flags, 1 for failure.
 func (p *Program) Main() int {
+	if c := p.command(os.Args[1:]); c != nil {
+		return c.main(p.Name, os.Args[2:])
+	}
 	err := p.Parse(os.Args[1:])
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
 		return 0
 	case err != nil:
-		fmt.Fprintf(os.Stderr, "%s: %v\nSee %s --help.\n", p.Name, err, p.Name)
-		return 2
+		return badFlags(p.Name, err)
 	case p.showVersion:
 		fmt.Println(p.Name, p.Version)
 		return 0

@@ -3,7 +3,6 @@ package quota
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -141,9 +140,14 @@ func tryProject(dir *os.File, kind Kind) (Quota, error) {
 	return p, err
 }
 
-// probeName begins as the names of half-built volumes do, so that what a crash
-// leaves is swept together with them.
-const probeName = ".new-quota-probe"
+const (
+	// probeName begins as the names of half-built volumes do, so that what a
+	// crash leaves is swept together with them.
+	probeName = ".new-quota-probe"
+	// firstProbeID is the project that is tried first. It is always the same
+	// because XFS keeps some room for each project that ever was.
+	firstProbeID = 1 << 30
+)
 
 // try counts an empty directory for a project that nobody uses, and limits
 // nothing: no trace remains of it, nor of one that a crash cut short.
@@ -151,11 +155,14 @@ func (p project) try(parent *os.File) (err error) {
 	if err := rmdir(parent, probeName); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	var id ID
-	for used := true; used; {
-		id = 1<<30 + ID(rand.Uint32N(1<<30))
-		if used, err = p.Used(parent, id); err != nil {
+	id := ID(firstProbeID)
+	for ; ; id++ {
+		used, err := p.Used(parent, id)
+		if err != nil {
 			return err
+		}
+		if !used {
+			break
 		}
 	}
 	if _, err := p.Create(parent, probeName, id); err != nil {
@@ -171,8 +178,8 @@ func (p project) try(parent *os.File) (err error) {
 		return err
 	}
 	_, usage, err := p.Get(probe, id)
-	if err == nil && usage.Inodes != 1 {
-		err = fmt.Errorf("a directory of project %d counts as %d inodes", id, usage.Inodes)
+	if err == nil && usage.Inodes == 0 {
+		err = fmt.Errorf("a directory of project %d is not counted", id)
 	}
 	return err
 }

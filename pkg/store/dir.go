@@ -139,6 +139,16 @@ func (d *dir) names() ([]string, error) {
 	return d.f.Readdirnames(-1)
 }
 
+// device is the number of the filesystem, or of the subvolume of btrfs, that d
+// is on. It is 0 if that cannot be told.
+func (d *dir) device() uint64 {
+	var s unix.Stat_t
+	if unix.Fstat(d.fd(), &s) != nil {
+		return 0
+	}
+	return s.Dev
+}
+
 func (d *dir) wrap(op, name string, err error) error {
 	if err == nil {
 		return nil

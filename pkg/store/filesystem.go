@@ -101,15 +101,11 @@ func (d *dir) room() (room, error) {
 	if err := unix.Fstatfs(d.fd(), &s); err != nil {
 		return room{}, d.wrap("statfs", ".", err)
 	}
-	var stat unix.Stat_t
-	if err := unix.Fstat(d.fd(), &stat); err != nil {
-		return room{}, d.wrap("stat", ".", err)
-	}
 	return room{
 		size:     int64(s.Blocks-s.Bfree+s.Bavail) * s.Bsize,
 		free:     int64(s.Bavail) * s.Bsize,
 		readOnly: s.Flags&unix.ST_RDONLY != 0,
-		device:   stat.Dev,
+		device:   d.device(),
 
 		inodes:     int64(s.Files),
 		freeInodes: int64(s.Ffree),

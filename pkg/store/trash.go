@@ -9,8 +9,10 @@ import (
 
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
+	"k8s.io/klog/v2"
 
 	"github.com/hostdir/hostdir/pkg/errdefs"
+	"github.com/hostdir/hostdir/pkg/quota"
 )
 
 // moveToTrash takes an entry of volumes/ out of use for ever. Once it returns,
@@ -89,6 +91,14 @@ func (b *base) removeLimited(ctx context.Context, volume *dir) error {
 	limits, _ := b.limiter()
 	if err != nil || r.Quota == nil || limits.Kind() != r.Quota.Kind {
 		return nil // what cannot be known of a limit cannot be given back
+	}
+	if data, err := volume.sub(dataDir); err == nil {
+		// At its limit, btrfs has no room even to remove what is in it.
+		err = limits.Set(data.f, r.Quota.ID, quota.Limit{})
+		data.close()
+		if err != nil {
+			klog.FromContext(ctx).V(4).Info("limit not lifted before the purge", "volumeID", r.ID, "reason", err.Error())
+		}
 	}
 	if err := volume.removeTree(ctx, dataDir); err != nil {
 		return err
@@ -173,6 +183,9 @@ func (d *dir) removeEntry(ctx context.Context, name string, top *dir, depth int)
 	}
 	if err != nil {
 		return err
+	}
+	if sub.device() != d.device() { // a subvolume of btrfs: nothing can be moved out of it
+		top, depth = sub, 0
 	}
 	err = sub.removeContent(ctx, top, depth+1)
 	sub.close()

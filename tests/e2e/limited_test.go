@@ -47,7 +47,8 @@ func (c *cluster) makeDisk(t testing.TB, node, dir string, size int64, mkfs ...s
 	c.onNode(t, node, "mkdir", "-p", dir)
 	c.onNode(t, node, "mount", "-o", "loop", image, dir)
 	return func() {
-		c.onNode(t, node, "umount", dir)
+		// Again while the plugin looks at the disk, which it does for a moment at a time.
+		c.onNode(t, node, "sh", "-c", "for i in 1 2 3 4 5; do umount "+dir+" && exit; sleep 1; done; exit 1")
 		if err := os.Remove(file); err != nil {
 			t.Error(err)
 		}
