@@ -64,16 +64,27 @@ func tooLargeExpansionIsTakenBack(t *test) {
 	node := t.podRuns("data").Spec.NodeName
 
 	t.ask("data", 100<<30)
+	why := func(message string) bool {
+		return strings.Contains(message, "it has 32Mi and cannot grow to 100Gi") && strings.Contains(message, "has room for")
+	}
 	q := query{namespace: t.namespace, fields: "involvedObject.name=data,type=Warning"}
 	await(t, "an event says why the claim cannot grow", events, q, func(all []*corev1.Event) error {
 		for _, e := range all {
-			if strings.Contains(e.Message, "it has 32Mi and cannot grow to 100Gi") && strings.Contains(e.Message, "has room for") {
+			if why(e.Message) {
 				t.Logf("%s of %s: %s", e.Reason, e.InvolvedObject.Kind, e.Message)
 				return nil
 			}
 		}
 		return fmt.Errorf("there are %d other warnings", len(all))
 	})
+	await(t, "a condition of the claim says so", claims, t.in("data"), one(func(c *corev1.PersistentVolumeClaim) error {
+		for _, condition := range c.Status.Conditions {
+			if condition.Type == corev1.PersistentVolumeClaimNodeResizeError && why(condition.Message) {
+				return nil
+			}
+		}
+		return fmt.Errorf("its conditions are %v", c.Status.Conditions)
+	}))
 	t.exec("data", "sh", "-c", "echo more >> /data/id") // the volume is what it was
 	began := time.Now()
 	t.ask("data", modest)
