@@ -73,8 +73,8 @@ func TestFigures(t *testing.T) {
 	fmt.Fprintf(table, "  with hostdir : with emptyDir\t%.2f\t\n", with.Seconds()/floor.Seconds())
 	table.Flush()
 
-	fmt.Printf("\nMemory of the plugin's containers after that, in MB (RSS of their processes; in brackets what of it is no file):\n\n")
-	for _, p := range c.plugins(t) {
+	fmt.Printf("\nMemory of hostdir's containers after that, in MB (RSS of their processes; in brackets what of it is no file):\n\n")
+	for _, p := range append(c.plugins(t), c.controllers(t)...) {
 		for _, container := range p.Spec.Containers {
 			m := memoryOf(t, &p, container.Name)
 			fmt.Fprintf(table, "%s\t%s\t%.1f\t(%.1f)\n", p.Spec.NodeName, container.Name, m.resident, m.anonymous)

@@ -53,6 +53,25 @@ func fullVolumeLeavesNeighbour(t *test) {
 	}
 }
 
+// nothingLimitedIsLeft holds for all tests before it: with their volumes go the
+// subvolumes, and in the end the qgroups.
+func nothingLimitedIsLeft(t *test) {
+	for _, node := range t.nodes {
+		for what, look := range map[string]string{
+			"files":      "cd " + limitedPool + " && ls -A volumes trash claims | grep -v :$ || true",
+			"subvolumes": "btrfs subvolume list " + limitedPool,
+			"qgroups":    "btrfs qgroup show " + limitedPool + " | grep '^0/' | grep -v '^0/5 ' || true",
+		} {
+			t.eventually("no "+what+" are left on "+node, func() error {
+				if left := strings.TrimSpace(t.onNode(t, node, "sh", "-c", look)); left != "" {
+					return fmt.Errorf("there are\n%s", left)
+				}
+				return nil
+			})
+		}
+	}
+}
+
 // size is how many bytes a file in a pod has.
 func (t *test) size(pod, file string) int64 {
 	t.Helper()

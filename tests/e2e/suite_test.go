@@ -64,6 +64,7 @@ var limited = []promise{
 	{"a StatefulSet's claim grows under its writer", claimGrowsUnderWriter},
 	{"an expansion that no disk can hold is told and taken back", tooLargeExpansionIsTakenBack},
 	{"kubelet reports the claim's size and use, not the disk's", kubeletReportsUse},
+	{"nothing is left on the disks", nothingLimitedIsLeft},
 }
 
 func TestHostdir(t *testing.T) {
