@@ -50,6 +50,6 @@ func run(ctx context.Context, csi driver.Announcement, socketPath, httpAddress s
 	answers := func(ctx context.Context) error { return driver.Probe(ctx, socketPath) }
 	return program.ServeAll(ctx,
 		func(ctx context.Context) error { return csi.Serve(ctx, socketPath) },
-		func(ctx context.Context) error { return program.ServeHealth(ctx, health, answers, answers) },
+		func(ctx context.Context) error { return program.ServeHealth(ctx, health, answers, answers, nil) },
 	)
 }

@@ -1,17 +1,24 @@
 // Command hostdir is hostdir's node plugin. On each node it serves CSI's
 // Identity, Controller and Node services on one socket, registers itself with
-// kubelet and answers health checks. It needs no access to the Kubernetes API.
+// kubelet, answers health checks and tells its metrics. It needs no access to the
+// Kubernetes API.
+//
+// Called with a command, it asks the plugin that runs beside it: `hostdir pools`,
+// `hostdir volumes`.
 package main
 
 import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"os"
 
 	"github.com/spf13/pflag"
 
+	"github.com/hostdir/hostdir/pkg/admin"
 	"github.com/hostdir/hostdir/pkg/driver"
+	"github.com/hostdir/hostdir/pkg/metrics"
 	"github.com/hostdir/hostdir/pkg/mounter"
 	"github.com/hostdir/hostdir/pkg/program"
 	"github.com/hostdir/hostdir/pkg/registration"
@@ -33,6 +40,7 @@ func newProgram(opts *options) *program.Program {
 		Flags:    pflag.NewFlagSet("hostdir", pflag.ContinueOnError),
 		Validate: opts.validate,
 		Run:      func(ctx context.Context) error { return run(ctx, opts) },
+		Commands: commands(),
 	}
 	opts.addFlags(p.Flags)
 	return p
@@ -58,6 +66,7 @@ func run(ctx context.Context, opts *options) error {
 		Mounter:      mounts,
 	}
 	kubelet := &registration.Registration{DriverName: opts.driverName, Endpoint: opts.endpointForKubelet()}
+	figures := &metrics.Metrics{Version: version, Store: volumes, Calls: &csi.Calls}
 	health, err := net.Listen("tcp", opts.httpAddress)
 	if err != nil {
 		return err
@@ -66,10 +75,12 @@ func run(ctx context.Context, opts *options) error {
 		func(ctx context.Context) error { volumes.Run(ctx); return nil },
 		func(ctx context.Context) error { return csi.Serve(ctx, opts.socketPath) },
 		func(ctx context.Context) error { return kubelet.Serve(ctx, opts.registrationDir) },
+		func(ctx context.Context) error { return admin.Serve(ctx, admin.SocketPath(opts.socketPath), volumes) },
 		func(ctx context.Context) error {
 			return program.ServeHealth(ctx, health,
 				func(ctx context.Context) error { return driver.Probe(ctx, opts.socketPath) },
-				func(context.Context) error { return readiness(kubelet) })
+				func(context.Context) error { return readiness(kubelet) },
+				map[string]http.Handler{"/metrics": figures})
 		},
 	)
 }

@@ -45,7 +45,7 @@ func (o *options) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.driverName, "driver-name", o.driverName, "the name of the CSI driver, also the prefix of the topology key")
 	fs.StringVar(&o.kubeletDir, "kubelet-dir", o.kubeletDir, "kubelet's root directory on the node; volumes are published only below it")
 	fs.StringVar(&o.registrationDir, "registration-dir", o.registrationDir, "where kubelet's plugins_registry directory is found")
-	fs.StringVar(&o.httpAddress, "http-address", o.httpAddress, "the address to serve /healthz and /readyz on")
+	fs.StringVar(&o.httpAddress, "http-address", o.httpAddress, "the address to serve /healthz, /readyz and /metrics on")
 }
 
 // driverNamePattern is what the CSI spec allows, GetPluginInfoResponse.name. The
