@@ -84,17 +84,27 @@ func TestVolumeStatus(t *testing.T) {
 	}
 }
 
-// TestEnforcedNow looks at a volume whose filesystem has lost its quotas since.
+// TestEnforcedNow looks at volumes before and after their filesystem loses its
+// quotas.
 func TestEnforcedNow(t *testing.T) {
-	b := &base{limits: quota.Unlimited, volumes: map[string]*Volume{
-		"limited":  {Record: Record{ID: "limited", Quota: &Quota{Kind: quota.XFS, ID: 1}}},
-		"advisory": {Record: Record{ID: "advisory"}},
-	}}
-	for _, v := range b.volumeStatus() {
-		if v.Enforced {
-			t.Errorf("%s is enforced by a filesystem without quotas", v.ID)
+	onLimited(t, func(t *testing.T, base string) {
+		s := openStore(t, onePool(base))
+		advisory := request("pvc-advisory")
+		advisory.Class.Quota = QuotaOff
+		mustCreate(t, s, advisory)
+		mustCreate(t, s, limitedRequest("pvc-limited"))
+		for _, v := range s.VolumeStatus() {
+			if want := v.Name == "pvc-limited"; v.Enforced != want {
+				t.Errorf("%s: enforced %t, want %t", v.Name, v.Enforced, want)
+			}
 		}
-	}
+		s.bases[0].limits = quota.Unlimited
+		for _, v := range s.VolumeStatus() {
+			if v.Enforced {
+				t.Errorf("%s is enforced by a filesystem without quotas", v.Name)
+			}
+		}
+	})
 }
 
 func TestConfigError(t *testing.T) {
