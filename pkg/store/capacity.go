@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -103,20 +104,25 @@ type measurement struct {
 }
 
 func (m measurement) tooSmall(b *base, bytes int64) error {
-	return fmt.Errorf("%s has room for %s, asked are %s", b.path, formatSize(m.bytes), formatSize(bytes))
+	return fmt.Errorf("%s %w %s, asked are %s", b.path, errTooSmall, formatSize(m.bytes), formatSize(bytes))
 }
+
+// errTooSmall is in the error for more than a base directory can promise: "/mnt/a
+// has room for 1Gi, asked are 2Gi".
+var errTooSmall = errors.New("has room for")
 
 // promise reserves room until done is called: by then the volume has been
 // created, or expanded, and counts itself. Two promises never share the room.
+// The error is errTooSmall, or why the base directory can take nothing.
 func (s *Store) promise(b *base, bytes int64) (done func(), err error) {
 	s.promising.Lock()
 	defer s.promising.Unlock()
 	room, err := s.roomOn(b)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errdefs.ErrNoSpace, err)
+		return nil, err
 	}
 	if room.bytes < bytes {
-		return nil, fmt.Errorf("%w: %w", errdefs.ErrNoSpace, room.tooSmall(b, bytes))
+		return nil, room.tooSmall(b, bytes)
 	}
 	b.promise(bytes)
 	return func() { b.promise(-bytes) }, nil

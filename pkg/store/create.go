@@ -145,7 +145,7 @@ func (r CreateRequest) compatible(v *Volume) error {
 func (s *Store) createIn(ctx context.Context, b *base, name string, r Record) (Volume, error) {
 	done, err := s.promise(b, r.CapacityBytes)
 	if err != nil {
-		return Volume{}, err
+		return Volume{}, fmt.Errorf("%w: %w", errdefs.ErrNoSpace, err)
 	}
 	defer done()
 	return b.create(ctx, s.projects, name, r)

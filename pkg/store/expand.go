@@ -30,8 +30,11 @@ func (s *Store) Expand(ctx context.Context, volumeID string, requiredBytes, limi
 			return nil
 		}
 		done, err := s.promise(l.base, requiredBytes-capacity)
-		if err != nil {
+		if errors.Is(err, errTooSmall) {
 			return fmt.Errorf("capacity %w: it has %s and cannot grow to %s: %w", errdefs.ErrOutOfRange, formatSize(capacity), formatSize(requiredBytes), err)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: it cannot grow now: %w", errdefs.ErrUnavailable, err)
 		}
 		defer done()
 		if err := l.grow(requiredBytes); err != nil {

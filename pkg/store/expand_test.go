@@ -1,0 +1,70 @@
+package store
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/hostdir/hostdir/pkg/errdefs"
+)
+
+func TestExpand(t *testing.T) {
+	s, base := newStore(t)
+	v := mustCreate(t, s, request("pvc-1"))
+	const size = mebibyte // of request
+	for _, test := range []struct {
+		name            string
+		required, limit int64
+		want            int64
+		class           error
+	}{
+		{"to what it has", size, 0, size, nil},
+		{"to less: volumes do not shrink", size / 2, 0, size, nil},
+		{"to nothing in particular", 0, 0, size, nil},
+		{"below what it has", size / 4, size / 2, 0, errdefs.ErrOutOfRange},
+		{"to a negative size", -1, 0, 0, errdefs.ErrInvalid},
+		{"to more than allowed", 2 * size, size, 0, errdefs.ErrOutOfRange},
+		{"beyond the disk", math.MaxInt64, 0, 0, errdefs.ErrOutOfRange},
+		{"to twice its size", 2 * size, 0, 2 * size, nil},
+		{"the same again", 2 * size, 2 * size, 2 * size, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			before := capacityNow(t, s, v.ID)
+			got, err := s.Expand(t.Context(), v.ID, test.required, test.limit)
+			if test.class != nil {
+				wantClass(t, err, test.class)
+				if now := capacityNow(t, s, v.ID); now != before {
+					t.Errorf("a refused expansion changed the capacity from %d to %d", before, now)
+				}
+				return
+			}
+			if err != nil || got != test.want || capacityNow(t, s, v.ID) != test.want {
+				t.Errorf("capacity %d, %v; want %d", got, err, test.want)
+			}
+		})
+	}
+	if got := capacityNow(t, reopen(t, s), v.ID); got != 2*size {
+		t.Errorf("after a restart the capacity is %d", got)
+	}
+	wantNames(t, filepath.Join(base, volumesDir, "pvc-1"), dataDir, recordFile)
+}
+
+func TestExpandWithoutDisk(t *testing.T) {
+	s, base := newStore(t)
+	v := mustCreate(t, s, request("pvc-1"))
+	if err := os.Rename(filepath.Join(base, markerFile), filepath.Join(base, "aside")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Expand(t.Context(), v.ID, 1<<30, 0)
+	wantClass(t, err, errdefs.ErrUnavailable)
+}
+
+func capacityNow(t *testing.T, s *Store, volumeID string) int64 {
+	t.Helper()
+	v, err := s.Volume(volumeID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v.CapacityBytes
+}
