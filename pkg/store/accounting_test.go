@@ -172,3 +172,25 @@ func (a *accounting) check(reserve int64, overcommit float64) {
 		a.t.Fatalf("nothing is offered, where %d of %d are promised", promised, allowed)
 	}
 }
+
+// TestOneFilesystemIsCountedOnce puts two base directories on one filesystem:
+// they share its room and each other's promises.
+func TestOneFilesystemIsCountedOnce(t *testing.T) {
+	mounted := mountTmpfs(t, "size=64m")
+	first, second := filepath.Join(mounted, "first"), filepath.Join(mounted, "second")
+	mkdirAll(t, first)
+	mkdirAll(t, second)
+	s := openStore(t, onePool(first, second))
+	wantAbout(t, "capacity", s.Capacity(defaultClass).AvailableBytes, 64*mebibyte)
+
+	req := request("pvc-1")
+	req.RequiredBytes = 40 * mebibyte
+	mustCreate(t, s, req)
+	c := s.Capacity(defaultClass)
+	wantAbout(t, "what is left", c.AvailableBytes, 24*mebibyte)
+	wantAbout(t, "the largest volume", c.MaximumVolumeBytes, 24*mebibyte)
+	req = request("pvc-2")
+	req.RequiredBytes = 40 * mebibyte
+	_, err := s.Create(t.Context(), req)
+	wantClass(t, err, errdefs.ErrNoSpace)
+}

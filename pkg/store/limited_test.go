@@ -223,3 +223,47 @@ func TestQuotaRequiredWhereThereIsNone(t *testing.T) {
 		t.Errorf("the volume claims to be limited: %+v", v.Quota)
 	}
 }
+
+// TestLimitedIDsOfOthers gives a directory that is not hostdir's the first ID of
+// the range: volumes get others.
+func TestLimitedIDsOfOthers(t *testing.T) {
+	onLimited(t, func(t *testing.T, base string) {
+		outer, err := os.Open(base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer outer.Close()
+		limits, err := quota.Detect(outer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if limits.Kind() == quota.Btrfs {
+			t.Skip("btrfs gives the IDs itself, and none twice")
+		}
+		const first, last = 5000, 5002
+		if _, err := limits.Create(outer, "others", first); err != nil {
+			t.Fatal(err)
+		}
+		others, err := os.Open(filepath.Join(base, "others"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer others.Close()
+		if err := limits.Set(others, first, quota.Limit{Bytes: mebibyte}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { limits.Remove(outer, first) })
+
+		pool := filepath.Join(base, "pool")
+		mkdirAll(t, pool)
+		s := openStore(t, onePool(pool)+fmt.Sprintf("\nprojectIDs: {first: %d, last: %d}", first, last))
+		for i, want := range []quota.ID{first + 1, first + 2} {
+			if v := mustCreate(t, s, limitedRequest(fmt.Sprintf("pvc-%d", i))); v.Quota.ID != want {
+				t.Errorf("the volume has ID %d, want %d", v.Quota.ID, want)
+			}
+		}
+		_, err = s.Create(t.Context(), limitedRequest("pvc-3"))
+		wantClass(t, err, errdefs.ErrNoSpace)
+		wantNames(t, filepath.Join(pool, volumesDir), "pvc-0", "pvc-1")
+	})
+}
