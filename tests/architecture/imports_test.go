@@ -45,7 +45,7 @@ var rules = []struct {
 	{
 		name:     "the store knows no CSI and no mounts",
 		packages: []string{"pkg/store"},
-		banned:   []string{csi, grpc, mountUtils, module + "/pkg/driver", module + "/pkg/mounter", module + "/pkg/registration", module + "/pkg/socket"},
+		banned:   []string{csi, grpc, mountUtils, module + "/pkg/driver", module + "/pkg/mounter", module + "/pkg/registration", module + "/pkg/socket", module + "/pkg/metrics", module + "/pkg/admin"},
 		deep:     true,
 		why:      "volumes on disk can be understood, and tested, without what is above them",
 	},
@@ -62,6 +62,20 @@ var rules = []struct {
 		banned:   []string{csi, module + "/pkg/driver", module + "/pkg/mounter", module + "/pkg/store"},
 		deep:     true,
 		why:      "they announce and serve whatever they are given",
+	},
+	{
+		name:     "who asks the store knows no CSI",
+		packages: []string{"pkg/admin", "pkg/metrics"},
+		banned:   []string{csi, grpc, mountUtils, module + "/pkg/driver", module + "/pkg/mounter", module + "/pkg/registration"},
+		deep:     true,
+		why:      "they tell what the store knows, whoever made it so",
+	},
+	{
+		name:     "Prometheus' client library stays in tests",
+		packages: []string{"cmd/hostdir", "pkg"},
+		banned:   []string{"github.com/prometheus"},
+		deep:     true,
+		why:      "it takes more memory for ten thousand volumes than the node plugin has: pkg/metrics writes the format itself",
 	},
 	{
 		name:     "classes of errors stand alone",

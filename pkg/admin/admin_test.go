@@ -1,0 +1,206 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hostdir/hostdir/pkg/store"
+	"github.com/hostdir/hostdir/tests/plugin"
+)
+
+// served is a server on a real store, and a client that reaches it.
+type served struct {
+	*Client
+	store *store.Store
+	base  string
+}
+
+func serve(t *testing.T, config, base string) *served {
+	t.Helper()
+	s, err := store.Open(t.Context(), plugin.NodeName, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(socketDir(t), "admin.sock")
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- Serve(ctx, socket, s) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	c := &served{Client: &Client{Socket: socket}, store: s, base: base}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, err = c.Pools(t.Context()); err == nil {
+			return c
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// socketDir is short enough for the kernel, whatever the test is called.
+func socketDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "admin-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func create(t *testing.T, s *store.Store, claim string) store.Volume {
+	t.Helper()
+	v, err := s.Create(t.Context(), store.CreateRequest{
+		Name:          "pvc-" + claim,
+		RequiredBytes: 1 << 20,
+		Class:         store.Class{Pool: store.DefaultPool, Mode: "0777", Quota: store.QuotaOff},
+		Claim:         store.Claim{Namespace: "shop", Name: claim},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestPools(t *testing.T) {
+	layout := plugin.Layout(t, "")
+	foreign := t.TempDir()
+	if err := os.WriteFile(filepath.Join(foreign, "photo"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	layout.Configure(t, fmt.Sprintf("pools: [{name: default, paths: [%q, %q]}]", layout.Base, foreign))
+	c := serve(t, layout.Config, layout.Base)
+	v := create(t, c.store, "a")
+	if err := c.store.Delete(t.Context(), create(t, c.store, "b").ID, func(*os.File) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	pools, err := c.Pools(t.Context())
+	if err != nil || len(pools.BaseDirectories) != 2 {
+		t.Fatalf("pools %+v: %v", pools, err)
+	}
+	good, bad := pools.BaseDirectories[0], pools.BaseDirectories[1]
+	if good.Path != layout.Base || good.State != Ready || good.Volumes != 1 || good.Trash != 1 || good.PromisedBytes != v.CapacityBytes ||
+		good.SizeBytes == nil || *good.SizeBytes == 0 || good.FreeBytes == nil || !strings.HasPrefix(v.ID, good.UUID+".") {
+		t.Errorf("the base directory is %+v", good)
+	}
+	if bad.Path != foreign || bad.State != Unusable || !strings.Contains(bad.Reason, "photo") || bad.SizeBytes != nil || bad.Quota != "" {
+		t.Errorf("the foreign directory is %+v", bad)
+	}
+}
+
+func TestVolumes(t *testing.T) {
+	layout := plugin.Layout(t, "")
+	before, err := store.Open(t.Context(), plugin.NodeName, layout.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, broken := create(t, before, "a"), create(t, before, "b")
+	if err := os.Remove(filepath.Join(filepath.Dir(broken.Path), "volume.json")); err != nil {
+		t.Fatal(err)
+	}
+	got, err := serve(t, layout.Config, layout.Base).Volumes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Volumes{Volumes: []Volume{
+		{ID: broken.ID, Pool: "default", Path: broken.Path, Quarantine: "its volume.json is gone"},
+		{
+			ID: v.ID, Name: "pvc-a", Claim: &store.Claim{Namespace: "shop", Name: "a"}, Pool: "default", Path: v.Path,
+			CapacityBytes: v.CapacityBytes, Created: &v.Created,
+		},
+	}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("volumes (-want +got):\n%s", diff)
+	}
+}
+
+// TestNothing answers with empty lists, not with null.
+func TestNothing(t *testing.T) {
+	data, err := json.Marshal(serve(t, plugin.Layout(t, "").Config, "").ask(t))
+	if err != nil || string(data) != `{"volumes":[]}` {
+		t.Errorf("no volumes are %s (%v)", data, err)
+	}
+}
+
+func (c *served) ask(t *testing.T) Volumes {
+	t.Helper()
+	v, err := c.Volumes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestSocketIsRootsAlone(t *testing.T) {
+	c := serve(t, plugin.Layout(t, "").Config, "")
+	info, err := os.Lstat(c.Socket)
+	if err != nil || info.Mode() != os.ModeSocket|0o600 {
+		t.Errorf("the socket is %v (%v), want root's alone", info.Mode(), err)
+	}
+}
+
+func TestOnlyTells(t *testing.T) {
+	c := serve(t, plugin.Layout(t, "").Config, "")
+	client := http.Client{Transport: &http.Transport{Dial: func(_, _ string) (net.Conn, error) { return net.Dial("unix", c.Socket) }}}
+	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://hostdir/volumes", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusMethodNotAllowed {
+			t.Errorf("%s is answered with %s", method, resp.Status)
+		}
+	}
+}
+
+func TestNobodyAnswers(t *testing.T) {
+	c := &Client{Socket: filepath.Join(socketDir(t), "admin.sock")}
+	if _, err := c.Pools(t.Context()); err == nil || !strings.Contains(err.Error(), c.Socket) || !strings.Contains(err.Error(), "is it running?") {
+		t.Errorf("error %v, want one that names the socket and asks", err)
+	}
+}
+
+func TestStrangeAnswer(t *testing.T) {
+	for _, test := range []struct {
+		name, says string
+		answer     http.HandlerFunc
+	}{
+		{"no such question", "404 Not Found: who?", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "who?", http.StatusNotFound) }},
+		{"not JSON", "cannot be read", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }},
+		{"cut off", "cannot be read", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"volumes":[`) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			socket := filepath.Join(socketDir(t), "admin.sock")
+			listener, err := net.Listen("unix", socket)
+			if err != nil {
+				t.Fatal(err)
+			}
+			server := &http.Server{Handler: test.answer}
+			go server.Serve(listener)
+			t.Cleanup(func() { server.Close() })
+			if _, err := (&Client{Socket: socket}).Volumes(t.Context()); err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("error %v, want one that says %q", err, test.says)
+			}
+		})
+	}
+}

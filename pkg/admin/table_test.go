@@ -1,0 +1,85 @@
+package admin
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hostdir/hostdir/pkg/quota"
+	"github.com/hostdir/hostdir/pkg/store"
+)
+
+func TestPoolsTable(t *testing.T) {
+	bytes := func(n int64) *int64 { return &n }
+	pools := Pools{
+		ConfigError: "unknown field",
+		BaseDirectories: []BaseDirectory{
+			{
+				Pool: "default", Path: "/var/lib/hostdir", State: Ready, SizeBytes: bytes(100 << 30), FreeBytes: bytes(50 << 30),
+				PromisedBytes: 10 << 30, AvailableBytes: 1536 << 20, Volumes: 12, Quota: quota.None, WhyAdvisory: "it is tmpfs",
+			},
+			{Pool: "nvme", Path: "/mnt/nvme0", State: NoNewVolumes, Reason: "it is read-only", SizeBytes: bytes(1 << 40), FreeBytes: bytes(0), Quota: quota.XFS, Trash: 3},
+			{Pool: "nvme", Path: "/mnt/nvme1", State: Unusable, Reason: "no disk is mounted there"},
+		},
+	}
+	var out strings.Builder
+	if err := pools.WriteTable(&out); err != nil {
+		t.Fatal(err)
+	}
+	want := `
+POOL     PATH              STATE           SIZE   FREE  PROMISED  AVAILABLE  VOLUMES  QUOTA
+default  /var/lib/hostdir  ready           100Gi  50Gi  10Gi      1.5Gi      12       advisory
+nvme     /mnt/nvme0        no-new-volumes  1Ti    0     0         0          0        xfs
+nvme     /mnt/nvme1        unusable        -      -     0         0          0        -
+
+/var/lib/hostdir: capacity is advisory: it is tmpfs
+/mnt/nvme0: no-new-volumes: it is read-only
+/mnt/nvme0: files of deleted volumes wait for their removal: 3
+/mnt/nvme1: unusable: no disk is mounted there
+The configuration file is refused, the last good one is in force: unknown field
+`
+	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), out.String()); diff != "" {
+		t.Errorf("table (-want +got):\n%s", diff)
+	}
+}
+
+func TestVolumesTable(t *testing.T) {
+	now := time.Now()
+	used := func(bytes int64, ago time.Duration) *Used { return &Used{Bytes: bytes, At: now.Add(-ago)} }
+	claim := func(name string) *store.Claim { return &store.Claim{Namespace: "shop", Name: name} }
+	volumes := Volumes{Volumes: []Volume{
+		{ID: "uuid.pvc-0", Pool: "default", Path: "/p/0", Quarantine: "its volume.json\ncannot be read"},
+		{ID: "uuid.1", Name: "pvc\t1", Pool: "default", Path: "/p/1", CapacityBytes: 1 << 30},
+		{ID: "uuid.2", Name: "pvc-2", Claim: claim("a"), Pool: "default", Path: "/p/2", CapacityBytes: 1 << 30, Used: used(1000, 20*time.Second), Quota: quota.XFS, Enforced: true},
+		{ID: "uuid.3", Name: "pvc-3", Claim: claim("b"), Pool: "default", Path: "/p/3", CapacityBytes: 1 << 30, Used: used(5<<20, 3*time.Minute), Quota: quota.XFS},
+		{ID: "uuid.4", Name: "pvc-4", Claim: claim("c"), Pool: "nvme", Path: "/p/4", CapacityBytes: 10 << 30, Used: used(0, 30*time.Hour)},
+	}}
+	var out strings.Builder
+	if err := volumes.WriteTable(&out, now); err != nil {
+		t.Fatal(err)
+	}
+	want := `
+CLAIM   VOLUME  POOL     NODE-PATH  SIZE  USED  COUNTED  QUOTA
+-       pvc-0   default  /p/0       -     -     -        quarantined: its volume.json cannot be read
+-       pvc 1   default  /p/1       1Gi   -     not yet  advisory
+shop/a  pvc-2   default  /p/2       1Gi   1000  20s ago  xfs
+shop/b  pvc-3   default  /p/3       1Gi   5Mi   3m ago   xfs, not in force: see hostdir pools
+shop/c  pvc-4   nvme     /p/4       10Gi  0     30h ago  advisory
+`
+	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), out.String()); diff != "" {
+		t.Errorf("table (-want +got):\n%s", diff)
+	}
+}
+
+func TestFormatSize(t *testing.T) {
+	for n, want := range map[int64]string{
+		0: "0", 1023: "1023", 1024: "1Ki", 1536: "1.5Ki", 1 << 20: "1Mi", 1<<20 - 1: "1Mi", 1023 << 20: "1023Mi",
+		10 << 30: "10Gi", 1<<63 - 1: "8Ei",
+	} {
+		if got := formatSize(n); got != want {
+			t.Errorf("%d bytes are %s, want %s", n, got, want)
+		}
+	}
+}
