@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	registerapi "k8s.io/kubelet/pkg/apis/pluginregistration/v1"
@@ -59,4 +61,37 @@ func TestHealth(t *testing.T) {
 		t.Fatal(err)
 	}
 	ask("/healthz", http.StatusOK, "ok")
+}
+
+// TestMetrics asks the program for what it has counted of this test.
+func TestMetrics(t *testing.T) {
+	p := layOut(t)
+	p.Run(t)
+	createVolume(t, p, "a")
+	resp, err := http.Get("http://" + p.HTTP + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, metric := range []string{"hostdir_build_info", "hostdir_base_up", "hostdir_volume_capacity_bytes"} {
+		if n := len(families[metric].GetMetric()); n != 1 {
+			t.Errorf("%s has %d samples, want 1", metric, n)
+		}
+	}
+	created := false
+	for _, m := range families["hostdir_call_duration_seconds"].GetMetric() {
+		kind := map[string]string{}
+		for _, l := range m.GetLabel() {
+			kind[l.GetName()] = l.GetValue()
+		}
+		created = created || kind["method"] == "CreateVolume" && kind["code"] == "OK" && m.GetHistogram().GetSampleCount() == 1
+	}
+	if !created {
+		t.Errorf("the creation of a volume is not among the calls: %v", families["hostdir_call_duration_seconds"])
+	}
 }

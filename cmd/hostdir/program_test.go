@@ -41,7 +41,7 @@ func command(t *testing.T, p *plugin.Plugin, flags ...string) *exec.Cmd {
 
 // sockets are the files that the program makes outside of its pools.
 func sockets(p *plugin.Plugin) []string {
-	return []string{p.Socket, filepath.Join(p.RegistrationDir, "csi.hostdir.io-reg.sock")}
+	return []string{p.Socket, filepath.Join(p.RegistrationDir, "csi.hostdir.io-reg.sock"), filepath.Join(filepath.Dir(p.Socket), "admin.sock")}
 }
 
 func TestStop(t *testing.T) {
@@ -134,6 +134,7 @@ func TestExit(t *testing.T) {
 	}{
 		{"version", "", []string{"--version"}, 0, "hostdir dev"},
 		{"help", "", []string{"--help"}, 0, "--node-name"},
+		{"help tells of commands", "", []string{"--help"}, 0, "  pools "},
 		{"an unknown flag", "", []string{"--pool=default"}, 2, "unknown flag: --pool"},
 		{"a bad flag", "", []string{"--logging-format=xml"}, 2, "neither text nor json"},
 		{"an argument", "", []string{"pools"}, 2, `unexpected argument "pools"`},
