@@ -31,7 +31,7 @@ func TestAdvisoryAccounting(t *testing.T) {
 // overcommit.
 func accountFor(t *testing.T, base string) {
 	const (
-		steps   = 60
+		steps   = 40
 		reserve = 10 * mebibyte
 	)
 	for _, overcommit := range []float64{1, 1.5} {

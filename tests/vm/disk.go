@@ -25,7 +25,8 @@ type Disk struct {
 var QuotaDisks = []Disk{
 	{guest.Disk{Name: "xfs", Filesystem: "xfs", Options: "prjquota"}, mkfsXFS, 1024},
 	{guest.Disk{Name: "ext4", Filesystem: "ext4", Options: "prjquota"}, append(mkfsExt4, "-O", "quota,project", "-E", "quotatype=prjquota"), 1024},
-	{guest.Disk{Name: "btrfs", Filesystem: "btrfs"}, []string{"mkfs.btrfs", "-q", "-R", "quota"}, 1024},
+	// btrfs clears removed subvolumes away after its commits, every 30 s by default.
+	{guest.Disk{Name: "btrfs", Filesystem: "btrfs", Options: "commit=1"}, []string{"mkfs.btrfs", "-q", "-R", "quota"}, 1024},
 	{guest.Disk{Name: "xfs-plain", Filesystem: "xfs"}, mkfsXFS, 512},
 	{guest.Disk{Name: "ext4-plain", Filesystem: "ext4"}, mkfsExt4, 512},
 }
