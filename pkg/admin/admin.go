@@ -122,15 +122,7 @@ func baseDirectory(s store.Status) BaseDirectory {
 	return b
 }
 
-// volumes asks the store.
-func volumes(s *store.Store) Volumes {
-	all := Volumes{Volumes: []Volume{}}
-	for _, status := range s.VolumeStatus() {
-		all.Volumes = append(all.Volumes, volume(status))
-	}
-	return all
-}
-
+// volume is what a person may want to know of a volume.
 func volume(s store.VolumeStatus) Volume {
 	v := Volume{ID: s.ID, Name: s.Name, Pool: s.Pool, Path: s.Path}
 	if s.Quarantine != nil {

@@ -1,8 +1,10 @@
 package admin
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"time"
 
@@ -16,16 +18,36 @@ import (
 // ends.
 func Serve(ctx context.Context, socketPath string, s *store.Store) error {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /pools", func(w http.ResponseWriter, r *http.Request) { answer(w, r, pools(s)) })
-	mux.HandleFunc("GET /volumes", func(w http.ResponseWriter, r *http.Request) { answer(w, r, volumes(s)) })
+	mux.HandleFunc("GET /pools", answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(pools(s)) }))
+	mux.HandleFunc("GET /volumes", answer(func(w io.Writer) error { return writeVolumes(w, s.VolumeStatus()) }))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	defer server.Close()
 	return socket.Serve(ctx, socketPath, server)
 }
 
-func answer(w http.ResponseWriter, r *http.Request, what any) {
-	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(what); err != nil {
-		klog.FromContext(r.Context()).V(4).Info("an operator's question was not answered in full", "path", r.URL.Path, "reason", err.Error())
+func answer(write func(w io.Writer) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if err := write(w); err != nil {
+			klog.FromContext(r.Context()).V(4).Info("an operator's question was not answered in full", "path", r.URL.Path, "reason", err.Error())
+		}
 	}
+}
+
+// writeVolumes writes a Volumes one volume after the other: ten thousand at once
+// would take more memory than the plugin has.
+func writeVolumes(w io.Writer, all []store.VolumeStatus) error {
+	out := bufio.NewWriter(w)
+	each := json.NewEncoder(out)
+	out.WriteString(`{"volumes":[`)
+	for i, v := range all {
+		if i > 0 {
+			out.WriteString(",")
+		}
+		if err := each.Encode(volume(v)); err != nil {
+			return err
+		}
+	}
+	out.WriteString("]}\n")
+	return out.Flush()
 }
