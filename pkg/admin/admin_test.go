@@ -146,7 +146,9 @@ func TestSocketIsRootsAlone(t *testing.T) {
 
 func TestOnlyTells(t *testing.T) {
 	c := serve(t, plugin.Layout(t, "").Config, "")
-	client := http.Client{Transport: &http.Transport{Dial: func(_, _ string) (net.Conn, error) { return net.Dial("unix", c.Socket) }}}
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", c.Socket)
+	}}}
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
 		req, err := http.NewRequestWithContext(t.Context(), method, "http://hostdir/volumes", nil)
 		if err != nil {
