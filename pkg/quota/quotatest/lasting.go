@@ -17,7 +17,7 @@ func (s *suite) counts(t *testing.T) {
 	v := s.create(t, "counts", quota.Limit{Bytes: 64 * mib})
 	_, empty := s.get(t, v)
 	f := s.file(t, v, "file")
-	if _, full, err := fill(f, 5*mib+4096); full || err != nil {
+	if _, full, err := Fill(f, 5*mib+4096); full || err != nil {
 		t.Fatalf("full: %t, %v", full, err)
 	}
 	_, usage := s.get(t, v)
@@ -63,7 +63,7 @@ func (s *suite) mends(t *testing.T) {
 	if limit, _ := s.get(t, v); limit != (quota.Limit{}) {
 		t.Errorf("Get() = %+v without limits", limit)
 	}
-	if _, full, err := fill(f, 6*mib); full || err != nil {
+	if _, full, err := Fill(f, 6*mib); full || err != nil {
 		t.Fatalf("full: %t, %v", full, err)
 	}
 	for range 2 {
@@ -77,7 +77,7 @@ func (s *suite) survivesRemount(t *testing.T) {
 	limit := quota.Limit{Bytes: 8 * mib}
 	v := s.create(t, "lasting", limit)
 	f := s.file(t, v, "file")
-	if _, full, err := fill(f, 6*mib); full || err != nil {
+	if _, full, err := Fill(f, 6*mib); full || err != nil {
 		t.Fatalf("full: %t, %v", full, err)
 	}
 	f.Close() // XFS gives back what it had set aside for a file that grows
@@ -98,7 +98,7 @@ func (s *suite) givesBack(t *testing.T) {
 	parent := s.open(t, s.dir)
 	v := s.create(t, "given-back", quota.Limit{Bytes: 8 * mib})
 	f := s.file(t, v, "file")
-	if _, _, err := fill(f, mib); err != nil {
+	if _, _, err := Fill(f, mib); err != nil {
 		t.Fatal(err)
 	}
 	s.expectUsed(t, parent, v.id, true)

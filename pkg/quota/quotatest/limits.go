@@ -24,7 +24,7 @@ func (s *suite) slack() int64 {
 // fillUp writes until the volume refuses, which must be at size.
 func (s *suite) fillUp(t *testing.T, v volume, f *os.File, size int64) {
 	t.Helper()
-	_, full, err := fill(f, 2*size)
+	_, full, err := Fill(f, 2*size)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func (s *suite) stopsAtLimit(t *testing.T) {
 	s.fillUp(t, v, s.file(t, v, "file"), 8*mib)
 	another, err := openat(v.File, "another") // btrfs has no room for a name either
 	if err == nil {
-		_, _, err = fill(another, mib)
+		_, _, err = Fill(another, mib)
 		another.Close()
 	}
 	if err != nil && !isFull(err) {
@@ -55,7 +55,7 @@ func (s *suite) stopsAtLimit(t *testing.T) {
 		t.Errorf("a second file took it to %d bytes", usage.Bytes)
 	}
 	for _, other := range []volume{neighbour, unlimited} {
-		if _, full, err := fill(s.file(t, other, "file"), 16*mib); full || err != nil {
+		if _, full, err := Fill(s.file(t, other, "file"), 16*mib); full || err != nil {
 			t.Errorf("%s is full: %t, %v", other.Name(), full, err)
 		}
 	}
@@ -72,7 +72,7 @@ func (s *suite) growsUnderWriter(t *testing.T) {
 func (s *suite) shrinks(t *testing.T) {
 	v := s.create(t, "shrinks", quota.Limit{Bytes: 16 * mib})
 	f := s.file(t, v, "file")
-	if _, full, err := fill(f, 8*mib); full || err != nil {
+	if _, full, err := Fill(f, 8*mib); full || err != nil {
 		t.Fatalf("full: %t, %v", full, err)
 	}
 	s.set(t, v, quota.Limit{Bytes: 4 * mib})
@@ -80,7 +80,7 @@ func (s *suite) shrinks(t *testing.T) {
 		t.Errorf("Get() = %+v, %+v", limit, usage)
 	}
 	// XFS has set aside room for a file that grows, which the file may use.
-	if grown, full, err := fill(f, 16*mib); !full || err != nil || grown > 8*mib {
+	if grown, full, err := Fill(f, 16*mib); !full || err != nil || grown > 8*mib {
 		t.Errorf("writing on is refused: %t, %v, after %d bytes", full, err, grown)
 	}
 }
@@ -155,7 +155,7 @@ func (s *suite) refusesBadValues(t *testing.T) {
 
 func (s *suite) limitsNothing(t *testing.T) {
 	v := s.create(t, "unlimited", quota.Limit{Bytes: mib, Inodes: 1})
-	if _, full, err := fill(s.file(t, v, "file"), 2*mib); full || err != nil {
+	if _, full, err := Fill(s.file(t, v, "file"), 2*mib); full || err != nil {
 		t.Errorf("writing beyond is refused: %t, %v", full, err)
 	}
 	if _, _, err := s.q.Get(v.File, v.id); !errors.Is(err, errors.ErrUnsupported) {

@@ -41,9 +41,9 @@ func openat(dir *os.File, name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), dir.Name()+"/"+name), nil
 }
 
-// fill appends to a file, as an ordinary user, until that is refused for want
+// Fill appends to a file, as an ordinary user, until that is refused for want
 // of room or the file has grown by most bytes. It tells how much it grew.
-func fill(f *os.File, most int64) (grown int64, full bool, err error) {
+func Fill(f *os.File, most int64) (grown int64, full bool, err error) {
 	chunk := make([]byte, 16<<10)
 	err = asUser(func() error {
 		for grown < most {
