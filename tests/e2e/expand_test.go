@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,7 +62,7 @@ func tooLargeExpansionIsTakenBack(t *test) {
 	class := t.limitedClass()
 	t.createClaim(sized("data", class, size))
 	t.createPod(newPod("data", "data", signed))
-	node := t.podRuns("data").Spec.NodeName
+	t.podRuns("data")
 
 	t.ask("data", 100<<30)
 	why := func(message string) bool {
@@ -86,10 +87,20 @@ func tooLargeExpansionIsTakenBack(t *test) {
 		return fmt.Errorf("its conditions are %v", c.Status.Conditions)
 	}))
 	t.exec("data", "sh", "-c", "echo more >> /data/id") // the volume is what it was
+	// Kubelet expands before it starts a pod, so one that comes now has to wait.
+	t.createPod(newPod("second", "data", ""))
+	q.fields = "involvedObject.name=second,type=Warning"
+	await(t, "an event says why a pod that comes now waits", events, q, func(all []*corev1.Event) error {
+		if !slices.ContainsFunc(all, func(e *corev1.Event) bool { return why(e.Message) }) {
+			return fmt.Errorf("there are %d other warnings", len(all))
+		}
+		return nil
+	})
 	began := time.Now()
 	t.ask("data", modest)
 	await(t, "the claim has grown to the lower request", claims, t.in("data"), hasSize(modest))
-	t.Logf("grown after %.1f s on %s", time.Since(began).Seconds(), node)
+	t.podRuns("second")
+	t.Logf("grown, and the other pod runs, after %.1f s", time.Since(began).Seconds())
 
 	// Smaller than it is no volume becomes.
 	out, err := exec.Command("kubectl", "-n", t.namespace, "patch", "pvc", "data", "-p", request(size)).CombinedOutput()
