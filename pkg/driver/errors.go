@@ -57,6 +57,7 @@ func invalid(format string, args ...any) error {
 // intercept runs each call: it translates and logs its error, counts it, and
 // keeps a panic in one call from ending the others.
 func intercept(calls *metrics.Calls) grpc.UnaryServerInterceptor {
+	var logged recently
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
 		began := time.Now()
 		log := klog.FromContext(ctx).WithValues(append([]any{"method", info.FullMethod}, fields(req)...)...)
@@ -71,7 +72,11 @@ func intercept(calls *metrics.Calls) grpc.UnaryServerInterceptor {
 		resp, err = handler(klog.NewContext(ctx, log), req)
 		if err != nil {
 			err = toStatus(err)
-			log.Error(err, "call failed", "code", status.Code(err).String())
+			if logged.before(info.FullMethod+err.Error(), began) {
+				log.V(4).Info("call failed again", "err", err.Error())
+			} else {
+				log.Error(err, "call failed", "code", status.Code(err).String())
+			}
 			return nil, err
 		}
 		log.V(4).Info("call done")

@@ -95,7 +95,7 @@ func (a *accounting) step() {
 		a.s.purge(a.t.Context())
 	case 1:
 		_, err := a.s.Expand(a.t.Context(), v.ID, v.CapacityBytes+a.size(), 0)
-		a.allow(err, errdefs.ErrOutOfRange)
+		a.allow(err, errdefs.ErrNoSpace)
 	case 2:
 		a.write(filepath.Join(v.Path, "file"), a.r.Int64N(v.CapacityBytes))
 	case 3:

@@ -12,7 +12,7 @@ import (
 
 // Expand raises a volume's capacity to at least requiredBytes and returns what
 // it is then. A volume that is large enough already stays as it is: it never
-// shrinks. Expand returns ErrOutOfRange, and changes nothing, if the pool cannot
+// shrinks. Expand returns ErrNoSpace, and changes nothing, if the pool cannot
 // promise that much; a smaller request may then be made.
 func (s *Store) Expand(ctx context.Context, volumeID string, requiredBytes, limitBytes int64) (capacity int64, err error) {
 	if requiredBytes < 0 || limitBytes < 0 {
@@ -31,7 +31,7 @@ func (s *Store) Expand(ctx context.Context, volumeID string, requiredBytes, limi
 		}
 		done, err := s.promise(l.base, requiredBytes-capacity)
 		if errors.Is(err, errTooSmall) {
-			return fmt.Errorf("capacity %w: it has %s and cannot grow to %s: %w", errdefs.ErrOutOfRange, formatSize(capacity), formatSize(requiredBytes), err)
+			return fmt.Errorf("%w: it has %s and cannot grow to %s: %w", errdefs.ErrNoSpace, formatSize(capacity), formatSize(requiredBytes), err)
 		}
 		if err != nil {
 			return fmt.Errorf("%w: it cannot grow now: %w", errdefs.ErrUnavailable, err)

@@ -25,7 +25,7 @@ func TestExpand(t *testing.T) {
 		{"below what it has", size / 4, size / 2, 0, errdefs.ErrOutOfRange},
 		{"to a negative size", -1, 0, 0, errdefs.ErrInvalid},
 		{"to more than allowed", 2 * size, size, 0, errdefs.ErrOutOfRange},
-		{"beyond the disk", math.MaxInt64, 0, 0, errdefs.ErrOutOfRange},
+		{"beyond the disk", math.MaxInt64, 0, 0, errdefs.ErrNoSpace},
 		{"to twice its size", 2 * size, 0, 2 * size, nil},
 		{"the same again", 2 * size, 2 * size, 2 * size, nil},
 	} {
