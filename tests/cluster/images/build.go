@@ -138,5 +138,5 @@ func goFolders() ([]string, error) {
 			return nil, err
 		}
 	}
-	return []string{folders[0] + ":/usr/local/go:ro", folders[1] + ":/go/pkg/mod", folders[2] + ":/root/.cache/go-build"}, nil
+	return []string{folders[0] + ":/usr/local/go:ro", folders[1] + ":/go/pkg/mod", folders[2] + ":/go/cache"}, nil
 }

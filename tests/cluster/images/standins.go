@@ -99,7 +99,7 @@ func golangImage(name string) (image, error) {
 	if _, err := os.Stat("/" + certificates); err == nil {
 		files = append(files, file{Path: certificates, Source: "/" + certificates, Mode: 0o644})
 	}
-	env := []string{"PATH=/go/bin:/usr/local/go/bin:" + searchPath, "GOPATH=/go", "GOTOOLCHAIN=local", "HOME=/root"}
+	env := []string{"PATH=/go/bin:/usr/local/go/bin:" + searchPath, "GOPATH=/go", "GOCACHE=/go/cache", "GOTOOLCHAIN=local", "HOME=/root"}
 	for _, setting := range []string{"GOPROXY", "GOSUMDB"} { // modules come from where this machine takes them
 		value, err := exec.Command("go", "env", setting).Output()
 		if err != nil {
