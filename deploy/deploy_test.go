@@ -1,6 +1,3 @@
-// Package deploy_test holds the chart, the manifests rendered from it and the
-// examples to what they promise, with Helm itself and Kubernetes' own types.
-// It needs Helm 4: the program that $HELM names, or helm on the PATH.
 package deploy_test
 
 import (
