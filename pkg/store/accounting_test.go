@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -193,4 +195,33 @@ func TestOneFilesystemIsCountedOnce(t *testing.T) {
 	req.RequiredBytes = 40 * mebibyte
 	_, err := s.Create(t.Context(), req)
 	wantClass(t, err, errdefs.ErrNoSpace)
+}
+
+// TestParallelPromises lets a thousand callers want what is there for some two
+// hundred.
+func TestParallelPromises(t *testing.T) {
+	const callers, size = 1000, 256 * mebibyte
+	s := openStore(t, onePool(mountTmpfs(t, fmt.Sprintf("size=%d", size))))
+	before := s.Capacity(defaultClass).AvailableBytes
+	var made atomic.Int64
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			_, err := s.Create(t.Context(), request(fmt.Sprintf("pvc-%d", i)))
+			switch {
+			case err == nil:
+				made.Add(1)
+			case !errors.Is(err, errdefs.ErrNoSpace):
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	promised := made.Load() * mebibyte // each asks for one
+	if promised > before || promised < before*9/10 {
+		t.Errorf("%d bytes are promised, where there was room for %d", promised, before)
+	}
+	if c := s.Capacity(defaultClass); c.AvailableBytes > before-promised {
+		t.Errorf("%d bytes are offered, where %d of %d are promised", c.AvailableBytes, promised, before)
+	}
 }
