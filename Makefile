@@ -60,7 +60,7 @@ vuln: ## govulncheck (needs the Internet: it fetches the vulnerability database)
 	go run $(GOVULNCHECK) ./...
 
 .PHONY: bench
-bench: ## Benchmarks of the store against the bare filesystem
+bench: packages ## Benchmarks of the store against the bare filesystem, and of quotas
 	go test -run '^$$' -bench . -count 3 ./tests/bench
 
 ##### Everything, on a fresh machine (Debian, root, Go)
@@ -70,7 +70,7 @@ test: ## All tests: unit, csi-sanity, bad inputs, chart, end to end on a real Ku
 	@tests/run $(TEST_CLUSTER)
 
 .PHONY: demo
-demo: packages ## A StatefulSet on a real two-node Kubernetes, with hostdir; stays up
+demo: ## A StatefulSet on a real two-node Kubernetes, with hostdir; stays up
 	@tests/demo $(DEMO_CLUSTER)
 
 .PHONY: demo-down
