@@ -205,8 +205,11 @@ func TestParallelPromises(t *testing.T) {
 	before := s.Capacity(defaultClass).AvailableBytes
 	var made atomic.Int64
 	var wg sync.WaitGroup
+	atOnce := make(chan struct{}, 100) // as many as the provisioner has workers
 	for i := range callers {
 		wg.Go(func() {
+			atOnce <- struct{}{}
+			defer func() { <-atOnce }()
 			_, err := s.Create(t.Context(), request(fmt.Sprintf("pvc-%d", i)))
 			switch {
 			case err == nil:
