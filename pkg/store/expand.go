@@ -27,7 +27,7 @@ func (s *Store) Expand(ctx context.Context, volumeID string, requiredBytes, limi
 			return fmt.Errorf("capacity %w: it has %s, and volumes do not shrink", errdefs.ErrOutOfRange, formatSize(capacity))
 		}
 		if requiredBytes <= capacity {
-			return nil
+			return l.finishGrowth()
 		}
 		done, err := s.promise(l.base, requiredBytes-capacity)
 		if errors.Is(err, errTooSmall) {
@@ -55,17 +55,30 @@ func (l *located) grow(capacity int64) error {
 	if err := l.dir.replaceRecord(l.record); err != nil {
 		return err
 	}
+	if err := l.finishGrowth(); err != nil {
+		return errors.Join(err, l.dir.replaceRecord(before))
+	}
+	return nil
+}
+
+// finishGrowth puts the record's capacity in force, if that is not what the
+// store goes by: also for a call that failed after it had written the record.
+func (l *located) finishGrowth() error {
+	v := l.base.volume(l.id.Name)
+	if v != nil && v.CapacityBytes == l.record.CapacityBytes {
+		return nil
+	}
 	if l.record.Quota != nil {
 		data, err := l.data()
-		if err == nil {
-			err = l.base.setLimit(l.pool, data, l.record)
-			data.close()
-		}
 		if err != nil {
-			return errors.Join(err, l.dir.replaceRecord(before))
+			return err
+		}
+		defer data.close()
+		if err := l.base.setLimit(l.pool, data, l.record); err != nil {
+			return err
 		}
 	}
-	if v := l.base.volume(l.id.Name); v != nil {
+	if v != nil {
 		grown := *v
 		grown.Record = l.record
 		l.base.setVolume(l.id.Name, &grown)

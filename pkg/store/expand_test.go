@@ -50,6 +50,35 @@ func TestExpand(t *testing.T) {
 	wantNames(t, filepath.Join(base, volumesDir, "pvc-1"), dataDir, recordFile)
 }
 
+// TestExpandFinishes retries a call that failed once the record was written.
+func TestExpandFinishes(t *testing.T) {
+	s, _ := newStore(t)
+	v := mustCreate(t, s, request("pvc-1"))
+	const grown = 3 * mebibyte
+	leaveRecordGrown(t, v, grown)
+	if got, err := s.Expand(t.Context(), v.ID, grown, 0); err != nil || got != grown {
+		t.Errorf("expanded to %d: %v", got, err)
+	}
+	if got := s.Volumes()[0].CapacityBytes; got != grown || s.Status()[0].PromisedBytes != grown {
+		t.Errorf("the store goes by %d bytes, %d are promised; want %d", got, s.Status()[0].PromisedBytes, grown)
+	}
+}
+
+// leaveRecordGrown leaves on disk what a call does that fails right after it has
+// written the record.
+func leaveRecordGrown(t *testing.T, v Volume, capacity int64) {
+	t.Helper()
+	d, err := openDir(filepath.Dir(v.Path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	v.Record.CapacityBytes = capacity
+	if err := d.replaceRecord(v.Record); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestExpandWithoutDisk(t *testing.T) {
 	s, base := newStore(t)
 	v := mustCreate(t, s, request("pvc-1"))

@@ -114,6 +114,18 @@ func TestLimitedWriterStopsAndGoesOn(t *testing.T) {
 	})
 }
 
+func TestLimitedExpansionFinishes(t *testing.T) {
+	onLimited(t, func(t *testing.T, base string) {
+		s := openStore(t, onePool(base))
+		v := mustCreate(t, s, limitedRequest("pvc-1"))
+		leaveRecordGrown(t, v, 2*limited)
+		if got, err := s.Expand(t.Context(), v.ID, 2*limited, 0); err != nil || got != 2*limited {
+			t.Fatalf("expanded to %d: %v", got, err)
+		}
+		fillUp(t, v, openFile(t, v, "file"), 2*limited)
+	})
+}
+
 func TestLimitedIsPutBack(t *testing.T) {
 	onLimited(t, func(t *testing.T, base string) {
 		s := openStore(t, onePool(base))
