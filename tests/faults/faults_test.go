@@ -1,0 +1,168 @@
+package faults
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/hostdir/hostdir/tests/faults/intercept"
+)
+
+var (
+	long  = flag.Bool("long", false, "let each call fail in every way, not in two by turns")
+	show  = flag.Bool("points", false, "list the points of each operation")
+	point = flag.Int("point", nowhere, "try this point alone")
+)
+
+// errnos are the ways in which calls fail.
+var errnos = []unix.Errno{unix.EIO, unix.ENOSPC, unix.EMFILE, unix.EROFS, unix.EINTR}
+
+// rehearsal is what an operation does, and leaves, without a fault.
+type rehearsal struct {
+	points []string
+	before state
+	after  state
+}
+
+// ready prepares a pool for an operation that is a call.
+func (op operation) ready(t *testing.T, base string) *server {
+	t.Helper()
+	s := layOut(t, base)
+	s.run(t)
+	prepareOther(t, s)
+	op.prepare(t, s)
+	s.tap.quiet()
+	return s
+}
+
+func (op operation) rehearse(t *testing.T) (r rehearsal) {
+	t.Helper()
+	s := op.ready(t, "")
+	r.before = s.state(t)
+	s.tap.arm(nowhere, intercept.Verdict{}, "")
+	if err := op.call(t, s); err != nil {
+		t.Fatalf("without a fault: %v", err)
+	}
+	s.waitPurged(t)
+	s.tap.quiet()
+	r.points = s.tap.disarm()
+	r.after = s.state(t)
+	s.tap.complain(t)
+	if t.Failed() {
+		t.FailNow()
+	}
+	return r
+}
+
+// rehearsed rehearses until two runs agree: the program's background work may
+// have got into the first.
+func (op operation) rehearsed(t *testing.T) rehearsal {
+	t.Helper()
+	for before := op.rehearse(t); ; {
+		now := op.rehearse(t)
+		if slices.Equal(before.points, now.points) {
+			if *show {
+				t.Logf("%s has %d points:\n%s", op.name, len(now.points), list(now.points))
+			}
+			return now
+		}
+		before = now
+	}
+}
+
+// numbers are those of the points to try.
+func (r rehearsal) numbers() []int {
+	var all []int
+	for i := range r.points {
+		if *point == nowhere || *point == i {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+// disturbed tells that the points up to the fault were not those of the
+// rehearsal: background work got between, and the fault met another call.
+func (r rehearsal) disturbed(points []string, at int) bool {
+	return len(points) <= at || !slices.Equal(points[:at+1], r.points[:at+1])
+}
+
+// TestKill kills the program at each point of each call.
+func TestKill(t *testing.T) {
+	for _, op := range operations {
+		t.Run(op.name, func(t *testing.T) {
+			r := op.rehearsed(t)
+			for _, at := range r.numbers() {
+				try(t, fmt.Sprint(at), r.points[at], func(t *testing.T) bool { return op.kill(t, r, at) })
+			}
+			t.Logf("killed at %d points", len(r.numbers()))
+		})
+	}
+}
+
+// try runs a test until it was not disturbed. do tells whether it was.
+func try(t *testing.T, name, point string, do func(t *testing.T) (disturbed bool)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		t.Cleanup(func() {
+			if t.Failed() {
+				t.Logf("the fault was at: %s", point)
+			}
+		})
+		for range 10 {
+			if !do(t) {
+				return
+			}
+		}
+		t.Error("the program does something else each time: the test proves nothing")
+	})
+}
+
+func (op operation) kill(t *testing.T, r rehearsal, at int) (disturbed bool) {
+	s := op.ready(t, "")
+	s.tap.arm(at, intercept.Kill, "")
+	err := op.call(t, s)
+	s.waitHit()
+	points := s.tap.disarm()
+	if r.disturbed(points, at) {
+		return true
+	}
+	s.WaitKilled(t)
+	if code := status.Code(err); err != nil && code != codes.Unavailable {
+		t.Errorf("a call whose server is killed ends with %v", err)
+	}
+	s.run(t)
+	s.waitPurged(t)
+	if now := s.state(t); op.atomic {
+		if toBefore, toAfter := differs(r.before, now), differs(r.after, now); toBefore != "" && toAfter != "" {
+			t.Errorf("after a crash and a start the call is half done; against before it (-want +got):\n%s\nagainst after it:\n%s", toBefore, toAfter)
+		}
+	}
+	if err := op.call(t, s); err != nil {
+		t.Errorf("the retry after a crash: %v", err)
+	}
+	s.wantDone(t, r)
+	return false
+}
+
+// waitHit waits until the fault has happened, or nothing happens any more.
+func (s *server) waitHit() {
+	if !s.tap.isHit() {
+		s.tap.quiet()
+	}
+}
+
+// wantDone checks that all is as after a call that met no fault.
+func (s *server) wantDone(t *testing.T, r rehearsal) {
+	t.Helper()
+	s.waitPurged(t)
+	if diff := differs(r.after, s.state(t)); diff != "" {
+		t.Errorf("the call has not left what it should (-want +got):\n%s", diff)
+	}
+	s.tap.complain(t)
+}
