@@ -40,7 +40,17 @@ func (op operation) ready(t *testing.T, base string) *server {
 	return s
 }
 
-func (op operation) rehearse(t *testing.T) (r rehearsal) {
+// rehearse runs the operation without a fault, in a test of its own that leaves
+// no program behind.
+func (op operation) rehearse(t *testing.T, number int) (r rehearsal) {
+	t.Helper()
+	if !t.Run(fmt.Sprintf("rehearsal_%d", number), func(t *testing.T) { r = op.rehearseOnce(t) }) {
+		t.FailNow()
+	}
+	return r
+}
+
+func (op operation) rehearseOnce(t *testing.T) (r rehearsal) {
 	t.Helper()
 	s := op.ready(t, "")
 	r.before = s.state(t)
@@ -53,9 +63,6 @@ func (op operation) rehearse(t *testing.T) (r rehearsal) {
 	r.points = s.tap.disarm()
 	r.after = s.state(t)
 	s.tap.complain(t)
-	if t.Failed() {
-		t.FailNow()
-	}
 	return r
 }
 
@@ -63,8 +70,9 @@ func (op operation) rehearse(t *testing.T) (r rehearsal) {
 // have got into the first.
 func (op operation) rehearsed(t *testing.T) rehearsal {
 	t.Helper()
-	for before := op.rehearse(t); ; {
-		now := op.rehearse(t)
+	before := op.rehearse(t, 0)
+	for number := 1; ; number++ {
+		now := op.rehearse(t, number)
 		if slices.Equal(before.points, now.points) {
 			if *show {
 				t.Logf("%s has %d points:\n%s", op.name, len(now.points), list(now.points))
@@ -165,4 +173,62 @@ func (s *server) wantDone(t *testing.T, r rehearsal) {
 		t.Errorf("the call has not left what it should (-want +got):\n%s", diff)
 	}
 	s.tap.complain(t)
+}
+
+// TestFail lets each point of each call fail.
+func TestFail(t *testing.T) {
+	for _, op := range operations {
+		t.Run(op.name, func(t *testing.T) {
+			r := op.rehearsed(t)
+			tried := 0
+			for _, at := range r.numbers() {
+				for _, errno := range ways(at) {
+					name := fmt.Sprintf("%d_%s", at, unix.ErrnoName(errno))
+					try(t, name, r.points[at], func(t *testing.T) bool { return op.fail(t, r, at, errno) })
+					tried++
+				}
+			}
+			t.Logf("%d failures of %d points", tried, len(r.numbers()))
+		})
+	}
+}
+
+// ways are the errors to try at a point: in the short mode two, in turns.
+func ways(at int) []unix.Errno {
+	if *long {
+		return errnos
+	}
+	return []unix.Errno{errnos[at%len(errnos)], errnos[(at+2)%len(errnos)]}
+}
+
+func (op operation) fail(t *testing.T, r rehearsal, at int, errno unix.Errno) (disturbed bool) {
+	s := op.ready(t, "")
+	s.tap.arm(at, intercept.Fail(errno), "")
+	err := op.call(t, s)
+	s.waitHit()
+	s.tap.quiet()
+	points := s.tap.disarm()
+	if r.disturbed(points, at) {
+		return true
+	}
+	op.wantAnswer(t, err, errno)
+	if err != nil && op.undoes && status.Code(err) != codes.Aborted {
+		if diff := differs(r.before.without("pool/trash/"), s.state(t).without("pool/trash/")); diff != "" {
+			t.Errorf("the call failed, and has left something behind (-want +got): %v\n%s", err, diff)
+		}
+	}
+	if err := op.call(t, s); err != nil {
+		t.Errorf("the retry: %v", err)
+	}
+	// What nobody waits for may take until the next start: links for people, and
+	// the rest of the trash.
+	soft := []string{"pool/claims", "pool/trash/"}
+	if diff := differs(r.after.without(soft...), s.state(t).without(soft...)); diff != "" {
+		t.Errorf("the retry has not left what it should (-want +got):\n%s", diff)
+	}
+	if differs(r.after, s.state(t)) != "" {
+		s.restart(t)
+	}
+	s.wantDone(t, r)
+	return false
 }
