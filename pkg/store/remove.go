@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"unsafe"
 
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
@@ -146,6 +147,10 @@ func (d *dir) removeEntry(ctx context.Context, name string, top *dir, depth int)
 	}
 	if sub.device() != d.device() { // a subvolume of btrfs: nothing can be moved out of it
 		top, depth = sub, 0
+		if err := sub.makeWritable(); err != nil {
+			sub.close()
+			return err
+		}
 	}
 	err = sub.removeContent(ctx, top, depth+1)
 	sub.close()
@@ -153,4 +158,25 @@ func (d *dir) removeEntry(ctx context.Context, name string, top *dir, depth int)
 		return err
 	}
 	return d.rmdir(name)
+}
+
+// Requests of ioctl(2) for a subvolume's flags, see linux/btrfs.h.
+const (
+	btrfsGetFlags = 0x80089419 // BTRFS_IOC_SUBVOL_GETFLAGS
+	btrfsSetFlags = 0x4008941a // BTRFS_IOC_SUBVOL_SETFLAGS
+	btrfsReadOnly = 1 << 1     // BTRFS_SUBVOL_RDONLY
+)
+
+// makeWritable lets a subvolume be emptied that a tenant has made read-only, as
+// snapshots can be.
+func (d *dir) makeWritable() error {
+	var flags uint64
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(d.fd()), btrfsGetFlags, uintptr(unsafe.Pointer(&flags))); errno != 0 || flags&btrfsReadOnly == 0 {
+		return nil // not a subvolume, or writable
+	}
+	flags &^= btrfsReadOnly
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(d.fd()), btrfsSetFlags, uintptr(unsafe.Pointer(&flags))); errno != 0 {
+		return d.wrap("ioctl", ".", errno)
+	}
+	return nil
 }
