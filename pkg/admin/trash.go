@@ -28,8 +28,8 @@ type DeletedVolume struct {
 	CapacityBytes int64        `json:"capacityBytes"`
 	// UsedBytes is what it holds, nil if no quota tells.
 	UsedBytes *int64 `json:"usedBytes,omitempty"`
-	// Deleted and Until are nil for one that is being purged. Until is when it
-	// is, unless the pool runs full before.
+	// Deleted is nil for one that is being purged. Until is when it is, unless
+	// the pool runs full before; nil if that has begun, or never comes by itself.
 	Deleted *time.Time `json:"deleted,omitempty"`
 	Until   *time.Time `json:"until,omitempty"`
 	// Stuck is why it could not be purged.
@@ -87,7 +87,10 @@ func deletedVolume(d store.Discarded) DeletedVolume {
 		v.ID, v.Name, v.CapacityBytes, v.Claim = r.ID, r.Name, r.CapacityBytes, claimOrNil(r.Claim)
 	}
 	if !d.Deleted.IsZero() {
-		v.Deleted, v.Until = &d.Deleted, &d.Until
+		v.Deleted = &d.Deleted
+	}
+	if !d.Until.IsZero() {
+		v.Until = &d.Until
 	}
 	if d.Stuck != nil {
 		v.Stuck = d.Stuck.Error()
@@ -136,7 +139,7 @@ func (t Trash) WriteTable(w io.Writer, now time.Time) error {
 }
 
 func (v DeletedVolume) row(now time.Time) []string {
-	claim, name, size, deleted, purged := unknown, unknown, unknown, unknown, "now"
+	claim, name, size, deleted, purged := unknown, unknown, unknown, unknown, unknown
 	if v.Claim != nil {
 		claim = v.Claim.String()
 	}
@@ -146,8 +149,11 @@ func (v DeletedVolume) row(now time.Time) []string {
 	if v.Deleted != nil {
 		deleted = formatAge(now.Sub(*v.Deleted)) + " ago"
 	}
-	if v.Until != nil && now.Before(*v.Until) {
+	switch {
+	case v.Until != nil && now.Before(*v.Until):
 		purged = formatAge(v.Until.Sub(now))
+	case v.Until != nil || v.Deleted == nil:
+		purged = "now"
 	}
 	return []string{claim, name, v.Pool, size, sizeOrUnknown(v.UsedBytes), deleted, purged, v.Entry}
 }

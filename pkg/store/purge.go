@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"slices"
@@ -16,7 +17,13 @@ import (
 // The purge works in slices and rests in between as long as it worked, so that
 // pods have at least half of the disk's time. No descriptor outlives a slice: the
 // admin can unmount a disk in the middle of a purge.
-const sliceTime = 100 * time.Millisecond
+//
+// An entry that takes longer than its turn, for it is large or somebody still
+// writes to it, is gone on with when the others have had theirs.
+const (
+	sliceTime = 100 * time.Millisecond
+	turnTime  = time.Minute
+)
 
 // errSlice ends a slice.
 var errSlice = errors.New("the slice is over")
@@ -76,6 +83,8 @@ func (s *Store) purgeBase(ctx context.Context, b *base, entries []discarded) {
 		switch {
 		case err == nil:
 			b.stuck(e, nil)
+		case errors.Is(err, errSlice):
+			s.wakePurge()
 		case ctx.Err() != nil || errors.Is(err, errdefs.ErrUnavailable):
 		case errors.Is(err, errdefs.ErrBusy): // btrfs takes its time; what it frees is not seen yet
 			if early {
@@ -88,17 +97,23 @@ func (s *Store) purgeBase(ctx context.Context, b *base, entries []discarded) {
 }
 
 // isDue tells whether an entry is to be purged now, and whether that is early.
+// One whose record cannot be read stays until an operator purges it: nobody knows
+// how long it was to be kept.
 func (s *Store) isDue(b *base, e discarded) (early, due bool) {
-	if e.deleted.IsZero() {
+	if e.isDoomed() {
 		return false, true
 	}
 	pool, err := b.open()
 	if err != nil {
 		return false, false
 	}
-	r := pool.readDiscarded(e)
+	r, err := pool.readDiscarded(e)
 	pool.close()
-	until, atLeast := b.until(e, r)
+	if err != nil {
+		b.stuck(e, fmt.Errorf("%w; so it is kept, until hostdir purge is told to remove it", err))
+		return false, false
+	}
+	until, atLeast := b.until(e, r.Class)
 	now := time.Now()
 	if !now.Before(until) {
 		return false, true
@@ -124,13 +139,14 @@ func (s *Store) runsFull(b *base) bool {
 		float64(room.freeInodes) < fullShare*float64(room.inodes)
 }
 
-// purgeEntry removes an entry of the trash, slice by slice.
+// purgeEntry removes an entry of the trash, slice by slice. It returns errSlice
+// if its turn is over before that is done.
 func (b *base) purgeEntry(ctx context.Context, e discarded) error {
-	for {
+	for turn := time.Now(); ; {
 		began := time.Now()
 		var err error
 		e, err = b.purgeSlice(ctx, e, sliceTime)
-		if !errors.Is(err, errSlice) {
+		if !errors.Is(err, errSlice) || time.Since(turn) > turnTime {
 			return err
 		}
 		if err := rest(ctx, time.Since(began)); err != nil {

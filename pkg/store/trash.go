@@ -66,6 +66,12 @@ func cutLast(name string) (before, after string, ok bool) {
 	return name[:i], name[i+1:], true
 }
 
+// isDoomed tells whether nothing brings the entry back: it is being purged, or was
+// never a volume but what a crash left half built.
+func (e discarded) isDoomed() bool {
+	return e.deleted.IsZero() || strings.HasPrefix(e.name, newPrefix)
+}
+
 // doomedName is what an entry is called once it is being purged.
 func (e discarded) doomedName() string {
 	if e.deleted.IsZero() {
@@ -126,32 +132,20 @@ func (b *base) keeps(c Class) (ttl, least time.Duration) {
 }
 
 // until tells when an entry is purged, and from when on that may be done if the
-// pool runs full. Without a record, the pool's configuration counts.
-func (b *base) until(e discarded, r *Record) (until, atLeast time.Time) {
-	if e.deleted.IsZero() || strings.HasPrefix(e.name, newPrefix) { // what was half built nobody misses
-		return time.Time{}, time.Time{}
-	}
-	var class Class
-	if r != nil {
-		class = r.Class
-	}
-	ttl, least := b.keeps(class)
+// pool runs full.
+func (b *base) until(e discarded, c Class) (until, atLeast time.Time) {
+	ttl, least := b.keeps(c)
 	return e.deleted.Add(ttl), e.deleted.Add(least)
 }
 
-// readDiscarded reads the record of an entry of the trash, nil if it cannot be
-// read.
-func (d *dir) readDiscarded(e discarded) *Record {
+// readDiscarded reads the record of an entry of the trash.
+func (d *dir) readDiscarded(e discarded) (Record, error) {
 	volume, err := d.sub(trashDir + "/" + e.file)
 	if err != nil {
-		return nil
+		return Record{}, err
 	}
 	defer volume.close()
-	r, err := volume.readAnyRecord()
-	if err != nil {
-		return nil
-	}
-	return &r
+	return volume.readAnyRecord()
 }
 
 // doom marks an entry as being purged. From then on nothing brings it back, not

@@ -226,8 +226,22 @@ func TestUndeleteRefused(t *testing.T) {
 	}
 	wantNames(t, filepath.Join(base, volumesDir))
 
+	// Nobody knows how long it was to be kept.
+	age(t, base, 24*time.Hour)
+	s.purge(t.Context())
+	wantTrash(t, s, "pvc-1")
+	if d := s.Trash()[0]; d.Stuck == nil || d.Record != nil {
+		t.Errorf("a volume without record is %+v", d)
+	}
+	if _, err := s.Purge(t.Context(), s.Trash()[0].Entry); err != nil {
+		t.Error(err)
+	}
+	s.purge(t.Context())
+	wantTrash(t, s)
+
 	// What is purged stays so, even if nothing of it is gone yet.
-	doomed := s.Trash()[1].Entry
+	mustDelete(t, s, mustCreate(t, s, request("pvc-1")).ID)
+	doomed := s.Trash()[0].Entry
 	if _, err := s.Purge(t.Context(), doomed); err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +250,7 @@ func TestUndeleteRefused(t *testing.T) {
 	_, err = s.Purge(t.Context(), doomed)
 	wantClass(t, err, errdefs.ErrNotFound)
 	s.purge(t.Context())
-	wantTrash(t, s, "pvc-1", "pvc-1")
+	wantTrash(t, s)
 }
 
 // TestUndeleteRaces lets the purge and an operator meet.

@@ -25,9 +25,10 @@ type Discarded struct {
 	UsedBytes *int64
 	// Pool is the one that its base directory is in, Path where its files are.
 	Pool, Path string
-	// Deleted is zero, and so is Until, for one that is being purged.
+	// Deleted is zero for one that is being purged.
 	Deleted time.Time
-	// Until is when it is purged, unless the pool runs full before.
+	// Until is when it is purged, unless the pool runs full before. It is zero
+	// for one that is being purged, and one without record: that one stays.
 	Until time.Time
 	// Stuck is why it could not be removed, nil if nothing went wrong.
 	Stuck error
@@ -70,9 +71,15 @@ func (b *base) describe(pool *dir, e discarded) Discarded {
 		Pool: b.pool.Name, Path: b.path + "/" + trashDir + "/" + e.file,
 	}
 	b.mu.Unlock()
-	d.Record = pool.readDiscarded(e)
-	d.Until, _ = b.until(e, d.Record)
-	if d.Record == nil || d.Record.Quota == nil {
+	r, err := pool.readDiscarded(e)
+	if err != nil {
+		return d
+	}
+	d.Record = &r
+	if !e.isDoomed() {
+		d.Until, _ = b.until(e, r.Class)
+	}
+	if r.Quota == nil {
 		return d
 	}
 	data, err := pool.sub(trashDir + "/" + e.file + "/" + dataDir)
@@ -80,8 +87,8 @@ func (b *base) describe(pool *dir, e discarded) Discarded {
 		return d
 	}
 	defer data.close()
-	if limits, _ := b.limiter(); limits.Kind() == d.Record.Quota.Kind {
-		if _, used, err := limits.Get(data.f, d.Record.Quota.ID); err == nil {
+	if limits, _ := b.limiter(); limits.Kind() == r.Quota.Kind {
+		if _, used, err := limits.Get(data.f, r.Quota.ID); err == nil {
 			d.UsedBytes = &used.Bytes
 		}
 	}
