@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -217,8 +218,14 @@ func (op operation) fail(t *testing.T, r rehearsal, at int, errno unix.Errno) (d
 			t.Errorf("the call failed, and has left something behind (-want +got): %v\n%s", err, diff)
 		}
 	}
+	s.tap.arm(nowhere, intercept.Verdict{}, "")
 	if err := op.call(t, s); err != nil {
 		t.Errorf("the retry: %v", err)
+	}
+	s.tap.quiet()
+	retry := s.tap.disarm()
+	if failed := r.points[at]; err != nil && strings.HasPrefix(failed, "fsync ") && !slices.Contains(retry, failed) {
+		t.Errorf("the retry says OK to what the call before could not sync, and does not sync it: %s", failed)
 	}
 	// What nobody waits for may take until the next start: links for people, and
 	// the rest of the trash.

@@ -26,6 +26,8 @@ type operation struct {
 	atomic bool
 	// undoes says that a call that fails leaves nothing behind.
 	undoes bool
+	// answers are the codes of a call in which a system call failed.
+	answers answers
 }
 
 // operations are tried on a pool with another volume, which is published. What
@@ -37,6 +39,7 @@ var operations = []operation{
 		call:    createFirst,
 		atomic:  true,
 		undoes:  true,
+		answers: ofCreate,
 	},
 	{
 		name: "CreateVolume_over_remains",
@@ -47,7 +50,8 @@ var operations = []operation{
 			}
 			write(t, filepath.Join(s.Base, "volumes", ".new-pvc-1", "volume.json"), "{")
 		},
-		call: createFirst,
+		call:    createFirst,
+		answers: ofCreate,
 	},
 	{
 		name:    "CreateVolume_again",
@@ -55,6 +59,7 @@ var operations = []operation{
 		call:    createFirst,
 		atomic:  true,
 		undoes:  true,
+		answers: ofExisting,
 	},
 	{
 		name: "DeleteVolume_and_purge",
@@ -62,31 +67,36 @@ var operations = []operation{
 			prepareFirst(t, s)
 			fill(t, s.data("pvc-1"))
 		},
-		call:   deleteFirst,
-		atomic: true,
+		call:    deleteFirst,
+		atomic:  true,
+		answers: ofDelete,
 	},
 	{
 		name:    "NodePublishVolume",
 		prepare: prepareFirst,
 		call:    publishFirst,
 		undoes:  true,
+		answers: ofNode,
 	},
 	{
 		name:    "NodePublishVolume_again",
 		prepare: preparePublished,
 		call:    publishFirst,
 		undoes:  true,
+		answers: ofNode,
 	},
 	{
 		name:    "NodeUnpublishVolume",
 		prepare: preparePublished,
 		call:    unpublishFirst,
+		answers: ofNode,
 	},
 	{
 		name:    "NodeExpandVolume",
 		prepare: preparePublished,
 		call:    expandFirst,
 		atomic:  true,
+		answers: ofExpand,
 	},
 }
 

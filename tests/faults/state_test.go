@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -34,10 +35,13 @@ func (s *server) state(t *testing.T) state {
 func (all state) add(t *testing.T, tree tree) {
 	t.Helper()
 	err := filepath.WalkDir(tree.path, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+		var info fs.FileInfo
+		if err == nil {
+			info, err = entry.Info()
 		}
-		info, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // it is being purged
+		}
 		if err != nil {
 			return err
 		}
