@@ -45,7 +45,7 @@ func layOut(t *testing.T, base string) *server {
 		tap: tap{at: nowhere, trees: []tree{
 			{p.Base, "pool"},
 			{p.KubeletDir, "kubelet"},
-		}},
+		}, sockets: []string{filepath.Dir(p.Socket), p.RegistrationDir}},
 	}
 	p.Plain = true
 	p.StartProgram = func(cmd *exec.Cmd) error { return intercept.Start(cmd, s.tap.decide) }

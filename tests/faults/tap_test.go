@@ -17,6 +17,9 @@ import (
 // point, and has a name that is the same in each run.
 type tap struct {
 	trees []tree
+	// sockets are directories of the program's own, in which it may do what it
+	// likes.
+	sockets []string
 
 	mu    sync.Mutex // guards all below
 	armed bool
@@ -74,7 +77,7 @@ func (tap *tap) decide(c intercept.Call) intercept.Verdict {
 	}
 	name, concerned := tap.name(c)
 	if !concerned {
-		if tap.armed && tap.until == "" && strays(c) {
+		if tap.strays(c) {
 			tap.complaints = append(tap.complaints, "outside the pool and kubelet's directory: "+c.String())
 		}
 		return intercept.Verdict{}
@@ -105,14 +108,15 @@ func (tap *tap) name(c intercept.Call) (name string, concerned bool) {
 	return impersonal(strings.Join(words, " ")), concerned
 }
 
-// strays tells whether a call changes a file. Opening one, and asking a device,
-// changes nothing yet.
-func strays(c intercept.Call) bool {
+// strays tells whether a call changes a file elsewhere. Opening one, and asking a
+// device, changes nothing yet.
+func (tap *tap) strays(c intercept.Call) bool {
 	if slices.Contains([]string{"openat", "openat2", "bind"}, c.Name) || strings.HasPrefix(c.Name, "ioctl") {
 		return false
 	}
 	return slices.ContainsFunc(c.Paths, func(path string) bool {
-		return strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "/dev/")
+		within := func(dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
+		return strings.HasPrefix(path, "/") && !within("/dev") && !slices.ContainsFunc(tap.sockets, within)
 	})
 }
 
