@@ -61,13 +61,10 @@ func limitOf(t *testing.T, file string) string {
 func (p place) wantCleared(t *testing.T) {
 	s := layOut(t, place{})
 	s.Configure(t, fmt.Sprintf("pools: [{name: default, paths: [%q]}]", filepath.Join(p.dir, "pool-*")))
-	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(3 * time.Second) {
+	for deadline := time.Now().Add(5 * time.Minute); ; {
 		s.run(t) // a start looks through the trash at once
+		left := p.waitTrash(t, 10*time.Second)
 		s.Signal(t, os.Interrupt)
-		left, err := filepath.Glob(filepath.Join(p.dir, "pool-*", "trash", "*"))
-		if err != nil {
-			t.Fatal(err)
-		}
 		if len(left) == 0 {
 			break
 		}
@@ -84,6 +81,21 @@ func (p place) wantCleared(t *testing.T) {
 	}
 	if len(volumes) == 0 || len(groups) == 0 {
 		t.Errorf("%d subvolumes have %d limits: the test proves nothing", len(volumes), len(groups))
+	}
+}
+
+// waitTrash waits for a while until the trash of all pools is empty, and returns
+// what is left in it.
+func (p place) waitTrash(t *testing.T, while time.Duration) []string {
+	t.Helper()
+	for deadline := time.Now().Add(while); ; time.Sleep(100 * time.Millisecond) {
+		left, err := filepath.Glob(filepath.Join(p.dir, "pool-*", "trash", "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(left) == 0 || time.Now().After(deadline) {
+			return left
+		}
 	}
 }
 

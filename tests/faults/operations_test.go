@@ -50,7 +50,7 @@ var operations = []operation{
 		answers: ofCreate,
 	},
 	{
-		name: "CreateVolume_over_remains",
+		name: "CreateVolume_anew",
 		prepare: func(t *testing.T, s *server) {
 			inside := filepath.Join(s.Base, "volumes", ".new-pvc-1", "data", "dir")
 			if err := os.MkdirAll(inside, 0o700); err != nil {
@@ -71,7 +71,7 @@ var operations = []operation{
 		answers: ofExisting,
 	},
 	{
-		name: "DeleteVolume_and_purge",
+		name: "DeleteVolume",
 		prepare: func(t *testing.T, s *server) {
 			prepareFirst(t, s)
 			fill(t, s.data("pvc-1"))
@@ -82,7 +82,7 @@ var operations = []operation{
 		answers: ofDelete,
 	},
 	{
-		name:    "DeleteVolume_with_trashTTL",
+		name:    "DeleteVolume_kept",
 		prepare: prepareKept,
 		call:    deleteFirst,
 		atomic:  true,
@@ -123,7 +123,7 @@ var operations = []operation{
 		answers: ofNode,
 	},
 	{
-		name:    "NodePublishVolume_again",
+		name:    "NodePublish_again",
 		prepare: preparePublished,
 		call:    publishFirst,
 		undoes:  true,

@@ -2,7 +2,6 @@ package faults
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -61,15 +60,9 @@ func TestStart(t *testing.T) {
 		t.Run(st.name, func(t *testing.T) {
 			r := rehearsed(t, st.rehearse)
 			for at, point := range r.points {
-				if !isWanted(at) {
-					continue
-				}
-				try(t, fmt.Sprintf("%d_kill", at), point, func(t *testing.T) bool { return st.kill(t, r, at) })
-				tried.count(st.name, at, true)
-				for _, errno := range ways(at) {
-					try(t, fmt.Sprintf("%d_%s", at, unix.ErrnoName(errno)), point, func(t *testing.T) bool { return st.fail(t, r, at, errno) })
-					tried.count(st.name, at, false)
-				}
+				faults(t, st.name, at, point,
+					func(t *testing.T) bool { return st.kill(t, r, at) },
+					func(t *testing.T, errno unix.Errno) bool { return st.fail(t, r, at, errno) })
 			}
 		})
 	}
