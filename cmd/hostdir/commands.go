@@ -19,10 +19,10 @@ import (
 // commands are what the program answers an operator, by asking the plugin that
 // runs beside it.
 func commands() []*program.Command {
-	return []*program.Command{
+	return append([]*program.Command{
 		question("pools", "show the base directories, their state and their room; fails if one cannot be used", showPools),
 		question("volumes", "show the volumes, their claims and what they hold", showVolumes),
-	}
+	}, poolOrders()...)
 }
 
 // call is what a command was called with.

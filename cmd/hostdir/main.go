@@ -55,7 +55,7 @@ func run(ctx context.Context, opts *options) error {
 	if err != nil {
 		return err
 	}
-	volumes, err := store.Open(ctx, opts.nodeName, opts.config)
+	volumes, err := store.Open(ctx, opts.nodeName, opts.config, opts.seenFile())
 	if err != nil {
 		return err
 	}

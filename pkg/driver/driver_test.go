@@ -37,7 +37,7 @@ func startDriver(t *testing.T) *served {
 	t.Helper()
 	layout := plugin.Layout(t, "")
 	t.Cleanup(func() { unmountBelow(t, layout.KubeletDir) })
-	volumes, err := store.Open(t.Context(), plugin.NodeName, layout.Config)
+	volumes, err := store.Open(t.Context(), plugin.NodeName, layout.Config, "")
 	if err != nil {
 		t.Fatal(err)
 	}

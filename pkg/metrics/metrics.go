@@ -101,6 +101,12 @@ func writeBases(e *exposition, bases []store.Status, quarantined map[string]int)
 			}
 		}
 	}
+	e.family("hostdir_base_refused", gauge, "Why the base directory cannot be used, in the label reason; always 1.")
+	for _, b := range bases {
+		if b.Refusal != "" {
+			e.sample(append(baseLabels(b), [2]string{"reason", string(b.Refusal)}), 1)
+		}
+	}
 	e.family("hostdir_base_quarantined_volumes", gauge, "Volumes that are neither published nor deleted, for their record cannot be read.")
 	for _, b := range bases {
 		if b.Err == nil {

@@ -91,7 +91,7 @@ func layOut(t *testing.T) (config, limited, advisory string) {
 
 func start(t *testing.T, config string) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), plugin.NodeName, config)
+	s, err := store.Open(t.Context(), plugin.NodeName, config, "")
 	if err != nil {
 		t.Fatal(err)
 	}

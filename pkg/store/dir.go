@@ -114,6 +114,22 @@ func (d *dir) writeFile(name string, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
+// replaceFile writes a file aside, under a name that nobody else uses, and gives
+// it its name, in place of the file that had it. After a crash or a power cut
+// one of the two is there, and whole.
+func (d *dir) replaceFile(aside, name string, data []byte) error {
+	if err := d.unlink(aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := d.writeFile(aside, data); err != nil {
+		return err
+	}
+	if err := unix.Renameat(d.fd(), aside, d.fd(), name); err != nil {
+		return d.wrap("renameat", aside, err)
+	}
+	return d.sync()
+}
+
 // renameTo moves an entry of d into another directory of the same filesystem.
 // It never replaces anything.
 func (d *dir) renameTo(name string, to *dir, newName string) error {
@@ -137,6 +153,17 @@ func (d *dir) names() ([]string, error) {
 		return nil, err
 	}
 	return d.f.Readdirnames(-1)
+}
+
+// inode tells directories of one node apart, whatever path leads to them.
+type inode struct{ device, number uint64 }
+
+func (d *dir) inode() (inode, error) {
+	var s unix.Stat_t
+	if err := unix.Fstat(d.fd(), &s); err != nil {
+		return inode{}, d.wrap("fstat", ".", err)
+	}
+	return inode{s.Dev, s.Ino}, nil
 }
 
 // device is the number of the filesystem, or of the subvolume of btrfs, that d

@@ -21,8 +21,10 @@ type Status struct {
 	// its kind is None.
 	Quota        quota.Kind
 	WhyUnlimited error
-	// Err is why the base directory cannot be used, nil while it can.
-	Err error
+	// Err is why the base directory cannot be used, nil while it can, and
+	// Refusal of which kind it is.
+	Err     error
+	Refusal Refusal
 
 	// Room is what was found on its filesystem, zero if it cannot be used.
 	Room Room
@@ -51,6 +53,7 @@ func (s *Store) Status() []Status {
 		if status.Err == nil {
 			status.Room, status.Err = s.lookAt(b)
 		}
+		status.Refusal = refusalOf(status.Err)
 		all = append(all, status)
 	}
 	return all
