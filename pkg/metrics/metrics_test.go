@@ -213,6 +213,9 @@ func TestUnusableBase(t *testing.T) {
 			t.Errorf("%s of %s is %v, want %v", want.metric, want.path, got, want.value)
 		}
 	}
+	if got := value(t, families, "hostdir_base_refused", "path", advisory, "reason", "absent"); got != 1 || len(families["hostdir_base_refused"].GetMetric()) != 1 {
+		t.Errorf("the reason is told as %v", families["hostdir_base_refused"])
+	}
 	if n := len(families["hostdir_base_free_bytes"].GetMetric()); n != 1 {
 		t.Errorf("what is free is told of %d base directories, want 1", n)
 	}

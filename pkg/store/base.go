@@ -70,7 +70,7 @@ func (b *base) open() (*dir, error) {
 	if broken != nil {
 		return nil, b.unavailable(broken)
 	}
-	d, err := openDir(b.path)
+	d, err := openBase(b.path)
 	if err != nil {
 		return nil, b.unavailable(err)
 	}
@@ -79,6 +79,15 @@ func (b *base) open() (*dir, error) {
 		return nil, b.unavailable(err)
 	}
 	return d, nil
+}
+
+// openBase opens a base directory, whatever there is.
+func openBase(path string) (*dir, error) {
+	d, err := openDir(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, refuse(Absent, "it is not there: %w", err)
+	}
+	return d, err
 }
 
 func (d *dir) checkMarker(uuid string) error {
@@ -130,12 +139,14 @@ func (b *base) take(ctx context.Context, x *sight, announce func(uuid string)) e
 	b.mu.Lock()
 	b.pool = x.pool
 	known, ready := b.uuid, b.broken == nil
-	x.mountPoint = b.mountPoint
+	if ready {
+		x.mountPoint = b.mountPoint
+	}
 	b.mu.Unlock()
 	if ready {
 		return nil
 	}
-	d, err := openDir(b.path)
+	d, err := openBase(b.path)
 	if err != nil {
 		return err
 	}
@@ -154,7 +165,6 @@ func (b *base) take(ctx context.Context, x *sight, announce func(uuid string)) e
 	if err := d.checkMarker(uuid); err != nil {
 		return err
 	}
-	x.mountPoint = d.checkMountPoint() == nil
 	limits, whyUnlimited := d.detectLimits()
 	var volumes map[string]*Volume
 	if known == "" {

@@ -121,7 +121,7 @@ func (d *dir) checkMountPoint() error {
 		return d.wrap("statx", ".", err)
 	}
 	if s.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0 {
-		return errors.New("no disk is mounted there")
+		return refuse(Absent, "no disk is mounted there")
 	}
 	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
 		found := uint64(m.ID) == s.Mnt_id
@@ -135,7 +135,7 @@ func (d *dir) checkMountPoint() error {
 	}
 	// A subvolume of btrfs is mounted by name and yet a disk of its own.
 	if m := mounts[0]; m.Root != "/" && m.FSType != "btrfs" {
-		return fmt.Errorf("no disk is mounted there, only the directory %s of another filesystem", m.Root)
+		return refuse(Absent, "no disk is mounted there, only the directory %s of another filesystem", m.Root)
 	}
 	return nil
 }

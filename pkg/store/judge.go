@@ -25,12 +25,15 @@ func (s *seen) judge(all []*sight, accepted string) {
 		switch {
 		case x.err != nil:
 			x.refused = x.err
+			s.foreign(x)
 		case x.marker == nil:
 			x.refused = s.judgeEmpty(x, accepted == x.path)
 		default:
 			x.refused = s.judgePool(x, accepted == x.path)
 			if x.holds(x.marker.UUID) {
 				copies[x.marker.UUID] = append(copies[x.marker.UUID], x)
+			} else {
+				s.foreign(x)
 			}
 		}
 	}
@@ -71,8 +74,8 @@ func (s *seen) judgePool(x *sight, accepted bool) error {
 		return refuse(Copied, "it is an older copy of pool %s: generation %d, this node has used generation %d; mount that one, or `hostdir pools accept %s` says that this one is right", uuid, generation, highest, x.path)
 	case was.Copy && was.Pool == uuid && generation <= was.Generation:
 		return refuse(Copied, "it is one of several copies of pool %s; `hostdir pools accept %s` says that this one is right", uuid, x.path)
-	case before && !known && was.Pool != uuid && !accepted:
-		return refuse(Exchanged, "it holds pool %s, which this node has never used; before, %s was here: mount its disk, or `hostdir pools accept %s` says that this one is right", uuid, was, x.path)
+	case before && was.Pool != "" && was.Pool != uuid && !known && !accepted:
+		return refuse(Exchanged, "the disk was exchanged: it holds pool %s, which this node has never used; before, %s was here: mount that, or `hostdir pools accept %s` says that this one is right", uuid, was, x.path)
 	}
 	return nil
 }

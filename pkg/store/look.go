@@ -21,7 +21,7 @@ type sight struct {
 	// marker is nil in an empty directory.
 	marker *marker
 	// mountPoint tells that a disk is mounted there. Of a base directory that
-	// is in use only take knows it.
+	// is in use, take tells it: the mount table may be long.
 	mountPoint bool
 
 	// refused is why it is not used, nil if it is: judge and take say so.
@@ -55,10 +55,7 @@ func (s *Store) lookAround() []*sight {
 }
 
 func (x *sight) look() error {
-	d, err := openDir(x.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return refuse(Absent, "it is not there: %w", err)
-	}
+	d, err := openBase(x.path)
 	if err != nil {
 		return err
 	}
@@ -75,16 +72,15 @@ func (x *sight) look() error {
 		return err
 	}
 	m, err := d.loadMarker()
-	switch {
-	case err == nil:
+	if err == nil {
 		x.marker = &m
-		return nil
-	case errors.Is(err, fs.ErrNotExist):
-		x.mountPoint = d.checkMountPoint() == nil
-		return d.checkEmpty()
-	default:
-		return err
+	} else if errors.Is(err, fs.ErrNotExist) {
+		err = d.checkEmpty()
 	}
+	if !x.inUse() {
+		x.mountPoint = d.checkMountPoint() == nil
+	}
+	return err
 }
 
 // holds tells whether x is a directory of this pool, on the filesystem that it
@@ -114,7 +110,7 @@ func (x *sight) String() string {
 
 // countVolumes counts the entries that can be volumes.
 func (x *sight) countVolumes() (n int, err error) {
-	d, err := openDir(x.path)
+	d, err := openBase(x.path)
 	if err != nil {
 		return 0, err
 	}

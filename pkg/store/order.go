@@ -165,7 +165,7 @@ func (p *planned) planAccept(seen *seen, all []*sight) error {
 
 // raise gives the pool at x a generation and the filesystem that it is on now.
 func (x *sight) raise(generation int) error {
-	d, err := openDir(x.path)
+	d, err := openBase(x.path)
 	if err != nil {
 		return err
 	}

@@ -34,12 +34,13 @@ func (s *Store) use(ctx context.Context, all []*sight, accepted string) {
 	s.bases = bases
 }
 
-// useOne puts one base directory to use, unless it is refused. One at whose path
-// another directory is now starts anew: what was known of the old one does not
-// hold there, and calls that are still at work there must not leave their traces.
+// useOne puts one base directory to use, unless it is refused. One that is another
+// than before, or was away, starts anew: what was known of it may not hold any
+// more, and calls that are still at work there must not leave their traces.
 func (s *Store) useOne(ctx context.Context, x *sight) *base {
 	b, was := x.base, x.base.status()
-	if x.refused == nil && was.UUID != "" && (x.marker == nil || !b.isIn(x.marker.UUID, x.inode)) {
+	away := was.Err != nil && refusalOf(was.Err) != Faulty
+	if x.refused == nil && was.UUID != "" && (away || x.marker == nil || !b.isIn(x.marker.UUID, x.inode)) {
 		b = newBase(x.path, x.pool)
 	}
 	emptied := x.marker == nil

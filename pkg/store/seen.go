@@ -39,7 +39,8 @@ type seen struct {
 
 // sighting is what was last seen at the path of a base directory.
 type sighting struct {
-	Pool       string     `json:"pool"`
+	// Pool is "" if there was something that this node has not used.
+	Pool       string     `json:"pool,omitempty"`
 	Generation int        `json:"generation,omitempty"`
 	Filesystem filesystem `json:"filesystem"`
 	// MountPoint tells that a disk was mounted there.
@@ -49,7 +50,12 @@ type sighting struct {
 	Copy bool `json:"copy,omitempty"`
 }
 
-func (s sighting) String() string { return fmt.Sprintf("pool %s on %s", s.Pool, s.Filesystem) }
+func (s sighting) String() string {
+	if s.Pool == "" {
+		return fmt.Sprintf("something that this node has not used, on %s,", s.Filesystem)
+	}
+	return fmt.Sprintf("pool %s on %s", s.Pool, s.Filesystem)
+}
 
 const seenVersion = 1
 
@@ -76,7 +82,11 @@ func (s *seen) load(ctx context.Context) {
 		return
 	}
 	s.unreadable, s.kept = nil, data
-	maps.Copy(content.Bases, s.bases)
+	for path, now := range s.bases {
+		if _, known := content.Bases[path]; !known || now.Pool != "" {
+			content.Bases[path] = now
+		}
+	}
 	maps.Copy(content.Pools, s.pools)
 	s.bases, s.pools = content.Bases, content.Pools
 }
@@ -152,6 +162,14 @@ func (s *seen) announce(ctx context.Context, uuid string) {
 func (s *seen) healthy(x *sight) {
 	s.bases[x.path] = sighting{Pool: x.marker.UUID, Generation: x.marker.Generation, Filesystem: x.filesystem, MountPoint: x.mountPoint}
 	s.pools[x.marker.UUID] = max(s.pools[x.marker.UUID], x.marker.Generation)
+}
+
+// foreign notes what is at a path where nothing was used yet: the directory below
+// its mount point must not be taken for an empty one that was meant.
+func (s *seen) foreign(x *sight) {
+	if _, known := s.bases[x.path]; !known && x.filesystem.Type != "" {
+		s.bases[x.path] = sighting{Filesystem: x.filesystem, MountPoint: x.mountPoint}
+	}
 }
 
 // copied notes what is refused as a copy.

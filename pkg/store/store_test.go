@@ -20,13 +20,13 @@ const (
 )
 
 // openStore opens a store on this configuration, without Run: nothing happens
-// in the background.
+// in the background. It is on a node that has had no disk yet.
 func openStore(t *testing.T, config string) *Store {
 	t.Helper()
 	plugin.RequireRoot(t) // volumes have owners
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	writeFile(t, file, config)
-	s, err := Open(t.Context(), testNode, file, "")
+	s, err := Open(t.Context(), testNode, file, filepath.Join(t.TempDir(), "bases.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
