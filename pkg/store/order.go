@@ -151,7 +151,7 @@ func (p *planned) planAccept(seen *seen, all []*sight) error {
 	if err != nil {
 		return err
 	}
-	p.Found += fmt.Sprintf(", generation %d, %d volumes", x.marker.Generation, n)
+	p.Found += fmt.Sprintf(", generation: %d, volumes: %d", x.marker.Generation, n)
 	p.Effect = fmt.Sprintf("Pool %s and its volumes are used as they are here.", uuid)
 	if refusalOf(x.refused) == Copied {
 		if highest == maxGeneration {

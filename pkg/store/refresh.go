@@ -78,7 +78,7 @@ func (s *Store) report(ctx context.Context, x *sight, emptied bool) {
 	if emptied {
 		log.Error(nil, "a pool was here, and the directory is empty: a new pool was made of it")
 	} else {
-		log.Info("another pool of this node is here now")
+		log.Info("another pool is here now")
 	}
 }
 
