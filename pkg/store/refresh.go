@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 
 	"k8s.io/klog/v2"
 )
@@ -41,6 +42,7 @@ func (s *Store) useOne(ctx context.Context, x *sight) *base {
 	b, was := x.base, x.base.status()
 	away := was.Err != nil && refusalOf(was.Err) != Faulty
 	if x.refused == nil && was.UUID != "" && (away || x.marker == nil || !b.isIn(x.marker.UUID, x.inode)) {
+		b.refuse(x.pool, errors.New("it is looked at anew: try again"))
 		b = newBase(x.path, x.pool)
 	}
 	emptied := x.marker == nil

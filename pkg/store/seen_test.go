@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"os"
@@ -10,6 +11,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+	"k8s.io/klog/v2"
+	"k8s.io/klog/v2/textlogger"
 
 	"github.com/hostdir/hostdir/tests/disk"
 	"github.com/hostdir/hostdir/tests/plugin"
@@ -139,22 +143,25 @@ func TestSeenReadableAgain(t *testing.T) {
 	wantNames(t, base)
 }
 
-// TestSeenUnwritable works all the same, and writes it down once it can.
+// TestSeenUnwritable works all the same, says so once, and writes it down as soon
+// as it can.
 func TestSeenUnwritable(t *testing.T) {
 	plugin.RequireRoot(t)
 	s, base := newStore(t)
-	aside := filepath.Join(t.TempDir(), "csi")
-	s.seen.file = filepath.Join(aside, "bases.json")
-	s = reopen(t, s)
-	if err := brokenBecause(t, s); err != nil {
-		t.Fatal(err)
+	onDisk := mountTmpfs(t, "size=1m")
+	remount(t, onDisk, unix.MS_RDONLY, "")
+	s.seen = newSeen(filepath.Join(onDisk, "bases.json"))
+	var log bytes.Buffer
+	ctx := klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log))))
+	for range 3 {
+		s.refresh(ctx)
+	}
+	if n := strings.Count(log.String(), "cannot be written down"); n != 1 || s.seen.unwritable == nil {
+		t.Errorf("it is said %d times, want once:\n%s", n, &log)
 	}
 	mustCreate(t, s, request("pvc-1"))
-	if s.seen.unwritable == nil {
-		t.Error("the store does not know that nothing was written down")
-	}
-	mkdirAll(t, aside)
-	s.refresh(t.Context())
+	remount(t, onDisk, 0, "")
+	s.refresh(ctx)
 	if content := readSeen(t, s); content.Bases[base].Pool != s.bases[0].uuid || s.seen.unwritable != nil {
 		t.Errorf("written down is %+v (%v)", content, s.seen.unwritable)
 	}
