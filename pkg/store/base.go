@@ -19,11 +19,12 @@ type base struct {
 	mu sync.Mutex // guards all below
 	// pool is the pool that the configuration puts it in.
 	pool Pool
-	// uuid is the marker's, once the directory has been seen healthy, and
-	// inode the directory that it was then. The UUID never changes: for
-	// another pool at this path there is another base.
-	uuid  string
-	inode inode
+	// uuid and generation are the marker's, once the directory has been seen
+	// healthy, and inode the directory that it was then. They never change:
+	// for another pool, or a copy of this one, there is another base.
+	uuid       string
+	generation int
+	inode      inode
 	// mountPoint tells that a disk was mounted there when it was taken.
 	mountPoint bool
 	// broken is why the base directory cannot be used, nil while it can.
@@ -70,7 +71,7 @@ func (v *Volume) promised() int64 { return max(v.CapacityBytes, v.Count.Bytes) }
 // is written below it is written through the descriptor that open returns.
 func (b *base) open() (*dir, error) {
 	b.mu.Lock()
-	uuid, broken := b.uuid, b.broken
+	uuid, generation, broken := b.uuid, b.generation, b.broken
 	b.mu.Unlock()
 	if broken != nil {
 		return nil, b.unavailable(broken)
@@ -79,7 +80,7 @@ func (b *base) open() (*dir, error) {
 	if err != nil {
 		return nil, b.unavailable(err)
 	}
-	if err := d.checkMarker(uuid); err != nil {
+	if err := d.checkMarker(uuid, generation); err != nil {
 		d.close()
 		return nil, b.unavailable(err)
 	}
@@ -95,7 +96,8 @@ func openBase(path string) (*dir, error) {
 	return d, err
 }
 
-func (d *dir) checkMarker(uuid string) error {
+// checkMarker returns an error unless d is the base directory that it was.
+func (d *dir) checkMarker(uuid string, generation int) error {
 	m, err := d.readMarker()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -104,6 +106,8 @@ func (d *dir) checkMarker(uuid string) error {
 		return err
 	case m.UUID != uuid:
 		return refuse(Exchanged, "it holds pool %s, it held %s: the disk was exchanged", m.UUID, uuid)
+	case m.Generation != generation:
+		return refuse(Copied, "it holds generation %d of pool %s, it held generation %d: the disk was exchanged for a copy", m.Generation, uuid, generation)
 	}
 	return nil
 }
@@ -117,17 +121,11 @@ func newBase(path string, pool Pool) *base {
 	return &base{path: path, pool: pool, broken: errors.New("not looked at yet"), limits: quota.Unlimited}
 }
 
-// isIn tells whether the base directory holds this pool, and is the directory
-// that it was when it was last used.
-func (b *base) isIn(uuid string, at inode) bool {
+// is tells whether x is the directory that was last used, with the same pool.
+func (b *base) is(x *sight) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.uuid == uuid && b.inode == at
-}
-
-// inUse is isIn of a base directory that can be used.
-func (b *base) inUse(uuid string, at inode) bool {
-	return b.status().Err == nil && b.isIn(uuid, at)
+	return x.marker != nil && b.uuid == x.marker.UUID && b.generation == x.marker.Generation && b.inode == x.inode
 }
 
 // refuse says why the base directory cannot be used from now on.
@@ -156,8 +154,12 @@ func (b *base) take(ctx context.Context, x *sight, announce func(uuid string)) e
 		return err
 	}
 	defer d.close()
-	if now, err := d.inode(); err != nil || now != x.inode {
-		return errors.Join(err, refuse(Exchanged, "something else was mounted there a moment ago: hostdir looks again soon"))
+	now, err := d.inode()
+	if err != nil {
+		return err
+	}
+	if now != x.inode {
+		return refuse(Exchanged, "something else was mounted there a moment ago: hostdir looks again soon")
 	}
 	if x.marker == nil {
 		m, err := d.initialise(time.Now(), announce)
@@ -166,8 +168,8 @@ func (b *base) take(ctx context.Context, x *sight, announce func(uuid string)) e
 		}
 		x.marker = &m
 	}
-	uuid := x.marker.UUID
-	if err := d.checkMarker(uuid); err != nil {
+	uuid, generation := x.marker.UUID, x.marker.Generation
+	if err := d.checkMarker(uuid, generation); err != nil {
 		return err
 	}
 	limits, whyUnlimited := d.detectLimits()
@@ -184,7 +186,7 @@ func (b *base) take(ctx context.Context, x *sight, announce func(uuid string)) e
 	b.broken, b.inode, b.mountPoint = nil, x.inode, x.mountPoint
 	b.limits, b.whyUnlimited = limits, whyUnlimited
 	if known == "" {
-		b.uuid, b.volumes = uuid, volumes
+		b.uuid, b.generation, b.volumes = uuid, generation, volumes
 		for _, v := range volumes {
 			b.promised += v.promised()
 		}

@@ -88,7 +88,12 @@ func TestClonesAtStart(t *testing.T) {
 	s.refresh(t.Context())
 	wantRefused(t, s, c.a, Copied, "an older copy")
 	mustUnmount(t, c.a)
+	disk.MountImage(t, c.clone, c.b)
+	s.refresh(t.Context())
+	wantVolume(t, s, c.volumeID, c.b)
+	mustUnmount(t, c.b)
 	disk.MountImage(t, c.original, c.b)
+	wantUnusable(t, s, c.volumeID) // at once
 	s.refresh(t.Context())
 	wantRefused(t, s, c.b, Copied, "an older copy")
 	// Unless an operator says so.

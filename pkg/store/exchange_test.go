@@ -203,7 +203,7 @@ func TestForeignDiskUnmounted(t *testing.T) {
 		wantRefused(t, s, base, Faulty, "photo")
 		mustUnmount(t, base)
 		s = again(s)
-		wantRefused(t, s, base, Absent, "something that this node has not used")
+		wantRefused(t, s, base, Absent, "a foreign directory on ext4")
 		wantNames(t, base)
 		// Which disk is meant for a first pool there, only an operator knows.
 		disk.MountImage(t, smallImage(t), base)

@@ -6,9 +6,14 @@ import (
 	"strings"
 )
 
+// approval is the order that an operator is giving for a path; zero for none.
+type approval struct {
+	order BaseOrder
+	path  string
+}
+
 // judge says of all that lookAround has seen what may be used and why the rest is
-// not. accepted is the path that an operator has just said is right, "" for
-// none.
+// not, unless an operator is just giving the approval.
 //
 // The rules, which hold at start and while the program runs:
 //
@@ -19,7 +24,7 @@ import (
 //     Otherwise its disk is absent.
 //   - Of copies of a pool none is used, except the one that is in use already
 //     or has the highest generation.
-func (s *seen) judge(all []*sight, accepted string) {
+func (s *seen) judge(all []*sight, given approval) {
 	copies := map[string][]*sight{} // by the pool's UUID
 	for _, x := range all {
 		switch {
@@ -27,9 +32,9 @@ func (s *seen) judge(all []*sight, accepted string) {
 			x.refused = x.err
 			s.foreign(x)
 		case x.marker == nil:
-			x.refused = s.judgeEmpty(x, accepted == x.path)
+			x.refused = s.judgeEmpty(x, given == approval{Init, x.path})
 		default:
-			x.refused = s.judgePool(x, accepted == x.path)
+			x.refused = s.judgePool(x, given == approval{Accept, x.path})
 			if x.holds(x.marker.UUID) {
 				copies[x.marker.UUID] = append(copies[x.marker.UUID], x)
 			} else {
@@ -42,10 +47,10 @@ func (s *seen) judge(all []*sight, accepted string) {
 	}
 }
 
-func (s *seen) judgeEmpty(x *sight, accepted bool) error {
+func (s *seen) judgeEmpty(x *sight, approved bool) error {
 	was, known := s.bases[x.path]
 	switch {
-	case accepted:
+	case approved:
 		return nil
 	case !known && s.unreadable != nil:
 		return refuse(Absent, "it is empty, and what was here is not known: is the disk mounted? If it is, `hostdir pools init %s` makes a pool of it: %w", x.path, s.unreadable)
@@ -62,7 +67,7 @@ func (s sighting) emptied(x *sight) bool {
 	return s.Filesystem == x.filesystem && x.filesystem.UUID != "" && !s.Copy && (x.mountPoint || !s.MountPoint)
 }
 
-func (s *seen) judgePool(x *sight, accepted bool) error {
+func (s *seen) judgePool(x *sight, approved bool) error {
 	uuid, generation := x.marker.UUID, x.marker.Generation
 	if err := x.marker.checkFilesystem(x.filesystem); err != nil {
 		return refuse(Copied, "%w; `hostdir pools accept %s` says that this one is right", err, x.path)
@@ -74,7 +79,7 @@ func (s *seen) judgePool(x *sight, accepted bool) error {
 		return refuse(Copied, "it is an older copy of pool %s: generation %d, this node has used generation %d; mount that one, or `hostdir pools accept %s` says that this one is right", uuid, generation, highest, x.path)
 	case was.Copy && was.Pool == uuid && generation <= was.Generation:
 		return refuse(Copied, "it is one of several copies of pool %s; `hostdir pools accept %s` says that this one is right", uuid, x.path)
-	case before && was.Pool != "" && was.Pool != uuid && !known && !accepted:
+	case before && was.Pool != "" && was.Pool != uuid && !known && !approved:
 		return refuse(Exchanged, "the disk was exchanged: it holds pool %s, which this node has never used; before, %s was here: mount that, or `hostdir pools accept %s` says that this one is right", uuid, was, x.path)
 	}
 	return nil

@@ -91,7 +91,7 @@ func (x *sight) holds(uuid string) bool {
 
 // inUse tells whether the store works with this directory.
 func (x *sight) inUse() bool {
-	return x.err == nil && x.marker != nil && x.base.inUse(x.marker.UUID, x.inode)
+	return x.err == nil && x.base.status().Err == nil && x.base.is(x)
 }
 
 // String says what there is, for people.

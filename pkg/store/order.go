@@ -63,7 +63,7 @@ func (s *Store) CarryOut(ctx context.Context, order BaseOrder, path, found strin
 			return Done{}, fmt.Errorf("%s: the marker could not be written: %w", path, err)
 		}
 	}
-	s.use(ctx, s.lookAround(), path)
+	s.use(ctx, s.lookAround(), approval{order, path})
 	for _, b := range s.snapshot() {
 		if status := b.status(); b.path == path {
 			if status.Err != nil {
@@ -89,7 +89,7 @@ type planned struct {
 
 func (s *Store) plan(order BaseOrder, path string) (planned, error) {
 	all := s.lookAround()
-	s.seen.judge(all, "")
+	s.seen.judge(all, approval{})
 	for _, x := range all {
 		if x.path != path {
 			continue

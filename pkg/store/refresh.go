@@ -12,16 +12,15 @@ import (
 func (s *Store) refresh(ctx context.Context) {
 	s.refreshing.Lock()
 	defer s.refreshing.Unlock()
-	s.use(ctx, s.lookAround(), "")
+	s.use(ctx, s.lookAround(), approval{})
 }
 
-// use is refresh for what was seen. accepted is the path that an operator has
-// just said is right, "" for none. The caller holds refreshing.
-func (s *Store) use(ctx context.Context, all []*sight, accepted string) {
+// use is refresh for what was seen. The caller holds refreshing.
+func (s *Store) use(ctx context.Context, all []*sight, given approval) {
 	if s.seen.unreadable != nil { // mended, or removed?
 		s.seen.load(ctx)
 	}
-	s.seen.judge(all, accepted)
+	s.seen.judge(all, given)
 	bases := make([]*base, len(all))
 	for i, x := range all {
 		bases[i] = s.useOne(ctx, x)
@@ -41,7 +40,7 @@ func (s *Store) use(ctx context.Context, all []*sight, accepted string) {
 func (s *Store) useOne(ctx context.Context, x *sight) *base {
 	b, was := x.base, x.base.status()
 	away := was.Err != nil && refusalOf(was.Err) != Faulty
-	if x.refused == nil && was.UUID != "" && (away || x.marker == nil || !b.isIn(x.marker.UUID, x.inode)) {
+	if x.refused == nil && was.UUID != "" && (away || !b.is(x)) {
 		b.refuse(x.pool, errors.New("it is looked at anew: try again"))
 		b = newBase(x.path, x.pool)
 	}

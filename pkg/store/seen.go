@@ -52,7 +52,7 @@ type sighting struct {
 
 func (s sighting) String() string {
 	if s.Pool == "" {
-		return fmt.Sprintf("something that this node has not used, on %s,", s.Filesystem)
+		return fmt.Sprintf("a foreign directory on %s", s.Filesystem)
 	}
 	return fmt.Sprintf("pool %s on %s", s.Pool, s.Filesystem)
 }
