@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/hostdir/hostdir/pkg/errdefs"
 	"github.com/hostdir/hostdir/pkg/quota"
 )
@@ -25,6 +27,9 @@ type base struct {
 	uuid       string
 	generation int
 	inode      inode
+	// nextUUID is for the pool that is made of an empty directory. It stays
+	// the same until that succeeds.
+	nextUUID string
 	// mountPoint tells that a disk was mounted there when it was taken.
 	mountPoint bool
 	// broken is why the base directory cannot be used, nil while it can.
@@ -118,7 +123,7 @@ func (b *base) unavailable(err error) error {
 
 // newBase is a base directory before it was looked at.
 func newBase(path string, pool Pool) *base {
-	return &base{path: path, pool: pool, broken: errors.New("not looked at yet"), limits: quota.Unlimited}
+	return &base{path: path, pool: pool, nextUUID: uuid.NewString(), broken: errors.New("not looked at yet"), limits: quota.Unlimited}
 }
 
 // is tells whether x is the directory that was last used, with the same pool.
@@ -162,21 +167,21 @@ func (b *base) take(ctx context.Context, x *sight, announce func(uuid string)) e
 		return refuse(Exchanged, "something else was mounted there a moment ago: hostdir looks again soon")
 	}
 	if x.marker == nil {
-		m, err := d.initialise(time.Now(), announce)
+		announce(b.nextUUID)
+		m, err := d.initialise(b.nextUUID, time.Now())
 		if err != nil {
 			return err
 		}
 		x.marker = &m
 	}
-	uuid, generation := x.marker.UUID, x.marker.Generation
-	if err := d.checkMarker(uuid, generation); err != nil {
+	if err := d.checkMarker(x.marker.UUID, x.marker.Generation); err != nil {
 		return err
 	}
 	limits, whyUnlimited := d.detectLimits()
 	var volumes map[string]*Volume
 	if known == "" {
 		_ = d.unlink(markerNewFile) // what an accept left in a crash; it harms nobody
-		if volumes, err = b.scan(ctx, d, uuid); err != nil {
+		if volumes, err = b.scan(ctx, d, x.marker.UUID); err != nil {
 			return err
 		}
 	}
@@ -186,7 +191,7 @@ func (b *base) take(ctx context.Context, x *sight, announce func(uuid string)) e
 	b.broken, b.inode, b.mountPoint = nil, x.inode, x.mountPoint
 	b.limits, b.whyUnlimited = limits, whyUnlimited
 	if known == "" {
-		b.uuid, b.generation, b.volumes = uuid, generation, volumes
+		b.uuid, b.generation, b.volumes = x.marker.UUID, x.marker.Generation, volumes
 		for _, v := range volumes {
 			b.promised += v.promised()
 		}

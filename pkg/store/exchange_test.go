@@ -74,6 +74,29 @@ func TestDiskAbsent(t *testing.T) {
 	})
 }
 
+// TestPoolBelowDisk unmounts a disk below which a pool was made by mistake, before
+// the disk was there.
+func TestPoolBelowDisk(t *testing.T) {
+	bothWays(t, func(t *testing.T, again func(*Store) *Store) {
+		base := t.TempDir()
+		s := openStore(t, onePool(base))
+		mistake := mustCreate(t, s, request("pvc-1"))
+		disk.MountImage(t, smallImage(t), base)
+		s = again(s)
+		wantUnusable(t, s, mistake.ID)
+		obey(t, s, Init, base)
+		v := mustCreate(t, s, request("pvc-2"))
+		mustUnmount(t, base)
+		s = again(s)
+		wantUnusable(t, s, v.ID)
+		wantRefused(t, s, base, Absent, "no disk is mounted there")
+		obey(t, s, Accept, base)
+		wantVolume(t, s, mistake.ID, base)
+		s = again(s)
+		wantVolume(t, s, mistake.ID, base)
+	})
+}
+
 func TestDirectoryGone(t *testing.T) {
 	bothWays(t, func(t *testing.T, again func(*Store) *Store) {
 		base := filepath.Join(t.TempDir(), "pool")

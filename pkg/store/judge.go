@@ -18,7 +18,8 @@ type approval struct {
 // The rules, which hold at start and while the program runs:
 //
 //   - A pool that this node has used is used wherever it is mounted.
-//   - Another pool at a path where one was seen is exchanged.
+//   - Another pool at a path where one was seen is exchanged. So is any pool
+//     that comes to light when a disk is unmounted.
 //   - An empty directory becomes a pool where none was seen, and where the
 //     one that was seen was on the same filesystem: it was emptied.
 //     Otherwise its disk is absent.
@@ -72,14 +73,17 @@ func (s *seen) judgePool(x *sight, approved bool) error {
 	if err := x.marker.checkFilesystem(x.filesystem); err != nil {
 		return refuse(Copied, "%w; `hostdir pools accept %s` says that this one is right", err, x.path)
 	}
-	was, before := s.bases[x.path]
+	was := s.bases[x.path]
 	highest, known := s.pools[uuid]
+	another := was.Pool != "" && was.Pool != uuid && !approved
 	switch {
 	case generation < highest:
 		return refuse(Copied, "it is an older copy of pool %s: generation %d, this node has used generation %d; mount that one, or `hostdir pools accept %s` says that this one is right", uuid, generation, highest, x.path)
 	case was.Copy && was.Pool == uuid && generation <= was.Generation:
 		return refuse(Copied, "it is one of several copies of pool %s; `hostdir pools accept %s` says that this one is right", uuid, x.path)
-	case before && was.Pool != "" && was.Pool != uuid && !known && !approved:
+	case another && was.MountPoint && !x.mountPoint:
+		return refuse(Absent, "no disk is mounted there, as it was with %s; below is pool %s, which `hostdir pools accept %s` puts to use", was, uuid, x.path)
+	case another && !known:
 		return refuse(Exchanged, "the disk was exchanged: it holds pool %s, which this node has never used; before, %s was here: mount that, or `hostdir pools accept %s` says that this one is right", uuid, was, x.path)
 	}
 	return nil

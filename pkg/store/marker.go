@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"slices"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 const (
@@ -79,10 +77,9 @@ func (m marker) checkFilesystem(now filesystem) error {
 	return refuse(Copied, "it was made on another filesystem (%s, now %s): the disk was copied or exchanged", m.Filesystem, now)
 }
 
-// initialise turns an empty directory into a base directory. The marker is
-// written last: until it is there, the next start begins again. announce is told
-// the UUID before that.
-func (d *dir) initialise(now time.Time, announce func(uuid string)) (marker, error) {
+// initialise turns an empty directory into a base directory with this UUID. The
+// marker is written last: until it is there, the next start begins again.
+func (d *dir) initialise(uuid string, now time.Time) (marker, error) {
 	if err := d.checkEmpty(); err != nil {
 		return marker{}, err
 	}
@@ -90,12 +87,11 @@ func (d *dir) initialise(now time.Time, announce func(uuid string)) (marker, err
 	if err != nil {
 		return marker{}, err
 	}
-	m := marker{Version: markerVersion, UUID: uuid.NewString(), Filesystem: id, Created: now.UTC()}
+	m := marker{Version: markerVersion, UUID: uuid, Filesystem: id, Created: now.UTC()}
 	data, err := m.encode()
 	if err != nil {
 		return marker{}, err
 	}
-	announce(m.UUID)
 	if err := d.f.Chmod(0o700); err != nil {
 		return marker{}, err
 	}

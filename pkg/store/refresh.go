@@ -71,8 +71,8 @@ func (s *Store) useOne(ctx context.Context, x *sight) *base {
 
 // report tells of a base directory that holds another pool than before.
 func (s *Store) report(ctx context.Context, x *sight, emptied bool) {
-	was, known := s.seen.bases[x.path]
-	if !known || was.Pool == x.marker.UUID {
+	was := s.seen.bases[x.path]
+	if was.Pool == "" || was.Pool == x.marker.UUID {
 		return
 	}
 	log := klog.FromContext(ctx).WithValues("path", x.path, "was", was.String(), "uuid", x.marker.UUID)

@@ -151,8 +151,8 @@ func (s *seen) write() error {
 	return nil
 }
 
-// announce writes a pool down before its marker is written: otherwise a crash in
-// between would leave a pool that nobody knows.
+// announce writes a pool down before its marker is written: otherwise a crash
+// after that would leave a pool that this node does not know for its own.
 func (s *seen) announce(ctx context.Context, uuid string) {
 	s.pools[uuid] = 0
 	s.save(ctx)

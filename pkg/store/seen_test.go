@@ -167,6 +167,24 @@ func TestSeenUnwritable(t *testing.T) {
 	}
 }
 
+// TestSeenNotMade fails to make a pool of an empty disk, again and again. That
+// leaves no more traces each time.
+func TestSeenNotMade(t *testing.T) {
+	plugin.RequireRoot(t)
+	base := disk.Mount(t, "ext4", 16*mebibyte)
+	remount(t, base, unix.MS_RDONLY, "")
+	s := openStore(t, onePool(base))
+	wantRefused(t, s, base, Faulty, "read-only")
+	before := readSeen(t, s)
+	s.refresh(t.Context())
+	if diff := cmp.Diff(before, readSeen(t, s)); diff != "" || len(before.Pools) != 1 {
+		t.Errorf("written down is more than before (-before +after):\n%s", diff)
+	}
+	remount(t, base, 0, "")
+	s.refresh(t.Context())
+	mustCreate(t, s, request("pvc-1"))
+}
+
 // TestSeenBeforeMarker ends the program right after a marker was written, where
 // there was a pool before.
 func TestSeenBeforeMarker(t *testing.T) {
@@ -180,7 +198,9 @@ func TestSeenBeforeMarker(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.close()
-	if _, err := d.initialise(time.Now(), func(uuid string) { s.seen.announce(t.Context(), uuid) }); err != nil {
+	next := newBase(base, Pool{}).nextUUID
+	s.seen.announce(t.Context(), next)
+	if _, err := d.initialise(next, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if err := brokenBecause(t, reopen(t, s)); err != nil {
