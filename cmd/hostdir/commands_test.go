@@ -68,6 +68,7 @@ func TestCommands(t *testing.T) {
 	}
 
 	// A disk that is gone fails the commands, and all else is shown.
+	p.Expect("BaseUnusable")
 	if err := os.Rename(foreign, foreign+".away"); err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,7 @@
 // Kubernetes API.
 //
 // Called with a command, it asks the plugin that runs beside it: `hostdir pools`,
-// `hostdir volumes`.
+// `hostdir volumes`, `hostdir check`.
 package main
 
 import (
@@ -75,7 +75,9 @@ func run(ctx context.Context, opts *options) error {
 		func(ctx context.Context) error { volumes.Run(ctx); return nil },
 		func(ctx context.Context) error { return csi.Serve(ctx, opts.socketPath) },
 		func(ctx context.Context) error { return kubelet.Serve(ctx, opts.registrationDir) },
-		func(ctx context.Context) error { return admin.Serve(ctx, admin.SocketPath(opts.socketPath), volumes) },
+		func(ctx context.Context) error {
+			return admin.Serve(ctx, admin.SocketPath(opts.socketPath), volumes, mountTable)
+		},
 		func(ctx context.Context) error {
 			return program.ServeHealth(ctx, health,
 				func(ctx context.Context) error { return driver.Probe(ctx, opts.socketPath) },

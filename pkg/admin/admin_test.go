@@ -33,7 +33,7 @@ func serve(t *testing.T, config, base string) *served {
 	socket := filepath.Join(socketDir(t), "admin.sock")
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, socket, s) }()
+	go func() { done <- Serve(ctx, socket, s, noMounts) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -196,3 +196,6 @@ func TestStrangeAnswer(t *testing.T) {
 		})
 	}
 }
+
+// noMounts is a node on which nothing is mounted.
+func noMounts(*os.File) ([]store.Mount, error) { return nil, nil }

@@ -16,10 +16,11 @@ import (
 
 // Serve answers at the Unix socket, which is root's alone, until the context
 // ends.
-func Serve(ctx context.Context, socketPath string, s *store.Store) error {
+func Serve(ctx context.Context, socketPath string, s *store.Store, mounts store.MountTable) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /pools", answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(pools(s)) }))
 	mux.HandleFunc("GET /volumes", answer(func(w io.Writer) error { return writeVolumes(w, s.VolumeStatus()) }))
+	handleCheck(mux, s, mounts)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	defer server.Close()
 	return socket.Serve(ctx, socketPath, server)

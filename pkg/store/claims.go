@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"path"
@@ -103,12 +104,6 @@ func (d *dir) mendLinks(volumes map[string]*Volume) error {
 	if err != nil {
 		return err
 	}
-	newest := map[Claim]string{}
-	for name, v := range volumes {
-		if other, ok := newest[v.Claim]; !ok || volumes[other].Created.Before(v.Created) {
-			newest[v.Claim] = name
-		}
-	}
 	for claim, name := range links {
 		if volumes[name] == nil {
 			if err := d.unlinkClaim(claim, name); err != nil {
@@ -116,7 +111,7 @@ func (d *dir) mendLinks(volumes map[string]*Volume) error {
 			}
 		}
 	}
-	for claim, name := range newest {
+	for claim, name := range newestOf(volumes) {
 		if links[claim] != name {
 			if err := d.link(claim, name); err != nil {
 				return err
@@ -124,6 +119,18 @@ func (d *dir) mendLinks(volumes map[string]*Volume) error {
 		}
 	}
 	return nil
+}
+
+// newestOf is the volume of each claim that was made last, by name.
+func newestOf(volumes map[string]*Volume) map[Claim]string {
+	newest := map[Claim]string{}
+	for name, v := range volumes {
+		other, ok := newest[v.Claim]
+		if !ok || cmp.Or(v.Created.Compare(volumes[other].Created), strings.Compare(name, other)) > 0 {
+			newest[v.Claim] = name
+		}
+	}
+	return newest
 }
 
 // readLinks returns the volume's name behind each link of ours.

@@ -23,6 +23,7 @@ type Store struct {
 	trashed    chan struct{} // wakes the purge
 	projects   *projectIDs
 	promising  sync.Mutex // held while room is looked up and promised
+	checking   sync.Mutex // held during a check
 
 	mu        sync.RWMutex // guards all below
 	pools     []Pool       // of the last good configuration
