@@ -36,7 +36,7 @@ func (c *checker) claims(ctx context.Context, b *base) (ok bool) {
 	})
 }
 
-// newest is the volume of each claim that its link should show, by name.
+// newest is the newest volume of each claim, by name.
 func (b *base) newest() map[Claim]string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -139,14 +139,4 @@ func (c *checker) wrongLink(ctx context.Context, b *base, pool *dir, claim Claim
 			found(f)
 		}
 	})
-}
-
-// linkFor returns the volume that a claim's link shows, "" if it has none.
-func (d *dir) linkFor(claim Claim) string {
-	namespace, err := d.sub(claimsDir + "/" + claim.Namespace)
-	if err != nil {
-		return ""
-	}
-	defer namespace.close()
-	return namespace.linkOf(claim.Name)
 }

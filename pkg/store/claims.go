@@ -86,6 +86,33 @@ func (d *dir) unlinkClaim(c Claim, name string) error {
 	return nil
 }
 
+// linkOlder is for a volume of the claim that is gone: its link goes too, or
+// shows the claim's newest of those that are left, as the next start would.
+func (b *base) linkOlder(pool *dir, c Claim, gone string) error {
+	left := map[string]*Volume{}
+	b.mu.Lock()
+	for name, v := range b.volumes {
+		if v.Claim == c {
+			left[name] = v
+		}
+	}
+	b.mu.Unlock()
+	if older := newestOf(left)[c]; older != "" && pool.linkFor(c) == gone {
+		return pool.link(c, older)
+	}
+	return pool.unlinkClaim(c, gone)
+}
+
+// linkFor returns the volume that a claim's link shows, "" if it has none.
+func (d *dir) linkFor(c Claim) string {
+	namespace, err := d.sub(claimsDir + "/" + c.Namespace)
+	if err != nil {
+		return ""
+	}
+	defer namespace.close()
+	return namespace.linkOf(c.Name)
+}
+
 // linkOf returns the volume that a link in a namespace's directory shows.
 func (d *dir) linkOf(claim string) string {
 	buf := make([]byte, unix.PathMax)

@@ -49,6 +49,12 @@ func TestClaimLinks(t *testing.T) {
 
 	mustDelete(t, s, second.ID)
 	wantNames(t, filepath.Join(claims, "shop"), "www-web-1")
+
+	older, newer := createFor(t, s, "pvc-4", www), createFor(t, s, "pvc-5", www)
+	mustDelete(t, s, newer.ID)
+	wantLink(t, base, www, older)
+	mustDelete(t, s, older.ID)
+	wantNames(t, filepath.Join(claims, "shop"), "www-web-1")
 	mustDelete(t, s, other.ID)
 	wantNames(t, claims)
 }
