@@ -1,12 +1,19 @@
 package store
 
-import "context"
+import (
+	"context"
+	"errors"
+	"io/fs"
+)
 
 // trash looks at the deleted volumes that were not removed yet.
 func (c *checker) trash(ctx context.Context, b *base) (ok bool) {
 	return c.withBase(b, func(b *base, pool *dir) {
 		path := b.path + "/" + trashDir
 		trash, err := pool.sub(trashDir)
+		if errors.Is(err, fs.ErrNotExist) {
+			return // layout has said so
+		}
 		if err != nil {
 			c.found(unreadable(path, err))
 			return

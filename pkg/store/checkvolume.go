@@ -207,7 +207,8 @@ func sameRecord(a, b Record) bool {
 // files looks at what is in a volume's directory.
 func (l *volumeLook) files(volume *dir, r Record) {
 	for _, f := range slices.Concat(notOwn(volume, ".", l.about.Path, 0o700), notOwn(volume, recordFile, l.about.Path+"/"+recordFile, 0o600)) {
-		l.say(f.Kind, f.What, f.Do, f.mend)
+		f.VolumeID, f.Claim = l.about.VolumeID, l.about.Claim
+		l.found(f)
 	}
 	names, err := volume.names()
 	if err != nil {
