@@ -42,20 +42,18 @@ func (c *Client) Repair(ctx context.Context) (answer Check, err error) {
 	return answer, err
 }
 
-// handleCheck adds the check and the repair to what is served.
-func handleCheck(mux *http.ServeMux, s *store.Store, mounts store.MountTable) {
-	mux.HandleFunc("GET /check", func(w http.ResponseWriter, r *http.Request) {
-		report, err := s.Check(r.Context(), mounts)
-		if err != nil {
-			http.Error(w, err.Error(), refused)
-			return
-		}
-		answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(Check{Report: report}) })(w, r)
-	})
-	mux.HandleFunc("POST /repair", carryOut(func(ctx context.Context, _ Repair) (Check, error) {
-		mended, left, err := s.Repair(ctx, mounts)
-		return Check{Mended: mended, Report: left}, err
-	}))
+func (s *Server) check(w http.ResponseWriter, r *http.Request) {
+	report, err := s.Store.Check(r.Context(), s.Mounts)
+	if err != nil {
+		http.Error(w, err.Error(), refused)
+		return
+	}
+	answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(Check{Report: report}) })(w, r)
+}
+
+func (s *Server) repair(ctx context.Context, _ Repair) (Check, error) {
+	mended, left, err := s.Store.Repair(ctx, s.Mounts)
+	return Check{Mended: mended, Report: left}, err
 }
 
 // Repairable are the findings that a repair mends.

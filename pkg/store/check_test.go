@@ -176,7 +176,7 @@ var damages = []damage{
 	},
 	{
 		name:  "a volume that is gone",
-		do:    func(t *testing.T, _ *Store, base string) { move(t, base, "volumes/pvc-1", "trash/by-hand") },
+		do:    func(t *testing.T, _ *Store, base string) { move(t, base, "volumes/pvc-1", "../aside") },
 		finds: []string{"MissingVolume volumes/pvc-1"},
 	},
 	{
@@ -208,6 +208,22 @@ var damages = []damage{
 		name:  "sums that went wrong",
 		do:    func(_ *testing.T, s *Store, _ string) { s.bases[0].promised += 5; s.bases[0].used -= 7 },
 		finds: []string{"WrongSums "},
+	},
+	{
+		name:  "a file in the trash",
+		do:    func(t *testing.T, _ *Store, base string) { writeFile(t, filepath.Join(base, "trash/notes"), "") },
+		finds: []string{"ForeignFile trash/notes"},
+		left:  []string{"ForeignFile trash/notes"},
+	},
+	{
+		name: "deleted volumes that stay in the trash",
+		do: func(t *testing.T, s *Store, base string) {
+			for _, name := range []string{"pvc-3.20260102T030405Z.", "pvc-4.purge."} {
+				mkdirAll(t, filepath.Join(base, "trash", name+s.bases[0].uuid))
+			}
+		},
+		finds: []string{"TrashUnreadable trash/pvc-3.20260102T030405Z.UUID"},
+		left:  []string{"TrashUnreadable trash/pvc-3.20260102T030405Z.UUID"},
 	},
 	{
 		name:  "a link that is missing",
@@ -248,11 +264,11 @@ func TestCheck(t *testing.T) {
 			mustCreate(t, s, request("pvc-2"))
 			wantFindings(t, base, mustCheck(t, s, nothingMounted).Findings)
 			d.do(t, s, base)
-			for i := range d.finds {
-				d.finds[i] = strings.ReplaceAll(d.finds[i], "CONFIG", s.configFile[1:])
-			}
-			for i := range d.left {
-				d.left[i] = strings.ReplaceAll(d.left[i], "CONFIG", s.configFile[1:])
+			names := strings.NewReplacer("CONFIG", s.configFile[1:], "UUID", s.bases[0].uuid)
+			for _, list := range [][]string{d.finds, d.left} {
+				for i := range list {
+					list[i] = names.Replace(list[i])
+				}
 			}
 			before := tree(t, base)
 			report := mustCheck(t, s, nothingMounted)

@@ -52,6 +52,8 @@ const (
 	UnsafeMount Kind = "UnsafeMount"
 	// TrashStuck: a deleted volume that cannot be removed.
 	TrashStuck Kind = "TrashStuck"
+	// TrashUnreadable: a deleted volume that cannot be brought back, nor goes.
+	TrashUnreadable Kind = "TrashUnreadable"
 	// Unreadable: something could not be looked at.
 	Unreadable Kind = "Unreadable"
 	// Busy: a call has a volume in hand for too long.

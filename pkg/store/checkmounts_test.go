@@ -101,3 +101,26 @@ func TestCheckFullAndReadOnly(t *testing.T) {
 	}
 	wantFindings(t, base, mustCheck(t, s, nothingMounted).Findings, "ReadOnly ")
 }
+
+func TestCheckTrash(t *testing.T) {
+	base := mountTmpfs(t, "")
+	s := openStore(t, onePool(base))
+	v := createFor(t, s, "pvc-1", www)
+	stays := filepath.Join(v.Path, "stays")
+	mkdirAll(t, stays)
+	if err := unix.Mount("tmpfs", stays, "tmpfs", 0, ""); err != nil { // goes with the disk
+		t.Fatal(err)
+	}
+	mustDelete(t, s, v.ID)
+	wantFindings(t, base, mustCheck(t, s, nothingMounted).Findings)
+	s.purge(t.Context())
+	entries, err := os.ReadDir(filepath.Join(base, trashDir))
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("the trash holds %v, %v", entries, err)
+	}
+	found := mustCheck(t, s, nothingMounted).Findings
+	wantFindings(t, base, found, "TrashStuck trash/"+entries[0].Name())
+	if len(found) == 1 && found[0].VolumeID != v.ID { // the record may be gone already
+		t.Errorf("whose it was is not told: %+v", found[0])
+	}
+}

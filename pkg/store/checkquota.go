@@ -68,7 +68,7 @@ func (c *checker) ownLimit(ctx context.Context, owner limitOwner, r Record) {
 	key := limitKey{owner.base.device, r.Quota.Kind, r.Quota.ID}
 	owner.base.mu.Unlock()
 	first, taken := c.owners[key]
-	if !taken {
+	if !taken || !first.has(key) {
 		c.owners[key] = owner
 		return
 	}

@@ -21,7 +21,7 @@ const checkBatch = 64
 func (c *checker) volumes(ctx context.Context, b *base) (ok bool) {
 	var names []string
 	var err error
-	if !c.withBase(b, func(_ *base, pool *dir) { names, err = pool.volumeNames() }) {
+	if !c.withBase(b, func(_ *base, pool *dir) { names, err = pool.entries(volumesDir) }) {
 		return false
 	}
 	if errors.Is(err, fs.ErrNotExist) {
@@ -57,15 +57,6 @@ func (c *checker) volumes(ctx context.Context, b *base) (ok bool) {
 		}
 	}
 	return true
-}
-
-func (d *dir) volumeNames() ([]string, error) {
-	volumes, err := d.sub(volumesDir)
-	if err != nil {
-		return nil, err
-	}
-	defer volumes.close()
-	return volumes.names()
 }
 
 // volumeLook is a look at one entry of volumes/.
@@ -124,10 +115,7 @@ func (l *volumeLook) halfBuilt(found func(Finding)) {
 			if err := l.pool.moveToTrash(l.volumes, l.name); err != nil {
 				return err
 			}
-			select {
-			case l.store.trashed <- struct{}{}:
-			default: // the purge is woken already
-			}
+			l.store.wakePurge()
 			return nil
 		})
 }

@@ -87,20 +87,28 @@ func (d *dir) unlinkClaim(c Claim, name string) error {
 }
 
 // linkOlder is for a volume of the claim that is gone: its link goes too, or
-// shows the claim's newest of those that are left, as the next start would.
+// shows the newest of those that are left, as the next start would have it.
 func (b *base) linkOlder(pool *dir, c Claim, gone string) error {
-	left := map[string]*Volume{}
-	b.mu.Lock()
-	for name, v := range b.volumes {
-		if v.Claim == c {
-			left[name] = v
-		}
-	}
-	b.mu.Unlock()
-	if older := newestOf(left)[c]; older != "" && pool.linkFor(c) == gone {
-		return pool.link(c, older)
+	if pool.linkFor(c) == gone && b.newestOf(c) != "" {
+		return b.linkNewest(pool, c)
 	}
 	return pool.unlinkClaim(c, gone)
+}
+
+// linkNewest points a claim to its newest volume.
+func (b *base) linkNewest(pool *dir, c Claim) error { return pool.link(c, b.newestOf(c)) }
+
+// newestOf is the name of a claim's newest volume, "" if it has none.
+func (b *base) newestOf(c Claim) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := map[string]*Volume{}
+	for name, v := range b.volumes {
+		if v.Claim == c {
+			all[name] = v
+		}
+	}
+	return newestOf(all)[c]
 }
 
 // linkFor returns the volume that a claim's link shows, "" if it has none.

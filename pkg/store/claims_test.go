@@ -59,6 +59,24 @@ func TestClaimLinks(t *testing.T) {
 	wantNames(t, claims)
 }
 
+// TestClaimLinkOfUndeleted brings back an older volume of a claim.
+func TestClaimLinkOfUndeleted(t *testing.T) {
+	base := t.TempDir()
+	s := keeping(t, base, "trashTTL: 1h")
+	older, newer := createFor(t, s, "pvc-1", www), createFor(t, s, "pvc-2", www)
+	mustDelete(t, s, older.ID)
+	if _, err := s.Undelete(t.Context(), "pvc-1"); err != nil {
+		t.Fatal(err)
+	}
+	wantLink(t, base, www, newer)
+	mustDelete(t, s, newer.ID)
+	wantLink(t, base, www, older)
+	if _, err := s.Undelete(t.Context(), "pvc-2"); err != nil {
+		t.Fatal(err)
+	}
+	wantLink(t, base, www, newer)
+}
+
 func TestClaimLinksMendedAtStart(t *testing.T) {
 	link := func(base string, c Claim) string { return filepath.Join(base, claimsDir, c.Namespace, c.Name) }
 	remove := func(t *testing.T, path string) {
