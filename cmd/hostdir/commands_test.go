@@ -157,6 +157,8 @@ func TestCommandFails(t *testing.T) {
 	}{
 		{"nobody answers", []string{"pools"}, 1, "does not answer"},
 		{"nobody answers", []string{"volumes"}, 1, "does not answer"},
+		{"nobody answers", []string{"check"}, 1, "does not answer"},
+		{"a yes to nothing", []string{"check", "--yes"}, 2, "--repair"},
 		{"help", []string{"volumes", "--help"}, 0, "--output"},
 		{"a strange format", []string{"pools", "-o", "yaml"}, 2, "neither table nor json"},
 		{"an argument", []string{"pools", "default"}, 2, `unexpected argument "default"`},
