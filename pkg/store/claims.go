@@ -123,8 +123,8 @@ func (d *dir) linkFor(c Claim) string {
 
 // linkOf returns the volume that a link in a namespace's directory shows.
 func (d *dir) linkOf(claim string) string {
-	buf := make([]byte, unix.PathMax)
-	n, err := unix.Readlinkat(d.fd(), claim, buf)
+	var buf [256]byte // longer than any of ours
+	n, err := unix.Readlinkat(d.fd(), claim, buf[:])
 	if err != nil {
 		return ""
 	}
