@@ -57,7 +57,7 @@ func TestCheck(t *testing.T) {
 	}
 	out, errs, code = ask(t, p, "check")
 	for _, want := range []string{
-		"ForeignFile: " + photo + "\n    Hostdir did not make it",
+		"ForeignFile: " + photo + "\n    It is not hostdir's",
 		"HalfBuilt: " + halfBuilt,
 		"WrongLink: " + link + " (claim shop/a)",
 		"WrongMode: " + volume + " (claim shop/a)\n    It has mode 0755",

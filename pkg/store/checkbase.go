@@ -140,7 +140,7 @@ func leftover(d *dir, name, path string) Finding {
 func foreign(path string) Finding {
 	return Finding{
 		Kind: ForeignFile, Path: path,
-		What: "hostdir did not make it, and leaves it alone",
+		What: "it is not hostdir's, which leaves it alone",
 		Do:   "find out whose it is, and move it out of hostdir's directories",
 	}
 }
