@@ -14,7 +14,7 @@ import (
 	"github.com/hostdir/hostdir/pkg/quota"
 )
 
-func TestCheckLimits(t *testing.T) {
+func TestLimitedCheck(t *testing.T) {
 	onLimited(t, func(t *testing.T, base string) {
 		s := openStore(t, onePool(base))
 		v, other := mustCreate(t, s, limitedRequest("pvc-1")), mustCreate(t, s, limitedRequest("pvc-2"))
@@ -70,56 +70,56 @@ func TestCheckLimits(t *testing.T) {
 	})
 }
 
-// TestCheckDuringCalls checks while volumes are made, expanded and deleted, and
-// finds nothing: what a call has in hand is no damage.
-func TestCheckDuringCalls(t *testing.T) {
+func TestCheckDuringCalls(t *testing.T) { checkDuringCalls(t, t.TempDir()) }
+
+func TestLimitedCheckDuringCalls(t *testing.T) { onLimited(t, checkDuringCalls) }
+
+// checkDuringCalls checks while volumes are made, expanded and deleted, and finds
+// nothing: what a call has in hand is no damage.
+func checkDuringCalls(t *testing.T, base string) {
 	const workers, claims = 8, 4
-	test := func(t *testing.T, base string) {
-		s := openStore(t, onePool(base))
-		end := time.Now().Add(3 * time.Second)
-		var wg sync.WaitGroup
-		for worker := range workers {
-			wg.Go(func() {
-				random := rand.New(rand.NewPCG(1, uint64(worker)))
-				for i := 0; time.Now().Before(end); i++ {
-					req := request(fmt.Sprintf("pvc-%d-%d", worker, i%3))
-					req.Claim = Claim{"shop", fmt.Sprintf("claim-%d-%d", worker, random.IntN(claims))}
-					v, err := s.Create(t.Context(), req)
-					if isBusy(err) { // the check looks at it
-						continue
-					}
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					if _, err := s.Expand(t.Context(), v.ID, v.CapacityBytes+mebibyte, 0); err != nil && !isBusy(err) {
-						t.Error(err)
-					}
-					if random.IntN(3) > 0 {
-						continue // made again, it is the same
-					}
-					if err := s.Delete(t.Context(), v.ID, anyUse); err != nil && !isBusy(err) {
-						t.Error(err)
-					}
-				}
-			})
-		}
+	s := openStore(t, onePool(base))
+	end := time.Now().Add(3 * time.Second)
+	var wg sync.WaitGroup
+	for worker := range workers {
 		wg.Go(func() {
-			for time.Now().Before(end) {
-				s.purge(t.Context())
-				s.count(t.Context())
+			random := rand.New(rand.NewPCG(1, uint64(worker)))
+			for i := 0; time.Now().Before(end); i++ {
+				req := request(fmt.Sprintf("pvc-%d-%d", worker, i%3))
+				req.Claim = Claim{"shop", fmt.Sprintf("claim-%d-%d", worker, random.IntN(claims))}
+				v, err := s.Create(t.Context(), req)
+				if isBusy(err) { // the check looks at it
+					continue
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := s.Expand(t.Context(), v.ID, v.CapacityBytes+mebibyte, 0); err != nil && !isBusy(err) {
+					t.Error(err)
+				}
+				if random.IntN(3) > 0 {
+					continue // made again, it is the same
+				}
+				if err := s.Delete(t.Context(), v.ID, anyUse); err != nil && !isBusy(err) {
+					t.Error(err)
+				}
 			}
 		})
-		checks := 0
-		for ; time.Now().Before(end); checks++ {
-			wantFindings(t, base, mustCheck(t, s, nothingMounted).Findings)
-		}
-		wg.Wait()
-		wantFindings(t, base, mustCheck(t, s, nothingMounted).Findings)
-		t.Logf("%d checks", checks)
 	}
-	t.Run("advisory", func(t *testing.T) { test(t, t.TempDir()) })
-	t.Run("limited", func(t *testing.T) { onLimited(t, test) })
+	wg.Go(func() {
+		for time.Now().Before(end) {
+			s.purge(t.Context())
+			s.count(t.Context())
+		}
+	})
+	checks := 0
+	for ; time.Now().Before(end); checks++ {
+		wantFindings(t, base, mustCheck(t, s, nothingMounted).Findings)
+	}
+	wg.Wait()
+	wantFindings(t, base, mustCheck(t, s, nothingMounted).Findings)
+	t.Logf("%d checks", checks)
 }
 
 func isBusy(err error) bool { return errors.Is(err, errdefs.ErrBusy) }
