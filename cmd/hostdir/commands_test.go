@@ -78,6 +78,7 @@ func TestCommands(t *testing.T) {
 	}
 
 	// A disk that is gone fails the commands, and all else is shown.
+	p.Expect("BaseUnusable")
 	if err := os.Rename(foreign, foreign+".away"); err != nil {
 		t.Fatal(err)
 	}
@@ -162,6 +163,8 @@ func TestCommandFails(t *testing.T) {
 	}{
 		{"nobody answers", []string{"pools"}, 1, "does not answer"},
 		{"nobody answers", []string{"volumes"}, 1, "does not answer"},
+		{"nobody answers", []string{"check"}, 1, "does not answer"},
+		{"a yes to nothing", []string{"check", "--yes"}, 2, "--repair"},
 		{"help", []string{"volumes", "--help"}, 0, "--output"},
 		{"a strange format", []string{"pools", "-o", "yaml"}, 2, "neither table nor json"},
 		{"an argument", []string{"pools", "default"}, 2, `unexpected argument "default"`},

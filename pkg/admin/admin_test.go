@@ -33,7 +33,7 @@ func serve(t *testing.T, config, base string) *served {
 	socket := filepath.Join(socketDir(t), "admin.sock")
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	server := &Server{Store: s, Driver: "csi.hostdir.io", NodeLabels: map[string]string{"csi.hostdir.io/node": plugin.NodeName}}
+	server := &Server{Store: s, Driver: "csi.hostdir.io", NodeLabels: map[string]string{"csi.hostdir.io/node": plugin.NodeName}, Mounts: noMounts}
 	go func() { done <- server.Serve(ctx, socket) }()
 	t.Cleanup(func() {
 		cancel()
@@ -197,3 +197,6 @@ func TestStrangeAnswer(t *testing.T) {
 		})
 	}
 }
+
+// noMounts is a node on which nothing is mounted.
+func noMounts(*os.File) ([]store.Mount, error) { return nil, nil }

@@ -21,6 +21,8 @@ type Server struct {
 	// its volumes are accessible: what a PersistentVolume must say.
 	Driver     string
 	NodeLabels map[string]string
+	// Mounts tells a check of the node's mounts.
+	Mounts store.MountTable
 }
 
 // Serve answers at the Unix socket, which is root's alone, until the context
@@ -33,6 +35,8 @@ func (s *Server) Serve(ctx context.Context, socketPath string) error {
 	mux.HandleFunc("POST /undelete", carryOut(s.undelete))
 	mux.HandleFunc("POST /purge", carryOut(s.purge))
 	handlePoolOrders(mux, s.Store)
+	mux.HandleFunc("GET /check", s.check)
+	mux.HandleFunc("POST /repair", carryOut(s.repair))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	defer server.Close()
 	return socket.Serve(ctx, socketPath, server)

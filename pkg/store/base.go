@@ -35,9 +35,11 @@ type base struct {
 	// broken is why the base directory cannot be used, nil while it can.
 	broken error
 	// volumes are what the scan found and what was created since, by name.
-	// promised and used are their sums, with what is being created.
+	// promised and used are their sums; promised includes pending, which is for
+	// what is being created.
 	volumes  map[string]*Volume
 	promised int64
+	pending  int64
 	used     int64
 	// others is what the filesystem held besides volumes when it was counted.
 	others int64
@@ -244,6 +246,7 @@ func (b *base) promise(bytes int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.promised += bytes
+	b.pending += bytes
 }
 
 // dataPath is where people find the data of a volume.

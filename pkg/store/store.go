@@ -22,6 +22,7 @@ type Store struct {
 	promising  sync.Mutex // held while room is looked up and promised
 	refreshing sync.Mutex // held while bases are looked at and taken; guards seen
 	seen       *seen
+	checking   sync.Mutex // held during a check
 
 	mu        sync.RWMutex // guards all below
 	pools     []Pool       // of the last good configuration

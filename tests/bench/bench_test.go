@@ -122,6 +122,18 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
+// BenchmarkCheck checks a pool with many sound volumes.
+func BenchmarkCheck(b *testing.B) {
+	s, _ := open(b, 10_000)
+	nothingMounted := func(*os.File) ([]store.Mount, error) { return nil, nil }
+	for b.Loop() {
+		report, err := s.Check(context.Background(), nothingMounted)
+		if err != nil || report.Volumes != 10_000 || len(report.Findings) > 0 {
+			b.Fatalf("%+v, %v", report, err)
+		}
+	}
+}
+
 // BenchmarkCapacity asks for the room of a pool, with few and with many volumes.
 func BenchmarkCapacity(b *testing.B) {
 	for _, n := range []int{10, 10_000} {

@@ -39,6 +39,8 @@ type Plugin struct {
 
 	cmd *exec.Cmd
 	log bytes.Buffer
+	// expected are the kinds of findings that the test provokes.
+	expected []string
 }
 
 // Layout makes the surroundings of a plugin in a new directory, with a pool
@@ -85,8 +87,9 @@ func Start(t testing.TB) *Plugin {
 	return p
 }
 
-// Run starts the program and waits until it answers. When the test ends the
-// program is stopped; if it failed, its log is shown.
+// Run starts the program and waits until it answers. When the test ends
+// `hostdir check` must find nothing wrong (see Expect), and the program is
+// stopped; if the test failed, its log is shown.
 func (p *Plugin) Run(t testing.TB) {
 	t.Helper()
 	p.HTTP = freeAddress(t)
@@ -98,14 +101,16 @@ func (p *Plugin) Run(t testing.TB) {
 		"--registration-dir="+p.RegistrationDir,
 		"--http-address="+p.HTTP,
 		"--v=4")
-	// The race detector would keep each end of the program waiting for a second.
-	p.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+	p.cmd.Env = p.environment()
 	p.cmd.Stdout = &p.log
 	p.cmd.Stderr = &p.log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		if p.cmd != nil {
+			CheckClean(t, p)
+		}
 		p.Signal(t, syscall.SIGTERM)
 		if t.Failed() {
 			t.Logf("hostdir's log:\n%s", p.log.String())
@@ -122,6 +127,10 @@ func (p *Plugin) Run(t testing.TB) {
 	p.Conn = conn
 	p.waitHealthy(t)
 }
+
+// environment is the program's. The race detector would keep each of its ends
+// waiting for a second.
+func (p *Plugin) environment() []string { return append(os.Environ(), "GORACE=atexit_sleep_ms=0") }
 
 // Signal sends the program a signal that ends it, and waits for the end.
 func (p *Plugin) Signal(t testing.TB, signal os.Signal) {
