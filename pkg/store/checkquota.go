@@ -42,7 +42,7 @@ func (l *volumeLook) limit(data *dir, r Record) {
 	}
 	want, err := l.pool.limitFor(r)
 	if err != nil {
-		l.found(unreadable(l.about.Path, err))
+		l.found(cannotRead(l.about.Path, err))
 		return
 	}
 	if !holds(limit, want) {

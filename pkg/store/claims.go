@@ -133,11 +133,16 @@ func (d *dir) linkOf(claim string) string {
 
 // mendLinks makes claims/ agree with the records after a crash between a
 // commit and its link: each claim's link shows its newest volume, and links to
-// volumes that are gone go too.
+// volumes that are gone go too, and namespaces without a link.
 func (d *dir) mendLinks(volumes map[string]*Volume) error {
-	links, err := d.readLinks()
+	links, empty, err := d.readLinks()
 	if err != nil {
 		return err
+	}
+	for _, namespace := range empty {
+		if err := d.rmdir(claimsDir + "/" + namespace); err != nil {
+			return err
+		}
 	}
 	for claim, name := range links {
 		if volumes[name] == nil {
@@ -168,17 +173,18 @@ func newestOf(volumes map[string]*Volume) map[Claim]string {
 	return newest
 }
 
-// readLinks returns the volume's name behind each link of ours.
-func (d *dir) readLinks() (map[Claim]string, error) {
-	links := map[Claim]string{}
+// readLinks returns the volume's name behind each link of ours, and the
+// namespaces whose directory is empty.
+func (d *dir) readLinks() (links map[Claim]string, empty []string, err error) {
+	links = map[Claim]string{}
 	claims, err := d.sub(claimsDir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer claims.close()
 	namespaces, err := claims.names()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, namespace := range namespaces {
 		sub, err := claims.sub(namespace)
@@ -188,7 +194,10 @@ func (d *dir) readLinks() (map[Claim]string, error) {
 		names, err := sub.names()
 		if err != nil {
 			sub.close()
-			return nil, err
+			return nil, nil, err
+		}
+		if len(names) == 0 {
+			empty = append(empty, namespace)
 		}
 		for _, claim := range names {
 			if name := sub.linkOf(claim); name != "" && claim != linkNew {
@@ -197,5 +206,5 @@ func (d *dir) readLinks() (map[Claim]string, error) {
 		}
 		sub.close()
 	}
-	return links, nil
+	return links, empty, nil
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"unsafe"
@@ -76,10 +77,14 @@ func (d *dir) identity() (filesystem, error) {
 			answer[0] = 16 // fsu_len: the room for the UUID
 		}
 		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(d.fd()), r.request, uintptr(unsafe.Pointer(&answer)))
-		if errno == 0 {
-			u := answer[r.offset : r.offset+16]
+		switch u := answer[r.offset : r.offset+16]; {
+		case errno == unix.EINTR || isOf(errno, noSpaceErrnos):
+			// Nothing is wrong with the question. Another one may be
+			// answered otherwise, and the pool be taken for a copy.
+			return filesystem{}, d.wrap("ioctl", ".", errno)
+		case errno == 0 && !bytes.Equal(u, make([]byte, 16)): // Linux may not know it of a root filesystem
 			id.UUID = fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
-			break
+			return id, nil
 		}
 	}
 	return id, nil
