@@ -9,6 +9,7 @@ import (
 
 	"github.com/moby/sys/mountinfo"
 
+	"github.com/hostdir/hostdir/pkg/beneath"
 	"github.com/hostdir/hostdir/pkg/errdefs"
 )
 
@@ -28,7 +29,7 @@ func (m *Mounter) CheckUnused(data *os.File) error {
 // mountsOf finds where a directory is bind-mounted. The mount table tells, for
 // each mount, the filesystem and the directory of it that was mounted.
 func mountsOf(dir *os.File) ([]string, error) {
-	s, err := statx(dir)
+	id, err := beneath.MountID(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +39,7 @@ func mountsOf(dir *os.File) ([]string, error) {
 	}
 	var device, inFilesystem string
 	for _, mount := range table {
-		if uint64(mount.ID) != s.Mnt_id {
+		if uint64(mount.ID) != id {
 			continue
 		}
 		// The kernel's name of the descriptor: the admin's path to the pool
