@@ -1,6 +1,7 @@
-// Package admin lets an operator ask the running node plugin what it has: a
-// server beside the CSI socket, the client that the commands of hostdir are, and
-// the tables that people read. It only tells, and changes nothing.
+// Package admin lets an operator ask the running node plugin what it has, and
+// give it orders: a server beside the CSI socket, the client that the commands of
+// hostdir are, and the tables that people read. Questions change nothing. An order
+// is carried out by the plugin itself, under the locks of its calls.
 package admin
 
 import (

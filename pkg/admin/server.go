@@ -34,6 +34,33 @@ func answer(write func(w io.Writer) error) http.HandlerFunc {
 	}
 }
 
+// refused is the status of an order that the plugin does not carry out, with the
+// reason in the body.
+const refused = http.StatusConflict
+
+// maxOrder bounds what an order may be, in bytes.
+const maxOrder = 64 << 10
+
+// carryOut answers an order that changes something: with what was done, or why
+// not.
+func carryOut[Order, Done any](do func(ctx context.Context, order Order) (Done, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var order Order
+		orders := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxOrder))
+		orders.DisallowUnknownFields()
+		if err := orders.Decode(&order); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		done, err := do(r.Context(), order)
+		if err != nil {
+			http.Error(w, err.Error(), refused)
+			return
+		}
+		answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(done) })(w, r)
+	}
+}
+
 // writeVolumes writes a Volumes one volume after the other: ten thousand at once
 // would take more memory than the plugin has.
 func writeVolumes(w io.Writer, all []store.VolumeStatus) error {
