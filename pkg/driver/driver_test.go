@@ -41,7 +41,7 @@ func startDriver(t *testing.T) *served {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mounts, err := mounter.New(layout.KubeletDir, mounter.NewBind())
+	mounts, err := mounter.New(layout.KubeletDir, mounter.NewBind(filepath.Join(t.TempDir(), "mounting")))
 	if err != nil {
 		t.Fatal(err)
 	}
