@@ -169,6 +169,9 @@ func (b *base) inspect(ctx context.Context, pool Pool, known string, wasBroken b
 	}
 	f.device = room.device
 	if wasBroken {
+		if err := d.checkRename(); err != nil {
+			return found{}, err
+		}
 		f.limits, f.whyUnlimited = d.detectLimits()
 	}
 	if known == "" {

@@ -104,12 +104,6 @@ func (d *dir) writeFile(name string, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// renameTo moves an entry of d into another directory of the same filesystem.
-// It never replaces anything.
-func (d *dir) renameTo(name string, to *dir, newName string) error {
-	return d.wrap("renameat2", name, unix.Renameat2(d.fd(), name, to.fd(), newName, unix.RENAME_NOREPLACE))
-}
-
 func (d *dir) unlink(name string) error {
 	return d.wrap("unlinkat", name, unix.Unlinkat(d.fd(), name, 0))
 }
