@@ -20,7 +20,8 @@ func Serve(ctx context.Context, socketPath string, s *store.Store) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /pools", answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(pools(s)) }))
 	mux.HandleFunc("GET /volumes", answer(func(w io.Writer) error { return writeVolumes(w, s.VolumeStatus()) }))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	// No time is set for the rest: an order may take long, and is root's.
+	server := &http.Server{Handler: mux, MaxHeaderBytes: 16 << 10, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 	defer server.Close()
 	return socket.Serve(ctx, socketPath, server)
 }
