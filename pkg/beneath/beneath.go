@@ -68,7 +68,7 @@ func check(name string, flags int) error {
 	if len(name) >= unix.PathMax {
 		return unix.ENAMETOOLONG
 	}
-	if flags&unix.O_CREAT != 0 && flags&unix.O_EXCL == 0 {
+	if flags&unix.O_CREAT != 0 && flags&unix.O_EXCL == 0 || strings.Contains(name, "\x00") {
 		return unix.EINVAL
 	}
 	if name == "." {

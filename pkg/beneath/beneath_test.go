@@ -32,7 +32,7 @@ func forBothWays(t *testing.T, test func(t *testing.T)) {
 
 // tree lays out what the names of TestOpen mean, with mounts of the same
 // filesystem, which no device number tells.
-func tree(t *testing.T) *os.File {
+func tree(t testing.TB) *os.File {
 	t.Helper()
 	plugin.RequireRoot(t)
 	root := t.TempDir()
@@ -62,7 +62,7 @@ func tree(t *testing.T) *os.File {
 	return open(t, root)
 }
 
-func open(t *testing.T, path string) *os.File {
+func open(t testing.TB, path string) *os.File {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
@@ -72,7 +72,7 @@ func open(t *testing.T, path string) *os.File {
 	return f
 }
 
-func bind(t *testing.T, from, to string) {
+func bind(t testing.TB, from, to string) {
 	t.Helper()
 	if err := unix.Mount(from, to, "", unix.MS_BIND, ""); err != nil {
 		t.Fatal(err)

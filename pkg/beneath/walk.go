@@ -28,8 +28,8 @@ func walk(dir int, name string, flags int, mode uint32, mounts Mounts) (fd int, 
 	}
 	for {
 		component, rest, more := strings.Cut(name, "/")
-		if !more && flags&unix.O_CREAT != 0 { // O_EXCL: a new file is no link and no mount
-			fd, err = openat(at, component, flags|unix.O_NOFOLLOW, mode)
+		if !more && flags&unix.O_CREAT != 0 {
+			fd, err = create(at, component, flags, mode, home, mounts)
 			leave()
 			return fd, err
 		}
@@ -47,6 +47,22 @@ func walk(dir int, name string, flags int, mode uint32, mounts Mounts) (fd int, 
 			return fd, err
 		}
 	}
+}
+
+// create makes a file. With O_EXCL it is a new one, which is no link and no mount.
+func create(at int, component string, flags int, mode uint32, home uint64, mounts Mounts) (int, error) {
+	fd, err := openat(at, component, flags|unix.O_NOFOLLOW, mode)
+	if err != unix.EEXIST {
+		return fd, err
+	}
+	there, other := step(at, component, false, home, mounts)
+	if other == nil {
+		unix.Close(there)
+	}
+	if other == unix.EXDEV {
+		return -1, other
+	}
+	return -1, err
 }
 
 // step opens a component with O_PATH if Open may go there.

@@ -1,7 +1,6 @@
 package mounter
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -26,10 +25,15 @@ func (m *Mounter) CheckUnused(data *os.File) error {
 	return nil
 }
 
-// mountsOf finds where a directory is bind-mounted. The mount table tells, for
-// each mount, the filesystem and the directory of it that was mounted.
+// mountsOf finds where a directory is bind-mounted.
 func mountsOf(dir *os.File) ([]string, error) {
 	id, err := beneath.MountID(dir)
+	if err != nil {
+		return nil, err
+	}
+	// The kernel's name of the descriptor: the admin's path to the pool may go
+	// through symbolic links.
+	name, err := os.Readlink(descriptorPath(dir))
 	if err != nil {
 		return nil, err
 	}
@@ -37,22 +41,24 @@ func mountsOf(dir *os.File) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the mount table cannot be read: %w", err)
 	}
+	return findMounts(table, id, name)
+}
+
+// findMounts finds in a mount table where the directory of this name, or
+// anything beneath it, is bind-mounted. home is the mount that the name is on.
+// The table tells, for each mount, the filesystem and the directory of it that
+// was mounted.
+func findMounts(table []*mountinfo.Info, home uint64, name string) ([]string, error) {
 	var device, inFilesystem string
 	for _, mount := range table {
-		if uint64(mount.ID) != id {
+		if uint64(mount.ID) != home {
 			continue
-		}
-		// The kernel's name of the descriptor: the admin's path to the pool
-		// may go through symbolic links.
-		name, err := os.Readlink(descriptorPath(dir))
-		if err != nil {
-			return nil, err
 		}
 		device = deviceOf(mount)
 		inFilesystem = path.Join(mount.Root, strings.TrimPrefix(name, mount.Mountpoint))
 	}
 	if inFilesystem == "" {
-		return nil, errors.New("the mount that holds " + dir.Name() + " is not in the mount table")
+		return nil, fmt.Errorf("the mount that holds %s is not in the mount table", name)
 	}
 	var found []string
 	for _, mount := range table {
