@@ -179,6 +179,9 @@ func (b *base) take(ctx context.Context, x *sight, announce func(uuid string)) e
 	if err := d.checkMarker(x.marker.UUID, x.marker.Generation); err != nil {
 		return err
 	}
+	if err := d.checkRename(); err != nil {
+		return err
+	}
 	limits, whyUnlimited := d.detectLimits()
 	var volumes map[string]*Volume
 	if known == "" {

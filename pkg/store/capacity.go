@@ -151,7 +151,7 @@ func (s *Store) roomOn(b *base) (measurement, error) {
 		account.add(other, room)
 	}
 	account.others = max(account.others, room.size-room.free-account.used)
-	free := b.overcommit().of(max(0, room.size-account.others-account.reserve)) - account.promised
+	free := min(maxCapacity, b.overcommit().of(max(0, room.size-account.others-account.reserve))) - account.promised
 	// A reserve is kept free whatever was promised.
 	if room.free <= account.reserve {
 		free = 0

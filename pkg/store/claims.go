@@ -24,7 +24,7 @@ func linkTarget(name string) string {
 // linkedVolume is the reverse of linkTarget, "" for a link that is not ours.
 func linkedVolume(target string) string {
 	name := strings.TrimSuffix(strings.TrimPrefix(target, "../../"+volumesDir+"/"), "/"+dataDir)
-	if linkTarget(name) != target {
+	if linkTarget(name) != target || !directoryPattern.MatchString(name) {
 		return ""
 	}
 	return name

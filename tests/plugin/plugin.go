@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -38,6 +39,9 @@ type Plugin struct {
 	Conn   *grpc.ClientConn
 	// HTTP is the address of /healthz and /readyz.
 	HTTP string
+	// Through is a command that runs the program, which it gets as its
+	// arguments, in its own place: with other system calls, other limits.
+	Through []string
 
 	// Plain runs a program that is built without the race detector.
 	Plain bool
@@ -112,7 +116,7 @@ func (p *Plugin) Launch(t testing.TB) {
 		build = BuildPlain
 	}
 	p.HTTP = freeAddress(t)
-	p.cmd = exec.Command(build(t),
+	command := append(slices.Clone(p.Through), build(t),
 		"--endpoint=unix://"+p.Socket,
 		"--node-name="+NodeName,
 		"--config="+p.Config,
@@ -120,6 +124,7 @@ func (p *Plugin) Launch(t testing.TB) {
 		"--registration-dir="+p.RegistrationDir,
 		"--http-address="+p.HTTP,
 		"--v=4")
+	p.cmd = exec.Command(command[0], command[1:]...)
 	p.cmd.Env = p.environment()
 	p.cmd.Stdout = &p.log
 	p.cmd.Stderr = &p.log

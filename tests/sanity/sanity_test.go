@@ -51,7 +51,7 @@ func startInProcess(t *testing.T) *plugin.Plugin {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mounts, err := mounter.New(p.KubeletDir, mounter.NewBind())
+	mounts, err := mounter.New(p.KubeletDir, mounter.NewBind(filepath.Join(filepath.Dir(p.Config), "mounting")))
 	if err != nil {
 		t.Fatal(err)
 	}
