@@ -63,7 +63,8 @@ func (s *Store) CarryOut(ctx context.Context, order BaseOrder, path, found strin
 			return Done{}, fmt.Errorf("%s: the marker could not be written: %w", path, err)
 		}
 	}
-	s.use(ctx, s.lookAround(), approval{order, path})
+	// Somebody who hangs up has given the order all the same.
+	s.use(context.WithoutCancel(ctx), s.lookAround(), approval{order, path})
 	for _, b := range s.snapshot() {
 		if status := b.status(); b.path == path {
 			if status.Err != nil {
