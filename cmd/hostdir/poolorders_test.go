@@ -54,6 +54,7 @@ func TestPoolOrders(t *testing.T) {
 	t.Setenv("GORACE", "atexit_sleep_ms=0")
 
 	p := plugin.Layout(t, base)
+	p.Expect("BaseUnusable") // its disk is gone in the end
 	p.Run(t)
 	createVolume(t, p, "a")
 
@@ -126,6 +127,7 @@ func TestCopyAccepted(t *testing.T) {
 	larger := disk.Image(t, "ext4", 32*mebibyte)
 	disk.MountImage(t, larger, side)
 	p := plugin.Layout(t, base)
+	p.Expect("BaseUnusable") // its disk is gone in the end
 	p.Run(t)
 	createVolume(t, p, "a")
 	p.Signal(t, os.Interrupt)

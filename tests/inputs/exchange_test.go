@@ -30,6 +30,7 @@ func newDisked(t *testing.T) *disked {
 	d := &disked{image: smallDisk(t)}
 	disk.MountImage(t, d.image, base)
 	d.server = startOn(t, base)
+	d.Expect("BaseUnusable") // the disk is gone in the end
 	d.id = d.create(t, "pvc-1")
 	d.target = filepath.Join(d.KubeletDir, "target")
 	wantCode(t, d.publish(d.id, d.target), codes.OK, "")
