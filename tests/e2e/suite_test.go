@@ -67,6 +67,12 @@ var limited = []promise{
 	{"nothing is left on the disks", nothingLimitedIsLeft},
 }
 
+// Promises about disks that go away and come back: those of the pool "disk".
+var departed = []promise{
+	{"a disk can be unmounted and mounted again, under pods and without", idleDiskMayGo},
+	{"nothing is lost while a disk is away under a StatefulSet", absentDiskLosesNothing},
+}
+
 func TestHostdir(t *testing.T) {
 	c := connect(t)
 	c.install(t)
@@ -81,6 +87,12 @@ func TestHostdir(t *testing.T) {
 	t.Run("limited", func(t *testing.T) {
 		c.installLimited(t)
 		for _, p := range limited {
+			t.Run(p.words, func(t *testing.T) { p.test(begin(t, c)) })
+		}
+	})
+	t.Run("departed", func(t *testing.T) {
+		c.installDisks(t)
+		for _, p := range departed {
 			t.Run(p.words, func(t *testing.T) { p.test(begin(t, c)) })
 		}
 	})
