@@ -40,6 +40,8 @@ type BaseDirectory struct {
 	AvailableBytes int64  `json:"availableBytes"`
 	Volumes        int    `json:"volumes"`
 	Trash          int    `json:"trash"`
+	// Stuck are those of Trash that could not be purged when it was tried.
+	Stuck int `json:"stuck"`
 	// Quota is how new volumes are held to their capacity: xfs, ext4, btrfs, or
 	// none, and then WhyAdvisory is why.
 	Quota       quota.Kind `json:"quota,omitempty"`
@@ -113,7 +115,7 @@ func baseDirectory(s store.Status) BaseDirectory {
 		return b
 	}
 	b.SizeBytes, b.FreeBytes = &s.Room.SizeBytes, &s.Room.FreeBytes
-	b.AvailableBytes, b.Trash, b.Quota = s.Room.AvailableBytes, s.Room.Trash, s.Quota
+	b.AvailableBytes, b.Trash, b.Stuck, b.Quota = s.Room.AvailableBytes, s.Room.Trash, s.Room.Stuck, s.Quota
 	if s.Room.Refuses != nil {
 		b.State, b.Reason = NoNewVolumes, s.Room.Refuses.Error()
 	}
@@ -131,9 +133,7 @@ func volume(s store.VolumeStatus) Volume {
 		return v
 	}
 	v.CapacityBytes, v.Enforced, v.Created = s.CapacityBytes, s.Enforced, &s.Created
-	if s.Claim != (store.Claim{}) {
-		v.Claim = &s.Claim
-	}
+	v.Claim = claimOrNil(s.Claim)
 	if s.Quota != nil {
 		v.Quota = s.Quota.Kind
 	}

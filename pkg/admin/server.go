@@ -14,12 +14,24 @@ import (
 	"github.com/hostdir/hostdir/pkg/store"
 )
 
+// Server answers operators.
+type Server struct {
+	Store *store.Store
+	// Driver is the CSI driver's name, NodeLabels those of the node in which
+	// its volumes are accessible: what a PersistentVolume must say.
+	Driver     string
+	NodeLabels map[string]string
+}
+
 // Serve answers at the Unix socket, which is root's alone, until the context
 // ends.
-func Serve(ctx context.Context, socketPath string, s *store.Store) error {
+func (s *Server) Serve(ctx context.Context, socketPath string) error {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /pools", answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(pools(s)) }))
-	mux.HandleFunc("GET /volumes", answer(func(w io.Writer) error { return writeVolumes(w, s.VolumeStatus()) }))
+	mux.HandleFunc("GET /pools", answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(pools(s.Store)) }))
+	mux.HandleFunc("GET /volumes", answer(func(w io.Writer) error { return writeVolumes(w, s.Store.VolumeStatus()) }))
+	mux.HandleFunc("GET /trash", answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(trash(s.Store)) }))
+	mux.HandleFunc("POST /undelete", carryOut(s.undelete))
+	mux.HandleFunc("POST /purge", carryOut(s.purge))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	defer server.Close()
 	return socket.Serve(ctx, socketPath, server)
