@@ -60,6 +60,7 @@ func (d disk) restore(t testing.TB) {
 func (d disk) remove(t testing.TB) {
 	t.Helper()
 	d.unmount(t)
+	d.onNode(t, d.node, "rmdir", d.dir)
 	if err := os.Remove(d.file()); err != nil {
 		t.Error(err)
 	}
