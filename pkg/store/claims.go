@@ -97,7 +97,7 @@ func (d *dir) linkOf(claim string) string {
 
 // mendLinks makes claims/ agree with the records after a crash between a
 // commit and its link: each claim's link shows its newest volume, and links to
-// volumes that are gone go too.
+// volumes that are gone, or are another claim's by now, go too.
 func (d *dir) mendLinks(volumes map[string]*Volume) error {
 	links, err := d.readLinks()
 	if err != nil {
@@ -110,7 +110,9 @@ func (d *dir) mendLinks(volumes map[string]*Volume) error {
 		}
 	}
 	for claim, name := range links {
-		if volumes[name] == nil {
+		v := volumes[name]
+		// Of a volume in quarantine nobody knows whose it is.
+		if v == nil || v.Quarantine == nil && v.Claim != claim {
 			if err := d.unlinkClaim(claim, name); err != nil {
 				return err
 			}
