@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -36,6 +37,9 @@ type Plugin struct {
 	Conn   *grpc.ClientConn
 	// HTTP is the address of /healthz and /readyz.
 	HTTP string
+	// Through is a command that runs the program, which it gets as its
+	// arguments, in its own place: with other system calls, other limits.
+	Through []string
 
 	cmd *exec.Cmd
 	log bytes.Buffer
@@ -90,7 +94,7 @@ func Start(t testing.TB) *Plugin {
 func (p *Plugin) Run(t testing.TB) {
 	t.Helper()
 	p.HTTP = freeAddress(t)
-	p.cmd = exec.Command(Build(t),
+	command := append(slices.Clone(p.Through), Build(t),
 		"--endpoint=unix://"+p.Socket,
 		"--node-name="+NodeName,
 		"--config="+p.Config,
@@ -98,6 +102,7 @@ func (p *Plugin) Run(t testing.TB) {
 		"--registration-dir="+p.RegistrationDir,
 		"--http-address="+p.HTTP,
 		"--v=4")
+	p.cmd = exec.Command(command[0], command[1:]...)
 	// The race detector would keep each end of the program waiting for a second.
 	p.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	p.cmd.Stdout = &p.log
