@@ -13,6 +13,8 @@ type volume struct {
 	claim    store.Claim
 	class    store.Class
 	capacity int64
+	// deleted tells that it is in the trash and kept there.
+	deleted bool
 	// files are what was synced in it, by name. There may be more: what was
 	// not synced yet.
 	files map[string]string
@@ -22,7 +24,11 @@ func (v *volume) String() string {
 	if v == nil {
 		return "no volume"
 	}
-	return fmt.Sprintf("a volume for claim %s of %d bytes with %d synced files", v.claim, v.capacity, len(v.files))
+	where := "in use"
+	if v.deleted {
+		where = "in the trash"
+	}
+	return fmt.Sprintf("a volume for claim %s, %s, of %d bytes with %d synced files", v.claim, where, v.capacity, len(v.files))
 }
 
 type kind string
@@ -32,6 +38,8 @@ const (
 	expand kind = "expand"
 	save   kind = "save" // a pod writes a file and syncs it
 	remove kind = "delete"
+	// undelete brings back what is kept in the trash.
+	undelete kind = "undelete"
 )
 
 // call is something that is asked for, and the drive's positions before it was
@@ -59,9 +67,9 @@ func (c call) apply(v *volume) *volume {
 	switch {
 	case c.kind == create && v == nil:
 		return &volume{claim: c.claim, class: c.class, capacity: c.capacity}
-	case v == nil || c.kind == create:
-		return v // a retry, of what is done already
-	case c.kind == remove:
+	case v == nil, c.kind == create: // a retry, of what is done already
+		return v
+	case c.kind == remove && v.class.TrashTTL == "":
 		return nil
 	}
 	changed := *v
@@ -74,6 +82,10 @@ func (c call) apply(v *volume) *volume {
 			changed.files = map[string]string{}
 		}
 		changed.files[c.file] = c.content
+	case remove:
+		changed.deleted = true
+	case undelete:
+		changed.deleted = false
 	}
 	return &changed
 }

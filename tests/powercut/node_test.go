@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/hostdir/hostdir/pkg/admin"
 	"github.com/hostdir/hostdir/tests/plugin"
 	"github.com/hostdir/hostdir/tests/powercut/drive"
 )
@@ -40,8 +41,7 @@ type clients struct {
 // targets is the directory below kubelet's in which volumes are published.
 const targets = "targets"
 
-// layOut puts a node's pool on a drive with this content. Everything is undone
-// when the test ends.
+// layOut puts a node's pool on a drive with this content, until the test ends.
 func layOut(t *testing.T, filesystem filesystem, content *drive.Image) *node {
 	t.Helper()
 	d := drive.Start(t, content, filesystem.sector)
@@ -50,7 +50,15 @@ func layOut(t *testing.T, filesystem filesystem, content *drive.Image) *node {
 		t.Fatal(err)
 	}
 	filesystem.mount(t, d.Path, base)
-	n := &node{Plugin: plugin.Layout(t, base), drive: d}
+	n := layOutAt(t, base)
+	n.drive = d
+	return n
+}
+
+// layOutAt puts a node's pool at base. Without a drive, no positions are noted.
+func layOutAt(t *testing.T, base string) *node {
+	t.Helper()
+	n := &node{Plugin: plugin.Layout(t, base)}
 	if err := os.Mkdir(filepath.Join(n.KubeletDir, targets), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +91,7 @@ func (n *node) unmountTargets(t *testing.T) {
 func (n *node) do(c call) error {
 	n.mu.Lock()
 	clients, at := n.clients, len(n.history.calls)
-	c.start, c.end = n.drive.Position(), never
+	c.start, c.end = n.position(), never
 	n.history.calls = append(n.history.calls, c)
 	n.mu.Unlock()
 
@@ -99,14 +107,25 @@ func (n *node) do(c call) error {
 		err = n.save(ctx, clients, c)
 	case remove:
 		_, err = clients.DeleteVolume(ctx, &csi.DeleteVolumeRequest{VolumeId: n.id(c.name)})
+	case undelete:
+		operator := admin.Client{Socket: admin.SocketPath(n.Socket)}
+		_, err = operator.Undelete(ctx, c.name)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", c, err)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.history.calls[at].end = n.drive.Position()
+	n.history.calls[at].end = n.position()
 	return nil
+}
+
+// position is how much the drive was told.
+func (n *node) position() int {
+	if n.drive == nil {
+		return 0
+	}
+	return n.drive.Position()
 }
 
 // id is the ID of a volume that was acknowledged once.
@@ -123,17 +142,21 @@ var capability = &csi.VolumeCapability{
 }
 
 func (n *node) create(ctx context.Context, clients clients, c call) error {
+	parameters := map[string]string{
+		"mode":                             c.class.Mode,
+		"uid":                              strconv.Itoa(int(c.class.UID)),
+		"gid":                              strconv.Itoa(int(c.class.GID)),
+		"csi.storage.k8s.io/pvc/namespace": c.claim.Namespace,
+		"csi.storage.k8s.io/pvc/name":      c.claim.Name,
+	}
+	if c.class.TrashTTL != "" {
+		parameters["trashTTL"] = c.class.TrashTTL
+	}
 	resp, err := clients.CreateVolume(ctx, &csi.CreateVolumeRequest{
 		Name:               c.name,
 		CapacityRange:      &csi.CapacityRange{RequiredBytes: c.capacity},
 		VolumeCapabilities: []*csi.VolumeCapability{capability},
-		Parameters: map[string]string{
-			"mode":                             c.class.Mode,
-			"uid":                              strconv.Itoa(int(c.class.UID)),
-			"gid":                              strconv.Itoa(int(c.class.GID)),
-			"csi.storage.k8s.io/pvc/namespace": c.claim.Namespace,
-			"csi.storage.k8s.io/pvc/name":      c.claim.Name,
-		},
+		Parameters:         parameters,
 	})
 	if err != nil {
 		return err
@@ -143,7 +166,7 @@ func (n *node) create(ctx context.Context, clients clients, c call) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.history.pool == "" {
-		n.history.pool, n.history.served = pool, n.drive.Position()
+		n.history.pool, n.history.served = pool, n.position()
 	}
 	if !found || pool != n.history.pool {
 		return fmt.Errorf("the volume's ID is %q, the pool was %s", id, n.history.pool)

@@ -85,6 +85,13 @@ func (w workload) work(t *testing.T, n *node, worker int, luck *rand.Rand) {
 // has by itself.
 var class = store.Class{Pool: store.DefaultPool, Mode: "2750", UID: 1234, GID: 4321, Quota: store.QuotaAuto}
 
+// keptClass is the class of volumes that can be brought back.
+var keptClass = func() store.Class {
+	c := class
+	c.TrashTTL = "1h"
+	return c
+}()
+
 // text is what a file holds: some words, or some pages.
 func text(luck *rand.Rand) string {
 	return strings.Repeat(fmt.Sprintf("%x ", luck.Uint64()), 1<<luck.IntN(11))
