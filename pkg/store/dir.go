@@ -131,6 +131,16 @@ func (d *dir) rmdir(name string) error {
 // sync makes the directory's entries survive a power cut.
 func (d *dir) sync() error { return d.f.Sync() }
 
+// syncSub is sync of a directory beneath d.
+func (d *dir) syncSub(name string) error {
+	sub, err := d.sub(name)
+	if err != nil {
+		return err
+	}
+	defer sub.close()
+	return sub.sync()
+}
+
 // names lists the directory.
 func (d *dir) names() ([]string, error) {
 	if _, err := d.f.Seek(0, io.SeekStart); err != nil {
