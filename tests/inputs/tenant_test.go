@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 
+	"github.com/hostdir/hostdir/tests/disk"
 	"github.com/hostdir/hostdir/tests/plugin"
 )
 
@@ -18,7 +19,7 @@ func TestDeleteRemovesEntriesOnly(t *testing.T) {
 	s := start(t)
 	before := snapshot(t, s.root)
 	id := s.create(t, "pvc-hostile")
-	data := filepath.Join(s.volume(id), "data")
+	data := filepath.Join(s.VolumeDir(id), "data")
 	precious := filepath.Join(s.outside, "data", "precious")
 
 	symlink(t, "/", filepath.Join(data, "link-to-root"))
@@ -66,7 +67,7 @@ func TestDeleteRemovesEntriesOnly(t *testing.T) {
 func TestDeleteStopsAtMount(t *testing.T) {
 	s := start(t)
 	id := s.create(t, "pvc-mounted-inside")
-	data := filepath.Join(s.volume(id), "data")
+	data := filepath.Join(s.VolumeDir(id), "data")
 	mkdir(t, filepath.Join(data, "deep", "mount"))
 	// The same filesystem: no device number tells that this is a mount.
 	if err := unix.Mount(s.outside, filepath.Join(data, "deep", "mount"), "", unix.MS_BIND, ""); err != nil {
@@ -75,14 +76,14 @@ func TestDeleteStopsAtMount(t *testing.T) {
 	outside := snapshot(t, s.outside)
 
 	wantCode(t, s.delete(id), codes.OK, "")
-	if _, err := os.Lstat(s.volume(id)); !os.IsNotExist(err) {
+	if _, err := os.Lstat(s.VolumeDir(id)); !os.IsNotExist(err) {
 		t.Errorf("the volume is there after its deletion: %v", err)
 	}
 	// Each deletion wakes the purge, which the first volume must not keep from
 	// going on with the second.
 	next := s.create(t, "pvc-next")
 	wantCode(t, s.delete(next), codes.OK, "")
-	mounts := mountsBelow(t, filepath.Join(s.Base, "trash"))
+	mounts := disk.MountsBelow(t, filepath.Join(s.Base, "trash"))
 	if len(mounts) != 1 {
 		t.Fatalf("mounts in the trash: %q, want the one inside the volume", mounts)
 	}
@@ -108,7 +109,7 @@ func TestDeleteManyFiles(t *testing.T) {
 	before := snapshot(t, s.Base)
 	id := s.create(t, "pvc-many")
 	for i := range files / perDirectory {
-		directory := filepath.Join(s.volume(id), "data", fmt.Sprint(i))
+		directory := filepath.Join(s.VolumeDir(id), "data", fmt.Sprint(i))
 		mkdir(t, directory)
 		for j := range perDirectory {
 			f, err := os.Create(filepath.Join(directory, fmt.Sprint(j)))
@@ -130,7 +131,7 @@ func TestDeleteDeepTree(t *testing.T) {
 	before := snapshot(t, s.Base)
 	outside := snapshot(t, s.outside)
 	id := s.create(t, "pvc-deep")
-	at, err := unix.Open(filepath.Join(s.volume(id), "data"), unix.O_DIRECTORY, 0)
+	at, err := unix.Open(filepath.Join(s.VolumeDir(id), "data"), unix.O_DIRECTORY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
