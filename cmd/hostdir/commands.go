@@ -16,35 +16,64 @@ import (
 	"github.com/hostdir/hostdir/pkg/socket"
 )
 
-// commands are what the program answers an operator, by asking the plugin that
+// commands are what the program does for an operator, by way of the plugin that
 // runs beside it.
 func commands() []*program.Command {
 	return []*program.Command{
 		question("pools", "show the base directories, their state and their room; fails if one cannot be used", showPools),
 		question("volumes", "show the volumes, their claims and what they hold", showVolumes),
+		question("trash", "show the deleted volumes whose files are still there", showTrash),
+		undelete(),
+		order("purge", "remove a deleted volume before its time, for good", []string{"VOLUME"}, purge),
 	}
 }
 
-// question is a command with the flags that all have in common.
-func question(name, summary string, show func(context.Context, *admin.Client, format) error) *program.Command {
+// call is what a command was called with.
+type call struct {
+	plugin admin.Client
+	format format
+	args   []string
+	yes    bool
+}
+
+// newCommand is a command with the flag that all have in common.
+func newCommand(name, summary string, args []string, run func(context.Context, *call) error) (*program.Command, *call) {
 	flags := pflag.NewFlagSet(name, pflag.ContinueOnError)
 	endpoint := flags.String("endpoint", defaultOptions().endpoint, "the socket that the plugin serves CSI on, as unix://PATH")
-	output := flags.StringP("output", "o", string(table), "how to show it: table or json")
-	var client admin.Client
+	c := &call{format: table}
 	return &program.Command{
 		Name:    name,
 		Summary: summary,
+		Args:    args,
 		Flags:   flags,
 		Validate: func() error {
-			if f := format(*output); f != table && f != inJSON {
-				return fmt.Errorf("--output=%s is neither table nor json", f)
+			if c.format != table && c.format != inJSON {
+				return fmt.Errorf("--output=%s is neither table nor json", c.format)
 			}
 			csi, err := socket.Path(*endpoint)
-			client.Socket = admin.SocketPath(csi)
+			c.plugin.Socket = admin.SocketPath(csi)
 			return err
 		},
-		Run: func(ctx context.Context) error { return show(ctx, &client, format(*output)) },
-	}
+		Run: func(ctx context.Context, args []string) error {
+			c.args = args
+			return run(ctx, c)
+		},
+	}, c
+}
+
+// question is a command that shows something.
+func question(name, summary string, show func(context.Context, *call) error) *program.Command {
+	command, c := newCommand(name, summary, nil, show)
+	command.Flags.StringVarP((*string)(&c.format), "output", "o", string(table), "how to show it: table or json")
+	return command
+}
+
+// order is a command that changes something that cannot be taken back. It first
+// tells what it is going to do, and asks; --yes is the answer beforehand.
+func order(name, summary string, args []string, run func(context.Context, *call) error) *program.Command {
+	command, c := newCommand(name, summary, args, run)
+	command.Flags.BoolVar(&c.yes, "yes", false, "do it without asking")
+	return command
 }
 
 // format is how answers are shown.
@@ -65,28 +94,28 @@ func (f format) print(answer any, writeTable func(io.Writer) error) error {
 }
 
 // showPools fails, after it has shown all, if a base directory cannot be used.
-func showPools(ctx context.Context, plugin *admin.Client, f format) error {
-	pools, err := plugin.Pools(ctx)
+func showPools(ctx context.Context, c *call) error {
+	pools, err := c.plugin.Pools(ctx)
 	if err != nil {
 		return err
 	}
-	if err := f.print(pools, pools.WriteTable); err != nil {
+	if err := c.format.print(pools, pools.WriteTable); err != nil {
 		return err
 	}
 	return unusable(pools, "cannot be used")
 }
 
 // showVolumes fails, after it has shown all that are known, if there may be more.
-func showVolumes(ctx context.Context, plugin *admin.Client, f format) error {
-	volumes, err := plugin.Volumes(ctx)
+func showVolumes(ctx context.Context, c *call) error {
+	volumes, err := c.plugin.Volumes(ctx)
 	if err != nil {
 		return err
 	}
-	pools, err := plugin.Pools(ctx)
+	pools, err := c.plugin.Pools(ctx)
 	if err != nil {
 		return err
 	}
-	err = f.print(volumes, func(w io.Writer) error { return volumes.WriteTable(w, time.Now()) })
+	err = c.format.print(volumes, func(w io.Writer) error { return volumes.WriteTable(w, time.Now()) })
 	if err != nil {
 		return err
 	}

@@ -6,10 +6,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
 
 	"github.com/hostdir/hostdir/pkg/admin"
 	"github.com/hostdir/hostdir/tests/plugin"
@@ -82,6 +86,66 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// TestUndelete deletes a volume by mistake, brings it back and then means it.
+func TestUndelete(t *testing.T) {
+	p := layOut(t)
+	p.Configure(t, fmt.Sprintf("pools: [{name: default, paths: [%q], trashTTL: 24h}]", p.Base))
+	p.Run(t)
+	v := createVolume(t, p, "a")
+	deleteIt := func() {
+		t.Helper()
+		if _, err := csi.NewControllerClient(p.Conn).DeleteVolume(plugin.Context(t), &csi.DeleteVolumeRequest{VolumeId: v.GetVolumeId()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deleteIt()
+	out, errs, code := ask(t, p, "trash")
+	if code != 0 || !strings.Contains(out, "shop/a ") || !strings.Contains(out, "23h") || errs != "" {
+		t.Errorf("hostdir trash ends with %d:\n%s%s", code, out, errs)
+	}
+
+	out, errs, code = ask(t, p, "undelete", "shop/a", "--storage-class=fast")
+	var pv map[string]any
+	if err := yaml.UnmarshalStrict([]byte(out), &pv); err != nil || code != 0 || !strings.Contains(errs, "is back at "+p.Base) {
+		t.Fatalf("hostdir undelete ends with %d (%v):\n%s%s", code, err, out, errs)
+	}
+	want := map[string]any{
+		"apiVersion": "v1", "kind": "PersistentVolume",
+		"metadata": map[string]any{"name": "pvc-a", "annotations": map[string]any{"pv.kubernetes.io/provisioned-by": "csi.hostdir.io"}},
+		"spec": map[string]any{
+			"capacity": map[string]any{"storage": "1048576"}, "accessModes": []any{"ReadWriteOnce"},
+			"persistentVolumeReclaimPolicy": "Retain", "storageClassName": "fast",
+			"csi":      map[string]any{"driver": "csi.hostdir.io", "volumeHandle": v.GetVolumeId()},
+			"claimRef": map[string]any{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": "shop", "name": "a"},
+			"nodeAffinity": map[string]any{"required": map[string]any{"nodeSelectorTerms": []any{map[string]any{"matchExpressions": []any{
+				map[string]any{"key": "csi.hostdir.io/node", "operator": "In", "values": []any{plugin.NodeName}}}}}}},
+		},
+	}
+	if diff := cmp.Diff(want, pv); diff != "" {
+		t.Errorf("the PersistentVolume (-want +got):\n%s", diff)
+	}
+	if out, errs, code = ask(t, p, "undelete", "shop/a"); code != 1 || out != "" || !strings.Contains(errs, "no deleted volume") {
+		t.Errorf("a second undelete ends with %d:\n%s%s", code, out, errs)
+	}
+
+	deleteIt()
+	if out, errs, code = ask(t, p, "purge", "shop/a"); code != 1 || !strings.Contains(out, "for good") || !strings.Contains(errs, "nobody said yes") {
+		t.Errorf("purge without an answer ends with %d:\n%s%s", code, out, errs)
+	}
+	if out, errs, code = ask(t, p, "purge", "shop/a", "--yes"); code != 0 {
+		t.Errorf("purge ends with %d:\n%s%s", code, out, errs)
+	}
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		left, err := os.ReadDir(filepath.Join(p.Base, "trash"))
+		if err == nil && len(left) == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the trash holds %v: %v", left, err)
+		}
+	}
+}
+
 func TestCommandFails(t *testing.T) {
 	p := layOut(t) // nothing runs there
 	for _, test := range []struct {
@@ -95,6 +159,7 @@ func TestCommandFails(t *testing.T) {
 		{"help", []string{"volumes", "--help"}, 0, "--output"},
 		{"a strange format", []string{"pools", "-o", "yaml"}, 2, "neither table nor json"},
 		{"an argument", []string{"pools", "default"}, 2, `unexpected argument "default"`},
+		{"no argument", []string{"undelete"}, 2, "VOLUME is missing"},
 		{"an unknown flag", []string{"pools", "--node-name=n"}, 2, "unknown flag"},
 		{"an unknown command", []string{"pool", "--node-name=n"}, 2, `unexpected argument "pool"`},
 	} {

@@ -3,8 +3,8 @@
 // kubelet, answers health checks and tells its metrics. It needs no access to the
 // Kubernetes API.
 //
-// Called with a command, it asks the plugin that runs beside it: `hostdir pools`,
-// `hostdir volumes`.
+// Called with a command, it asks the plugin that runs beside it, or gives it an
+// order: `hostdir pools`, `hostdir undelete`.
 package main
 
 import (
@@ -66,6 +66,7 @@ func run(ctx context.Context, opts *options) error {
 		Mounter:      mounts,
 	}
 	kubelet := &registration.Registration{DriverName: opts.driverName, Endpoint: opts.endpointForKubelet()}
+	operators := &admin.Server{Store: volumes, Driver: csi.Name, NodeLabels: csi.NodeLabels()}
 	figures := &metrics.Metrics{Version: version, Store: volumes, Calls: &csi.Calls}
 	health, err := net.Listen("tcp", opts.httpAddress)
 	if err != nil {
@@ -75,7 +76,7 @@ func run(ctx context.Context, opts *options) error {
 		func(ctx context.Context) error { volumes.Run(ctx); return nil },
 		func(ctx context.Context) error { return csi.Serve(ctx, opts.socketPath) },
 		func(ctx context.Context) error { return kubelet.Serve(ctx, opts.registrationDir) },
-		func(ctx context.Context) error { return admin.Serve(ctx, admin.SocketPath(opts.socketPath), volumes) },
+		func(ctx context.Context) error { return operators.Serve(ctx, admin.SocketPath(opts.socketPath)) },
 		func(ctx context.Context) error {
 			return program.ServeHealth(ctx, health,
 				func(ctx context.Context) error { return driver.Probe(ctx, opts.socketPath) },

@@ -1,6 +1,7 @@
-// Package admin lets an operator ask the running node plugin what it has: a
-// server beside the CSI socket, the client that the commands of hostdir are, and
-// the tables that people read. It only tells, and changes nothing.
+// Package admin lets an operator ask the running node plugin what it has, and
+// give it orders: a server beside the CSI socket, the client that the commands of
+// hostdir are, and the tables that people read. Questions change nothing. An order
+// is carried out by the plugin itself, under the locks of its calls.
 package admin
 
 import (
@@ -39,6 +40,8 @@ type BaseDirectory struct {
 	AvailableBytes int64  `json:"availableBytes"`
 	Volumes        int    `json:"volumes"`
 	Trash          int    `json:"trash"`
+	// Stuck are those of Trash that could not be purged when it was tried.
+	Stuck int `json:"stuck"`
 	// Quota is how new volumes are held to their capacity: xfs, ext4, btrfs, or
 	// none, and then WhyAdvisory is why.
 	Quota       quota.Kind `json:"quota,omitempty"`
@@ -112,7 +115,7 @@ func baseDirectory(s store.Status) BaseDirectory {
 		return b
 	}
 	b.SizeBytes, b.FreeBytes = &s.Room.SizeBytes, &s.Room.FreeBytes
-	b.AvailableBytes, b.Trash, b.Quota = s.Room.AvailableBytes, s.Room.Trash, s.Quota
+	b.AvailableBytes, b.Trash, b.Stuck, b.Quota = s.Room.AvailableBytes, s.Room.Trash, s.Room.Stuck, s.Quota
 	if s.Room.Refuses != nil {
 		b.State, b.Reason = NoNewVolumes, s.Room.Refuses.Error()
 	}
@@ -130,9 +133,7 @@ func volume(s store.VolumeStatus) Volume {
 		return v
 	}
 	v.CapacityBytes, v.Enforced, v.Created = s.CapacityBytes, s.Enforced, &s.Created
-	if s.Claim != (store.Claim{}) {
-		v.Claim = &s.Claim
-	}
+	v.Claim = claimOrNil(s.Claim)
 	if s.Quota != nil {
 		v.Quota = s.Quota.Kind
 	}

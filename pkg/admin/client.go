@@ -1,8 +1,10 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -31,7 +33,21 @@ func (c *Client) Volumes(ctx context.Context) (v Volumes, err error) {
 // timeout is for a plugin whose disks do not answer.
 const timeout = 30 * time.Second
 
-func (c *Client) get(ctx context.Context, path string, into any) error {
+// get asks a question.
+func (c *Client) get(ctx context.Context, path string, answer any) error {
+	return c.do(ctx, http.MethodGet, path, nil, answer)
+}
+
+// post gives an order. What the plugin refuses comes back in its own words.
+func (c *Client) post(ctx context.Context, path string, order, answer any) error {
+	body, err := json.Marshal(order)
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, http.MethodPost, path, body, answer)
+}
+
+func (c *Client) do(ctx context.Context, method, path string, body []byte, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	plugin := &http.Transport{
@@ -40,7 +56,7 @@ func (c *Client) get(ctx context.Context, path string, into any) error {
 			return (&net.Dialer{}).DialContext(ctx, "unix", c.Socket)
 		},
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://hostdir"+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://hostdir"+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -50,12 +66,21 @@ func (c *Client) get(ctx context.Context, path string, into any) error {
 			"kubectl -n hostdir-system exec POD -c hostdir -- /hostdir pools", err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-		return fmt.Errorf("the node plugin at %s answers %s: %s", c.Socket, resp.Status, strings.TrimSpace(string(text)))
+	switch resp.StatusCode {
+	case http.StatusOK:
+		if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
+			return fmt.Errorf("the answer of the node plugin at %s cannot be read: %w", c.Socket, err)
+		}
+		return nil
+	case refused:
+		return errors.New(firstLine(resp.Body))
+	default:
+		return fmt.Errorf("the node plugin at %s answers %s: %s", c.Socket, resp.Status, firstLine(resp.Body))
 	}
-	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
-		return fmt.Errorf("the answer of the node plugin at %s cannot be read: %w", c.Socket, err)
-	}
-	return nil
+}
+
+func firstLine(r io.Reader) string {
+	text, _ := io.ReadAll(io.LimitReader(r, 16<<10))
+	line, _, _ := strings.Cut(string(text), "\n")
+	return line
 }

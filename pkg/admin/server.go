@@ -14,12 +14,24 @@ import (
 	"github.com/hostdir/hostdir/pkg/store"
 )
 
+// Server answers operators.
+type Server struct {
+	Store *store.Store
+	// Driver is the CSI driver's name, NodeLabels those of the node in which
+	// its volumes are accessible: what a PersistentVolume must say.
+	Driver     string
+	NodeLabels map[string]string
+}
+
 // Serve answers at the Unix socket, which is root's alone, until the context
 // ends.
-func Serve(ctx context.Context, socketPath string, s *store.Store) error {
+func (s *Server) Serve(ctx context.Context, socketPath string) error {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /pools", answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(pools(s)) }))
-	mux.HandleFunc("GET /volumes", answer(func(w io.Writer) error { return writeVolumes(w, s.VolumeStatus()) }))
+	mux.HandleFunc("GET /pools", answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(pools(s.Store)) }))
+	mux.HandleFunc("GET /volumes", answer(func(w io.Writer) error { return writeVolumes(w, s.Store.VolumeStatus()) }))
+	mux.HandleFunc("GET /trash", answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(trash(s.Store)) }))
+	mux.HandleFunc("POST /undelete", carryOut(s.undelete))
+	mux.HandleFunc("POST /purge", carryOut(s.purge))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	defer server.Close()
 	return socket.Serve(ctx, socketPath, server)
@@ -31,6 +43,33 @@ func answer(write func(w io.Writer) error) http.HandlerFunc {
 		if err := write(w); err != nil {
 			klog.FromContext(r.Context()).V(4).Info("an operator's question was not answered in full", "path", r.URL.Path, "reason", err.Error())
 		}
+	}
+}
+
+// refused is the status of an order that the plugin does not carry out, with the
+// reason in the body.
+const refused = http.StatusConflict
+
+// maxOrder bounds what an order may be, in bytes.
+const maxOrder = 64 << 10
+
+// carryOut answers an order that changes something: with what was done, or why
+// not.
+func carryOut[Order, Done any](do func(ctx context.Context, order Order) (Done, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var order Order
+		orders := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxOrder))
+		orders.DisallowUnknownFields()
+		if err := orders.Decode(&order); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		done, err := do(r.Context(), order)
+		if err != nil {
+			http.Error(w, err.Error(), refused)
+			return
+		}
+		answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(done) })(w, r)
 	}
 }
 

@@ -32,7 +32,10 @@ func (p Pools) WriteTable(w io.Writer) error {
 			notes = append(notes, fmt.Sprintf("%s: capacity is advisory: %s", b.Path, b.WhyAdvisory))
 		}
 		if b.Trash > 0 {
-			notes = append(notes, fmt.Sprintf("%s: files of deleted volumes wait for their removal: %d", b.Path, b.Trash))
+			notes = append(notes, fmt.Sprintf("%s: deleted volumes in the trash (hostdir trash): %d", b.Path, b.Trash))
+		}
+		if b.Stuck > 0 {
+			notes = append(notes, fmt.Sprintf("%s: deleted volumes that cannot be removed (hostdir trash tells why): %d", b.Path, b.Stuck))
 		}
 	}
 	if p.ConfigError != "" {

@@ -20,7 +20,7 @@ func TestPoolsTable(t *testing.T) {
 				Pool: "default", Path: "/var/lib/hostdir", State: Ready, SizeBytes: bytes(100 << 30), FreeBytes: bytes(50 << 30),
 				PromisedBytes: 10 << 30, AvailableBytes: 1536 << 20, Volumes: 12, Quota: quota.None, WhyAdvisory: "it is tmpfs",
 			},
-			{Pool: "nvme", Path: "/mnt/nvme0", State: NoNewVolumes, Reason: "it is read-only", SizeBytes: bytes(1 << 40), FreeBytes: bytes(0), Quota: quota.XFS, Trash: 3},
+			{Pool: "nvme", Path: "/mnt/nvme0", State: NoNewVolumes, Reason: "it is read-only", SizeBytes: bytes(1 << 40), FreeBytes: bytes(0), Quota: quota.XFS, Trash: 3, Stuck: 1},
 			{Pool: "nvme", Path: "/mnt/nvme1", State: Unusable, Reason: "no disk is mounted there"},
 		},
 	}
@@ -36,7 +36,8 @@ nvme     /mnt/nvme1        unusable        -      -     0         0          0  
 
 /var/lib/hostdir: capacity is advisory: it is tmpfs
 /mnt/nvme0: no-new-volumes: it is read-only
-/mnt/nvme0: files of deleted volumes wait for their removal: 3
+/mnt/nvme0: deleted volumes in the trash (hostdir trash): 3
+/mnt/nvme0: deleted volumes that cannot be removed (hostdir trash tells why): 1
 /mnt/nvme1: unusable: no disk is mounted there
 The configuration file is refused, the last good one is in force: unknown field
 `
@@ -67,6 +68,35 @@ CLAIM   VOLUME  POOL     NODE-PATH  SIZE  USED  COUNTED  QUOTA
 shop/a  pvc-2   default  /p/2       1Gi   1000  20s ago  xfs
 shop/b  pvc-3   default  /p/3       1Gi   5Mi   3m ago   xfs, not in force: see hostdir pools
 shop/c  pvc-4   nvme     /p/4       10Gi  0     30h ago  advisory
+`
+	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), out.String()); diff != "" {
+		t.Errorf("table (-want +got):\n%s", diff)
+	}
+}
+
+func TestTrashTable(t *testing.T) {
+	now := time.Now()
+	moment := func(d time.Duration) *time.Time { m := now.Add(d); return &m }
+	used := int64(5 << 20)
+	trash := Trash{Volumes: []DeletedVolume{
+		{Entry: "pvc-1.purge.uuid", Pool: "default", Path: "/p/trash/pvc-1.purge.uuid", Stuck: "mounted is a mount:\nunmount it"},
+		{
+			Entry: "pvc-2.20261123T120000Z.uuid", ID: "base.pvc-2", Name: "pvc-2", Claim: &store.Claim{Namespace: "shop", Name: "a"}, Pool: "nvme",
+			CapacityBytes: 1 << 30, UsedBytes: &used, Deleted: moment(-3 * time.Hour), Until: moment(21*time.Hour + time.Minute),
+		},
+		{Entry: "pvc-3.20261123T120000Z.uuid", ID: "base.pvc-3", Name: "pvc-3", Pool: "nvme", Deleted: moment(-time.Minute), Until: moment(-time.Second)},
+	}}
+	var out strings.Builder
+	if err := trash.WriteTable(&out, now); err != nil {
+		t.Fatal(err)
+	}
+	want := `
+CLAIM   VOLUME  POOL     SIZE  USED  DELETED  PURGED-IN  ENTRY
+-       -       default  -     -     -        now        pvc-1.purge.uuid
+shop/a  pvc-2   nvme     1Gi   5Mi   3h ago   21h        pvc-2.20261123T120000Z.uuid
+-       pvc-3   nvme     0     -     1m ago   now        pvc-3.20261123T120000Z.uuid
+
+/p/trash/pvc-1.purge.uuid: it cannot be removed: mounted is a mount: unmount it
 `
 	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), out.String()); diff != "" {
 		t.Errorf("table (-want +got):\n%s", diff)

@@ -19,7 +19,12 @@ func (d *Driver) topologyKey() string { return d.Name + "/node" }
 
 // topology is the one segment in which this node's volumes are accessible.
 func (d *Driver) topology() *csi.Topology {
-	return &csi.Topology{Segments: map[string]string{d.topologyKey(): topologyValue(d.NodeName)}}
+	return &csi.Topology{Segments: d.NodeLabels()}
+}
+
+// NodeLabels are those of the node in which its volumes are accessible.
+func (d *Driver) NodeLabels() map[string]string {
+	return map[string]string{d.topologyKey(): topologyValue(d.NodeName)}
 }
 
 // topologyValue shortens a node's name that is too long for a label, and keeps

@@ -90,6 +90,8 @@ var baseMetrics = []struct {
 		func(s store.Status) float64 { return float64(s.Volumes) }},
 	{"hostdir_base_trash_volumes", "Deleted volumes whose files are not removed yet.", false,
 		func(s store.Status) float64 { return float64(s.Room.Trash) }},
+	{"hostdir_base_trash_stuck_volumes", "Deleted volumes that could not be removed when it was tried.", false,
+		func(s store.Status) float64 { return float64(s.Room.Stuck) }},
 }
 
 func writeBases(e *exposition, bases []store.Status, quarantined map[string]int) {
@@ -100,6 +102,10 @@ func writeBases(e *exposition, bases []store.Status, quarantined map[string]int)
 				e.sample(baseLabels(b), m.value(b))
 			}
 		}
+	}
+	e.family("hostdir_base_trash_shortened_total", counter, "Deleted volumes that were removed before their time because the pool ran full.")
+	for _, b := range bases {
+		e.sample(baseLabels(b), float64(b.Shortened))
 	}
 	e.family("hostdir_base_quarantined_volumes", gauge, "Volumes that are neither published nor deleted, for their record cannot be read.")
 	for _, b := range bases {

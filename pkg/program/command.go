@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
@@ -13,34 +15,43 @@ import (
 
 // Command is something that a program does once, for a person.
 type Command struct {
+	// Name is one word or several: "pools", "pools init".
 	Name string
+	// Args are the names of the arguments that must follow, for --help.
+	Args []string
 	// Summary is one line for --help.
 	Summary string
 	Flags   *pflag.FlagSet
 	// Validate checks the flags once they are parsed.
 	Validate func() error
-	// Run does it. Its error is told to the person.
-	Run func(ctx context.Context) error
+	// Run does it, with as many arguments as Args has. Its error is told to
+	// the person.
+	Run func(ctx context.Context, args []string) error
 }
 
-// command is the one that the arguments name, nil if they name none.
-func (p *Program) command(args []string) *Command {
+// command is the one that the arguments begin with, and the rest of them: the
+// one with the longest name, nil if they name none.
+func (p *Program) command(args []string) (found *Command, rest []string) {
 	for _, c := range p.Commands {
-		if len(args) > 0 && args[0] == c.Name {
-			return c
+		words := strings.Fields(c.Name)
+		if len(args) < len(words) || !slices.Equal(args[:len(words)], words) {
+			continue
+		}
+		if found == nil || len(c.Name) > len(found.Name) {
+			found, rest = c, args[len(words):]
 		}
 	}
-	return nil
+	return found, rest
 }
 
 func (c *Command) main(program string, args []string) int {
 	name := program + " " + c.Name
 	c.Flags.Usage = func() {
-		fmt.Fprintf(os.Stderr, "%s: %s\n\nFlags:\n%s", name, c.Summary, c.Flags.FlagUsages())
+		fmt.Fprintf(os.Stderr, "%s: %s\n\nUsage: %s\n\nFlags:\n%s", name, c.Summary, c.usage(program), c.Flags.FlagUsages())
 	}
 	err := c.Flags.Parse(args)
-	if err == nil && c.Flags.NArg() > 0 {
-		err = fmt.Errorf("unexpected argument %q", c.Flags.Arg(0))
+	if err == nil {
+		err = c.checkArgs(c.Flags.Args())
 	}
 	if err == nil {
 		err = c.Validate()
@@ -53,11 +64,26 @@ func (c *Command) main(program string, args []string) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
-	if err := c.Run(ctx); err != nil {
+	if err := c.Run(ctx, c.Flags.Args()); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 		return 1
 	}
 	return 0
+}
+
+func (c *Command) checkArgs(args []string) error {
+	switch {
+	case len(args) > len(c.Args):
+		return fmt.Errorf("unexpected argument %q", args[len(c.Args)])
+	case len(args) < len(c.Args):
+		return fmt.Errorf("%s is missing", c.Args[len(args)])
+	}
+	return nil
+}
+
+// usage is how to call the command.
+func (c *Command) usage(program string) string {
+	return strings.Join(append([]string{program, c.Name, "[flags]"}, c.Args...), " ")
 }
 
 func badFlags(name string, err error) int {
@@ -72,7 +98,7 @@ func (p *Program) usage() {
 	} else {
 		fmt.Fprintf(os.Stderr, "Usage: %s [flags], or %s COMMAND [flags]\n\nCommands:\n", p.Name, p.Name)
 		for _, c := range p.Commands {
-			fmt.Fprintf(os.Stderr, "  %-10s %s\n", c.Name, c.Summary)
+			fmt.Fprintf(os.Stderr, "  %-14s %s\n", c.Name, c.Summary)
 		}
 	}
 	fmt.Fprintf(os.Stderr, "\nFlags:\n%s", p.Flags.FlagUsages())

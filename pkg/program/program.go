@@ -26,8 +26,8 @@ type Program struct {
 	Validate func() error
 	// Run serves until the context ends or something fails.
 	Run func(ctx context.Context) error
-	// Commands are what the program does when called with the name of one as
-	// its first argument, in place of serving.
+	// Commands are what the program does when called with the name of one, in
+	// place of serving.
 	Commands []*Command
 
 	log         logging
@@ -51,8 +51,8 @@ func (p *Program) Parse(args []string) error {
 // Main runs the program, or one of its commands, and returns the exit status: 2
 // for bad flags, 1 for failure.
 func (p *Program) Main() int {
-	if c := p.command(os.Args[1:]); c != nil {
-		return c.main(p.Name, os.Args[2:])
+	if c, args := p.command(os.Args[1:]); c != nil {
+		return c.main(p.Name, args)
 	}
 	err := p.Parse(os.Args[1:])
 	switch {

@@ -38,6 +38,11 @@ type base struct {
 	limits       quota.Quota
 	whyUnlimited error
 
+	// whyStuck is why entries of the trash could not be removed, by their name
+	// while they are purged; shortened counts those that were purged early.
+	whyStuck  map[string]error
+	shortened int
+
 	// links serialises changes below claims/.
 	links sync.Mutex
 }

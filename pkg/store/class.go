@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/hostdir/hostdir/pkg/errdefs"
 )
@@ -25,6 +26,9 @@ type Class struct {
 	GID uint32 `json:"gid"`
 	// Quota says whether the capacity is enforced.
 	Quota QuotaPolicy `json:"quota"`
+	// TrashTTL is how long a deleted volume is kept, as time.ParseDuration reads
+	// it. Empty leaves it to the pool.
+	TrashTTL string `json:"trashTTL,omitempty"`
 }
 
 // QuotaPolicy is the parameter "quota".
@@ -62,8 +66,10 @@ func ParseClass(parameters map[string]string) (Class, error) {
 			if c.Quota != QuotaAuto && c.Quota != QuotaRequired && c.Quota != QuotaOff {
 				err = errors.New("is none of auto, required and off")
 			}
+		case "trashTTL":
+			c.TrashTTL, err = parseTTL(value)
 		default:
-			return Class{}, fmt.Errorf("%w: unknown StorageClass parameter %q; known are pool, mode, uid, gid and quota", errdefs.ErrInvalid, key)
+			return Class{}, fmt.Errorf("%w: unknown StorageClass parameter %q; known are pool, mode, uid, gid, quota and trashTTL", errdefs.ErrInvalid, key)
 		}
 		if err != nil {
 			return Class{}, fmt.Errorf("%w: StorageClass parameter %s=%q %w", errdefs.ErrInvalid, key, value, err)
@@ -95,4 +101,22 @@ func parseOwner(s string) (uint32, error) {
 func (c Class) mode() uint32 {
 	mode, _ := strconv.ParseUint(c.Mode, 8, 32)
 	return uint32(mode)
+}
+
+// parseTTL checks how long deleted volumes are kept.
+func parseTTL(s string) (string, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return "", errors.New("is not a duration such as 30m or 168h")
+	}
+	return d.String(), nil
+}
+
+// ttl is the duration behind TrashTTL, and whether there is one.
+func (c Class) ttl() (d time.Duration, ok bool) {
+	if c.TrashTTL == "" {
+		return 0, false
+	}
+	d, err := time.ParseDuration(c.TrashTTL)
+	return d, err == nil && d >= 0
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"sigs.k8s.io/yaml"
 
@@ -56,6 +57,20 @@ type Pool struct {
 	// Overcommit is how much may be promised to claims, as a multiple of what
 	// the filesystem has for them.
 	Overcommit Overcommit `json:"overcommit,omitzero"`
+	// TrashTTL is how long deleted volumes are kept whose class does not say.
+	TrashTTL Duration `json:"trashTTL,omitzero"`
+	// MinTrashTTL is how long they are kept at least when the pool runs full,
+	// one hour if it is nil. It never makes the time longer.
+	MinTrashTTL *Duration `json:"minTrashTTL,omitempty"`
+}
+
+const defaultMinTrashTTL = time.Hour
+
+func (p Pool) minTrashTTL() time.Duration {
+	if p.MinTrashTTL == nil {
+		return defaultMinTrashTTL
+	}
+	return time.Duration(*p.MinTrashTTL)
 }
 
 // poolNamePattern keeps pool names usable as labels and in messages.

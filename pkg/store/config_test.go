@@ -82,6 +82,9 @@ func TestParseConfigRefuses(t *testing.T) {
 		{"no number of a share", "pools: [{name: a, paths: [/a], reserve: NaN%}]", "reserve"},
 		{"a negative reserve", "pools: [{name: a, paths: [/a], reserve: -1}]", "reserve"},
 		{"a reserve in words", "pools: [{name: a, paths: [/a], reserve: much}]", "reserve"},
+		{"a time in days", "pools: [{name: a, paths: [/a], trashTTL: 7d}]", "7d"},
+		{"a time without unit", "pools: [{name: a, paths: [/a], trashTTL: 60}]", "60"},
+		{"a negative time", "pools: [{name: a, paths: [/a], minTrashTTL: -1h}]", "-1h"},
 		{"a list as reserve", "pools: [{name: a, paths: [/a], reserve: [1]}]", "reserve"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -209,8 +212,11 @@ func TestParseClass(t *testing.T) {
 		ok         bool
 	}{
 		{"nothing", nil, defaultClass, true},
-		{"everything", map[string]string{"pool": "nvme", "mode": "2770", "uid": "1000", "gid": "2000", "quota": "required"}, Class{"nvme", "2770", 1000, 2000, QuotaRequired}, true},
-		{"a short mode", map[string]string{"mode": "755"}, Class{"default", "0755", 0, 0, QuotaAuto}, true},
+		{"everything", map[string]string{"pool": "nvme", "mode": "2770", "uid": "1000", "gid": "2000", "quota": "required", "trashTTL": "36h"}, Class{"nvme", "2770", 1000, 2000, QuotaRequired, "36h0m0s"}, true},
+		{"a short mode", map[string]string{"mode": "755"}, Class{"default", "0755", 0, 0, QuotaAuto, ""}, true},
+		{"no trash", map[string]string{"trashTTL": "0s"}, Class{"default", "0777", 0, 0, QuotaAuto, "0s"}, true},
+		{"a trash in days", map[string]string{"trashTTL": "7d"}, Class{}, false},
+		{"a trash of the past", map[string]string{"trashTTL": "-1h"}, Class{}, false},
 		{"a quota that is not known", map[string]string{"quota": "hard"}, Class{}, false},
 		{"an unknown parameter", map[string]string{"quality": "best"}, Class{}, false},
 		{"a pool that is a path", map[string]string{"pool": "../default"}, Class{}, false},

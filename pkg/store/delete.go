@@ -9,8 +9,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Delete takes a volume out of use for ever: its directory is renamed into the
-// trash, which is purged in the background. Before that, mayDelete is called
+// Delete takes a volume out of use: its directory is renamed into the trash, which
+// is purged in the background once its time has come. Before that, mayDelete is called
 // with the data directory and can refuse. Delete returns ErrNotFound, and has
 // nothing to do, if the volume is gone or its ID is none of hostdir's.
 func (s *Store) Delete(ctx context.Context, volumeID string, mayDelete func(data *os.File) error) error {
@@ -35,12 +35,17 @@ func (s *Store) Delete(ctx context.Context, volumeID string, mayDelete func(data
 			return err
 		}
 		s.forget(ctx, l.id)
-		select {
-		case s.trashed <- struct{}{}:
-		default: // the purge is woken already
-		}
+		s.wakePurge()
 		return nil
 	})
+}
+
+// wakePurge lets the purge look at the trash now.
+func (s *Store) wakePurge() {
+	select {
+	case s.trashed <- struct{}{}:
+	default: // it is awake
+	}
 }
 
 // forget drops a volume that is gone from the disk from memory, and its link

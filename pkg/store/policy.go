@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Reserve is room that is never promised to claims: a share of the filesystem
@@ -75,4 +76,21 @@ func (o Overcommit) of(bytes int64) int64 {
 		return math.MaxInt64
 	}
 	return int64(product)
+}
+
+// Duration is a time span, written as time.ParseDuration reads it.
+type Duration time.Duration
+
+// UnmarshalJSON reads "30m" or "168h".
+func (d *Duration) UnmarshalJSON(data []byte) error {
+	var text string
+	if err := json.Unmarshal(data, &text); err != nil {
+		return fmt.Errorf("%s is not a duration such as 30m or 168h", data)
+	}
+	span, err := time.ParseDuration(text)
+	if err != nil || span < 0 {
+		return fmt.Errorf("%q is not a duration such as 30m or 168h", text)
+	}
+	*d = Duration(span)
+	return nil
 }

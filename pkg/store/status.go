@@ -21,6 +21,9 @@ type Status struct {
 	// its kind is None.
 	Quota        quota.Kind
 	WhyUnlimited error
+	// Shortened counts the deleted volumes that were purged before their time
+	// because the pool ran full, since the start of the program.
+	Shortened int
 	// Err is why the base directory cannot be used, nil while it can.
 	Err error
 
@@ -38,8 +41,9 @@ type Room struct {
 	// Refuses is why nothing can be promised, however much is free: nil, or
 	// that the filesystem is read-only or has no free inodes.
 	Refuses error
-	// Trash is how many deleted volumes were not purged yet.
-	Trash int
+	// Trash is how many deleted volumes were not purged yet, Stuck how many of
+	// them could not be when that was tried.
+	Trash, Stuck int
 }
 
 // Status tells the state of every base directory on this node, from a fresh
@@ -74,18 +78,14 @@ func (s *Store) lookAt(b *base) (r Room, err error) {
 		AvailableBytes: promise.bytes,
 		Refuses:        refuses,
 		Trash:          d.countTrash(),
+		Stuck:          b.countStuck(),
 	}, nil
 }
 
 // countTrash leaves it to the purge to say what is wrong with the trash.
 func (d *dir) countTrash() int {
-	trash, err := d.sub(trashDir)
-	if err != nil {
-		return 0
-	}
-	defer trash.close()
-	names, _ := trash.names()
-	return len(names)
+	all, _ := d.discarded()
+	return len(all)
 }
 
 // Volumes lists the volumes on this node's healthy base directories, by ID.
@@ -138,7 +138,8 @@ func (b *base) status() Status {
 		Pool: b.pool.Name, Path: b.path, UUID: b.uuid,
 		Volumes: len(b.volumes), PromisedBytes: b.promised,
 		Quota: b.limits.Kind(), WhyUnlimited: b.whyUnlimited,
-		Err: b.broken,
+		Shortened: b.shortened,
+		Err:       b.broken,
 	}
 }
 

@@ -164,17 +164,3 @@ func (s *Store) snapshot() []*base {
 	defer s.mu.RUnlock()
 	return s.bases
 }
-
-// purge empties the trash of every healthy base directory.
-func (s *Store) purge(ctx context.Context) {
-	for _, b := range s.snapshot() {
-		d, err := b.open()
-		if err != nil {
-			continue // refresh has said so
-		}
-		if err := b.purge(ctx, d); err != nil && ctx.Err() == nil {
-			klog.FromContext(ctx).Error(err, "trash not emptied, trying again later", "path", b.path)
-		}
-		d.close()
-	}
-}

@@ -1,196 +1,168 @@
 package store
 
 import (
-	"context"
+	"cmp"
 	"errors"
-	"fmt"
-	"io"
-	"io/fs"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/google/uuid"
-	"golang.org/x/sys/unix"
-	"k8s.io/klog/v2"
-
-	"github.com/hostdir/hostdir/pkg/errdefs"
-	"github.com/hostdir/hostdir/pkg/quota"
 )
 
-// moveToTrash takes an entry of volumes/ out of use for ever. Once it returns,
-// no power cut brings the entry back.
+// An entry of the trash is a volume's directory under the name
+//
+//	<name>.<moment>.<uuid>   a deleted volume, which can still be brought back
+//	<name>.purge.<uuid>      one that is being purged: nothing brings it back
+//
+// The moment of the deletion is part of the name, and the uuid keeps apart what
+// had the same name, so that one rename does it all. Anything else in the trash
+// is not hostdir's.
+
+// momentLayout is ISO 8601's basic form: names of files have no colons.
+const momentLayout = "20060102T150405Z"
+
+// discarded is an entry of the trash, by what its name tells.
+type discarded struct {
+	file string
+	name string // of the volume's directory
+	// deleted is zero for one that is being purged.
+	deleted time.Time
+}
+
+func trashName(name string, deleted time.Time) string {
+	return name + "." + deleted.UTC().Format(momentLayout) + "." + uuid.NewString()
+}
+
+// purging stands in place of the moment.
+const purging = "purge"
+
+// parseTrashName reads the name of an entry. One without moment or "purge" is
+// from a hostdir that kept nothing: it was about to be purged.
+func parseTrashName(file string) (e discarded, ok bool) {
+	name, id, ok := cutLast(file)
+	if !ok || name == "" || !uuidPattern.MatchString(id) {
+		return discarded{}, false
+	}
+	before, moment, ok := cutLast(name)
+	if !ok || before == "" {
+		return discarded{file: file, name: name}, true
+	}
+	if moment == purging {
+		return discarded{file: file, name: before}, true
+	}
+	if deleted, err := time.Parse(momentLayout, moment); err == nil {
+		return discarded{file, before, deleted}, true
+	}
+	return discarded{file: file, name: name}, true
+}
+
+// cutLast cuts a name at its last dot.
+func cutLast(name string) (before, after string, ok bool) {
+	i := strings.LastIndexByte(name, '.')
+	if i < 0 {
+		return name, "", false
+	}
+	return name[:i], name[i+1:], true
+}
+
+// isDoomed tells whether nothing brings the entry back: it is being purged, or was
+// never a volume but what a crash left half built.
+func (e discarded) isDoomed() bool {
+	return e.deleted.IsZero() || strings.HasPrefix(e.name, newPrefix)
+}
+
+// doomedName is what an entry is called once it is being purged.
+func (e discarded) doomedName() string {
+	if e.deleted.IsZero() {
+		return e.file
+	}
+	_, id, _ := cutLast(e.file)
+	return e.name + "." + purging + "." + id
+}
+
+// moveToTrash takes an entry of volumes/ out of use. Once it returns, no power
+// cut brings the entry back.
 func (d *dir) moveToTrash(volumes *dir, name string) error {
 	trash, err := d.sub(trashDir)
 	if err != nil {
 		return err
 	}
 	defer trash.close()
-	// The same name may be deleted, created and deleted again before the
-	// purge: the suffix keeps the two apart.
-	if err := volumes.renameTo(name, trash, name+"."+uuid.NewString()); err != nil {
+	if err := volumes.renameTo(name, trash, trashName(name, time.Now())); err != nil {
 		return err
 	}
 	return errors.Join(volumes.sync(), trash.sync())
 }
 
-// purge removes what is in the trash. One entry that cannot be removed does not
-// keep the others; one that the filesystem is still clearing away is looked at
-// again next time.
-func (b *base) purge(ctx context.Context, pool *dir) error {
-	trash, err := pool.sub(trashDir)
+// discarded lists what is in the trash, the oldest first.
+func (d *dir) discarded() ([]discarded, error) {
+	trash, err := d.sub(trashDir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer trash.close()
-	names, err := trash.names()
+	files, err := trash.names()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var errs []error
-	for _, name := range names {
-		err := b.removeVolume(ctx, trash, name)
-		if err != nil && !errors.Is(err, errdefs.ErrBusy) { // btrfs takes its time
-			errs = append(errs, err)
-		}
-		if ctx.Err() != nil {
-			break
+	var all []discarded
+	for _, file := range files {
+		if e, ok := parseTrashName(file); ok {
+			all = append(all, e)
 		}
 	}
-	return errors.Join(errs...)
+	slices.SortFunc(all, func(a, b discarded) int {
+		return cmp.Or(a.deleted.Compare(b.deleted), strings.Compare(a.file, b.file))
+	})
+	return all, nil
 }
 
-// removeVolume removes a volume's directory, or what there is of it. The record
-// goes last: while it is there, the ID that it names has limits and files, and
-// is given to nobody else.
-func (b *base) removeVolume(ctx context.Context, parent *dir, name string) error {
-	volume, err := parent.sub(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err == nil:
-		err = b.removeLimited(ctx, volume)
-		volume.close()
-		if err != nil {
-			return err
-		}
+// keeps is how long a deleted volume stays in the trash, and how long at least
+// when the pool runs full.
+func (b *base) keeps(c Class) (ttl, least time.Duration) {
+	b.mu.Lock()
+	pool := b.pool
+	b.mu.Unlock()
+	ttl, ok := c.ttl()
+	if !ok {
+		ttl = time.Duration(pool.TrashTTL)
 	}
-	return parent.removeTree(ctx, name)
+	return ttl, min(ttl, pool.minTrashTTL())
 }
 
-// clearAway removes what was half built. Where the filesystem takes its time
-// with that, the purge sees to the rest.
-func (b *base) clearAway(ctx context.Context, pool, volumes *dir, building string) error {
-	err := b.removeVolume(ctx, volumes, building)
-	if errors.Is(err, errdefs.ErrBusy) {
-		return pool.moveToTrash(volumes, building)
-	}
-	return err
+// until tells when an entry is purged, and from when on that may be done if the
+// pool runs full.
+func (b *base) until(e discarded, c Class) (until, atLeast time.Time) {
+	ttl, least := b.keeps(c)
+	return e.deleted.Add(ttl), e.deleted.Add(least)
 }
 
-// removeLimited removes the data of a volume that has limits, and then those.
-func (b *base) removeLimited(ctx context.Context, volume *dir) error {
-	r, err := volume.readAnyRecord()
-	limits, _ := b.limiter()
-	if err != nil || r.Quota == nil || limits.Kind() != r.Quota.Kind {
-		return nil // what cannot be known of a limit cannot be given back
-	}
-	if data, err := volume.sub(dataDir); err == nil {
-		// At its limit, btrfs has no room even to remove what is in it.
-		err = limits.Set(data.f, r.Quota.ID, quota.Limit{})
-		data.close()
-		if err != nil {
-			klog.FromContext(ctx).V(4).Info("limit not lifted before the purge", "volumeID", r.ID, "reason", err.Error())
-		}
-	}
-	if err := volume.removeTree(ctx, dataDir); err != nil {
-		return err
-	}
-	return limits.Remove(volume.f, r.Quota.ID)
-}
-
-const (
-	// maxDepth bounds how many descriptors removeTree holds. Deeper
-	// directories are first moved up, so that any depth can be removed.
-	maxDepth = 64
-	// removeBatch is how many entries of a directory are read at a time.
-	removeBatch = 1024
-)
-
-// removeTree removes an entry of d and all that is beneath it. It never follows
-// a symbolic link, whoever swaps one in meanwhile, and stops at a mount.
-func (d *dir) removeTree(ctx context.Context, name string) error {
-	isDir, err := d.removeLeaf(name)
-	if err != nil || !isDir {
-		return err
-	}
-	top, err := d.sub(name)
+// readDiscarded reads the record of an entry of the trash.
+func (d *dir) readDiscarded(e discarded) (Record, error) {
+	volume, err := d.sub(trashDir + "/" + e.file)
 	if err != nil {
-		return err
+		return Record{}, err
 	}
-	defer top.close()
-	if err := top.removeContent(ctx, top, 1); err != nil {
-		return err
-	}
-	return d.rmdir(name)
+	defer volume.close()
+	return volume.readAnyRecord()
 }
 
-// removeLeaf removes an entry unless it is a directory.
-func (d *dir) removeLeaf(name string) (isDir bool, err error) {
-	err = d.unlink(name)
-	switch {
-	case err == nil, errors.Is(err, fs.ErrNotExist):
-		return false, nil
-	case errors.Is(err, unix.EISDIR):
-		return true, nil
-	default:
-		return false, err
+// doom marks an entry as being purged. From then on nothing brings it back, not
+// even a power cut after the first of its files is gone. If somebody else has
+// moved the entry meanwhile, the error is fs.ErrNotExist.
+func (d *dir) doom(e discarded) (discarded, error) {
+	if e.deleted.IsZero() {
+		return e, nil
 	}
-}
-
-// removeContent empties d, which is depth levels below top.
-func (d *dir) removeContent(ctx context.Context, top *dir, depth int) error {
-	for {
-		if _, err := d.f.Seek(0, io.SeekStart); err != nil {
-			return err
-		}
-		names, err := d.f.Readdirnames(removeBatch)
-		if err != nil && err != io.EOF {
-			return err
-		}
-		if len(names) == 0 {
-			return nil
-		}
-		for _, name := range names {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if err := d.removeEntry(ctx, name, top, depth); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-func (d *dir) removeEntry(ctx context.Context, name string, top *dir, depth int) error {
-	isDir, err := d.removeLeaf(name)
-	if err != nil || !isDir {
-		return err
-	}
-	if depth >= maxDepth {
-		return d.renameTo(name, top, "deep."+uuid.NewString())
-	}
-	sub, err := d.sub(name)
-	if errors.Is(err, unix.EXDEV) {
-		return fmt.Errorf("%s is a mount: unmount it, the rest is removed then", d.path(name))
-	}
+	trash, err := d.sub(trashDir)
 	if err != nil {
-		return err
+		return e, err
 	}
-	if sub.device() != d.device() { // a subvolume of btrfs: nothing can be moved out of it
-		top, depth = sub, 0
+	defer trash.close()
+	doomed := discarded{file: e.doomedName(), name: e.name}
+	if err := trash.renameTo(e.file, trash, doomed.file); err != nil {
+		return e, err
 	}
-	err = sub.removeContent(ctx, top, depth+1)
-	sub.close()
-	if err != nil {
-		return err
-	}
-	return d.rmdir(name)
+	return doomed, trash.sync()
 }

@@ -56,7 +56,7 @@ func (b *base) walkVolume(ctx context.Context, volumeID string) error {
 			return err
 		}
 		waiting = append(waiting, below...)
-		if err := rest(ctx, time.Since(began)); err != nil {
+		if err := rest(ctx, 9*time.Since(began)); err != nil {
 			return err
 		}
 	}
@@ -120,12 +120,12 @@ func (c *Count) add(d *dir, entry string, flags int) error {
 	return nil
 }
 
-// rest keeps a walk from taking more than a tenth of the disk's time.
-func rest(ctx context.Context, worked time.Duration) error {
+// rest keeps background work from taking all of the disk's time.
+func rest(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(9 * worked):
+	case <-time.After(d):
 		return nil
 	}
 }

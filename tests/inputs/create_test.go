@@ -85,8 +85,9 @@ func TestCreateRefuses(t *testing.T) {
 			}}
 		}, codes.ResourceExhausted, "topology.kubernetes.io/zone"},
 
-		{"unknown parameter", parameter("quality", "best"), codes.InvalidArgument, "known are pool, mode, uid, gid and quota"},
-		{"a parameter of another release", parameter("trashTTL", "1h"), codes.InvalidArgument, `"trashTTL"`},
+		{"unknown parameter", parameter("quality", "best"), codes.InvalidArgument, "known are pool, mode, uid, gid, quota and trashTTL"},
+		{"a parameter of another release", parameter("reuse", "never"), codes.InvalidArgument, `"reuse"`},
+		{"a trash in days", parameter("trashTTL", "7d"), codes.InvalidArgument, `trashTTL="7d"`},
 		{"a parameter in capitals", parameter("Pool", "default"), codes.InvalidArgument, `"Pool"`},
 		{"pool /etc", parameter("pool", "/etc"), codes.InvalidArgument, "not a pool's name"},
 		{"pool ..", parameter("pool", ".."), codes.InvalidArgument, "not a pool's name"},

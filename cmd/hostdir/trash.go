@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/hostdir/hostdir/pkg/admin"
+	"github.com/hostdir/hostdir/pkg/program"
+)
+
+func showTrash(ctx context.Context, c *call) error {
+	trash, err := c.plugin.Trash(ctx)
+	if err != nil {
+		return err
+	}
+	return c.format.print(trash, func(w io.Writer) error { return trash.WriteTable(w, time.Now()) })
+}
+
+// undelete brings back a deleted volume and prints the PersistentVolume that
+// adopts it, and nothing else, to standard output.
+func undelete() *program.Command {
+	adoption := adoption{}
+	command, _ := newCommand("undelete", "bring back a deleted volume, and print the PersistentVolume that adopts it", []string{"VOLUME"},
+		func(ctx context.Context, c *call) error {
+			volume, err := c.plugin.Undelete(ctx, c.args[0])
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(os.Stderr, "The volume is back at %s. This PersistentVolume adopts it; apply it with kubectl:\n", volume.Path)
+			return adoption.write(os.Stdout, volume)
+		})
+	command.Flags.StringVar(&adoption.storageClass, "storage-class", "hostdir", "the StorageClass that the claim names")
+	command.Flags.StringVar(&adoption.accessMode, "access-mode", "ReadWriteOnce", "the access mode that the claim asks for")
+	return command
+}
+
+func purge(ctx context.Context, c *call) error {
+	trash, err := c.plugin.Trash(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.confirm(purgePlan(c.args[0], trash), os.Stdin, os.Stdout); err != nil {
+		return err
+	}
+	volume, err := c.plugin.Purge(ctx, c.args[0])
+	if err != nil {
+		return err
+	}
+	fmt.Println("Being removed:", volume.Path)
+	return nil
+}
+
+func purgePlan(which string, trash admin.Trash) string {
+	return fmt.Sprintf("This removes the deleted volume %s for good. Of %d in the trash, nothing else is touched.", which, len(trash.Volumes))
+}

@@ -1,0 +1,159 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/hostdir/hostdir/pkg/store"
+)
+
+// Trash is the answer to GET /trash.
+type Trash struct {
+	Volumes []DeletedVolume `json:"volumes"`
+}
+
+// DeletedVolume is a deleted volume whose files are still there. If its record
+// cannot be read, only entry, pool, path and the moments are known.
+type DeletedVolume struct {
+	// Entry is what it is called in the trash.
+	Entry string `json:"entry"`
+	ID    string `json:"id,omitempty"`
+	Name  string `json:"name,omitempty"`
+	// Claim is the PersistentVolumeClaim that the volume was made for.
+	Claim         *store.Claim `json:"claim,omitempty"`
+	Pool          string       `json:"pool"`
+	Path          string       `json:"path"`
+	CapacityBytes int64        `json:"capacityBytes"`
+	// UsedBytes is what it holds, nil if no quota tells.
+	UsedBytes *int64 `json:"usedBytes,omitempty"`
+	// Deleted is nil for one that is being purged. Until is when it is, unless
+	// the pool runs full before; nil if that has begun, or never comes by itself.
+	Deleted *time.Time `json:"deleted,omitempty"`
+	Until   *time.Time `json:"until,omitempty"`
+	// Stuck is why it could not be purged.
+	Stuck string `json:"stuck,omitempty"`
+}
+
+// Which is the order to bring back, or to purge, a deleted volume.
+type Which struct {
+	// Volume is its entry in the trash, its ID or name, or its claim as
+	// namespace/name.
+	Volume string `json:"volume"`
+}
+
+// Undeleted is a volume that was brought back, with what a PersistentVolume needs
+// to adopt it.
+type Undeleted struct {
+	ID               string            `json:"id"`
+	Path             string            `json:"path"`
+	PersistentVolume string            `json:"persistentVolume"`
+	Claim            *store.Claim      `json:"claim,omitempty"`
+	CapacityBytes    int64             `json:"capacityBytes"`
+	Driver           string            `json:"driver"`
+	NodeLabels       map[string]string `json:"nodeLabels"`
+}
+
+// Trash asks for the deleted volumes.
+func (c *Client) Trash(ctx context.Context) (t Trash, err error) {
+	err = c.get(ctx, "/trash", &t)
+	return t, err
+}
+
+// Undelete brings a deleted volume back.
+func (c *Client) Undelete(ctx context.Context, which string) (u Undeleted, err error) {
+	err = c.post(ctx, "/undelete", Which{which}, &u)
+	return u, err
+}
+
+// Purge removes a deleted volume before its time.
+func (c *Client) Purge(ctx context.Context, which string) (v DeletedVolume, err error) {
+	err = c.post(ctx, "/purge", Which{which}, &v)
+	return v, err
+}
+
+func trash(s *store.Store) Trash {
+	t := Trash{Volumes: []DeletedVolume{}}
+	for _, d := range s.Trash() {
+		t.Volumes = append(t.Volumes, deletedVolume(d))
+	}
+	return t
+}
+
+func deletedVolume(d store.Discarded) DeletedVolume {
+	v := DeletedVolume{Entry: d.Entry, Pool: d.Pool, Path: d.Path, UsedBytes: d.UsedBytes}
+	if r := d.Record; r != nil {
+		v.ID, v.Name, v.CapacityBytes, v.Claim = r.ID, r.Name, r.CapacityBytes, claimOrNil(r.Claim)
+	}
+	if !d.Deleted.IsZero() {
+		v.Deleted = &d.Deleted
+	}
+	if !d.Until.IsZero() {
+		v.Until = &d.Until
+	}
+	if d.Stuck != nil {
+		v.Stuck = d.Stuck.Error()
+	}
+	return v
+}
+
+func claimOrNil(c store.Claim) *store.Claim {
+	if c == (store.Claim{}) {
+		return nil
+	}
+	return &c
+}
+
+func (s *Server) undelete(ctx context.Context, order Which) (Undeleted, error) {
+	v, err := s.Store.Undelete(ctx, order.Volume)
+	if err != nil {
+		return Undeleted{}, err
+	}
+	u := Undeleted{
+		ID: v.ID, Path: v.Path, PersistentVolume: v.PersistentVolume, CapacityBytes: v.CapacityBytes,
+		Claim: claimOrNil(v.Claim), Driver: s.Driver, NodeLabels: s.NodeLabels,
+	}
+	if u.PersistentVolume == "" {
+		u.PersistentVolume = v.Name
+	}
+	return u, nil
+}
+
+func (s *Server) purge(ctx context.Context, order Which) (DeletedVolume, error) {
+	d, err := s.Store.Purge(ctx, order.Volume)
+	return deletedVolume(d), err
+}
+
+// WriteTable writes the deleted volumes for people. Ages are told as of now.
+func (t Trash) WriteTable(w io.Writer, now time.Time) error {
+	var rows [][]string
+	var notes []string
+	for _, v := range t.Volumes {
+		rows = append(rows, v.row(now))
+		if v.Stuck != "" {
+			notes = append(notes, fmt.Sprintf("%s: it cannot be removed: %s", v.Path, v.Stuck))
+		}
+	}
+	return writeTable(w, "CLAIM VOLUME POOL SIZE USED DELETED PURGED-IN ENTRY", rows, notes)
+}
+
+func (v DeletedVolume) row(now time.Time) []string {
+	claim, name, size, deleted, purged := unknown, unknown, unknown, unknown, unknown
+	if v.Claim != nil {
+		claim = v.Claim.String()
+	}
+	if v.ID != "" {
+		name, size = v.Name, formatSize(v.CapacityBytes)
+	}
+	if v.Deleted != nil {
+		deleted = formatAge(now.Sub(*v.Deleted)) + " ago"
+	}
+	switch {
+	case v.Until != nil && now.Before(*v.Until):
+		purged = formatAge(v.Until.Sub(now))
+	case v.Until != nil || v.Deleted == nil:
+		purged = "now"
+	}
+	return []string{claim, name, v.Pool, size, sizeOrUnknown(v.UsedBytes), deleted, purged, v.Entry}
+}
