@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,7 +14,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"google.golang.org/grpc/codes"
+
 	"github.com/hostdir/hostdir/tests/disk"
+	"github.com/hostdir/hostdir/tests/plugin"
 )
 
 // record is what the tests need of volume.json.
@@ -98,32 +102,40 @@ func (s *storm) wantAgreement(t *testing.T, limited bool) {
 	}
 }
 
-// deleteAll takes everything back and waits until nothing is left of it.
+// deleteAll takes everything back, all at once, and waits until nothing is left of
+// it in the trash. btrfs takes its time with removed subvolumes; each deletion
+// makes hostdir look again.
 func (s *storm) deleteAll(t *testing.T) {
 	t.Helper()
+	var wg sync.WaitGroup
 	for _, v := range s.volumes {
-		for target := range v.published {
-			if err := s.clients[0].Unpublish(s.ctx, v.id, target); err != nil {
-				t.Fatal(err)
+		wg.Go(func() {
+			for target := range v.published {
+				s.twice("unpublish", codes.OK, func(c plugin.Client) error { return c.Unpublish(s.ctx, v.id, target) })
 			}
-			delete(v.published, target)
-		}
-		if v.id != "" {
-			if err := s.clients[0].Delete(s.ctx, v.id); err != nil {
-				t.Fatal(err)
+			clear(v.published)
+			if v.id != "" {
+				s.twice("delete", codes.OK, func(c plugin.Client) error { return c.Delete(s.ctx, v.id) })
+				v.id = ""
 			}
-			v.id = ""
-		}
+		})
 	}
-	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
-		left := names(t, filepath.Join(s.Base, "trash"))
-		if len(left) == 0 {
+	wg.Wait()
+	s.wantAgreement(t, false)
+	trash := filepath.Join(s.Base, "trash")
+	waiting := names(t, trash)
+	for range 300 {
+		left := names(t, trash)
+		waiting = slices.DeleteFunc(waiting, func(name string) bool { return !slices.Contains(left, name) })
+		if len(waiting) == 0 {
 			return
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d volumes are still in the trash", len(left))
-		}
+		time.Sleep(time.Second)
+		again := &volume{name: "pvc-again"}
+		s.create(again)
+		s.twice("delete", codes.OK, func(c plugin.Client) error { return c.Delete(s.ctx, again.id) })
 	}
+	t.Fatalf("%d volumes are still in the trash", len(waiting))
 }
 
 func names(t *testing.T, dir string) []string {

@@ -187,6 +187,7 @@ func (s *storm) until(call string, want codes.Code, do func(plugin.Client) error
 			s.busy.Add(1)
 		case code == codes.Unavailable: // the program was killed
 			s.lost.Add(1)
+			time.Sleep(100 * time.Millisecond)
 		default:
 			s.fail(fmt.Errorf("%s: code %s, want %s: %w", call, code, want, err))
 			return
