@@ -6,7 +6,6 @@ import (
 
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/hostdir/hostdir/tests/disk"
 	"github.com/hostdir/hostdir/tests/plugin"
@@ -81,7 +80,7 @@ func useRound(t *testing.T, w *world, m mischief) (steps int64) {
 		for i := range int64(20) {
 			err := w.Publish(w.ctx, id, target)
 			// Internal: the data directory was a link in that moment.
-			wantCode(t, "publish", err, codes.OK, codes.Internal)
+			plugin.WantCode(t, "publish", err, codes.OK, codes.Internal)
 			if err != nil {
 				continue
 			}
@@ -90,16 +89,16 @@ func useRound(t *testing.T, w *world, m mischief) (steps int64) {
 				t.Errorf("published is file %d of device %d, not the volume's data (%d of %d): %v", published.Ino, published.Dev, data.Ino, data.Dev, err)
 			}
 			_, err = w.Stats(w.ctx, id, target)
-			wantCode(t, "stats", err, codes.OK, codes.Internal)
-			wantCode(t, "expand", w.Expand(w.ctx, id, target, mebibyte+i*4096), codes.OK)
+			plugin.WantCode(t, "stats", err, codes.OK, codes.Internal)
+			plugin.WantCode(t, "expand", w.Expand(w.ctx, id, target, mebibyte+i*4096), codes.OK)
 			if !m.privileged { // the mount table tells of the data directory by name
-				wantCode(t, "delete of a published volume", w.Delete(w.ctx, id), codes.FailedPrecondition)
+				plugin.WantCode(t, "delete of a published volume", w.Delete(w.ctx, id), codes.FailedPrecondition)
 			}
-			wantCode(t, "unpublish", w.Unpublish(w.ctx, id, target), codes.OK)
+			plugin.WantCode(t, "unpublish", w.Unpublish(w.ctx, id, target), codes.OK)
 		}
 	})
 	v.putBack()
-	wantCode(t, "delete", w.Delete(w.ctx, id), codes.OK)
+	plugin.WantCode(t, "delete", w.Delete(w.ctx, id), codes.OK)
 	return steps
 }
 
@@ -113,7 +112,7 @@ func purgeRound(t *testing.T, w *world, m mischief) (steps int64) {
 		t.Fatal(err)
 	}
 	return m.during(v, func() {
-		wantCode(t, "delete", w.Delete(w.ctx, id), codes.OK, codes.Internal)
+		plugin.WantCode(t, "delete", w.Delete(w.ctx, id), codes.OK, codes.Internal)
 		for range 20 {
 			if isGone(v.data) {
 				break
@@ -139,17 +138,6 @@ func countRound(t *testing.T, w *world, m mischief) (steps int64) {
 		time.Sleep(300 * time.Millisecond)
 	})
 	v.putBack()
-	wantCode(t, "delete", w.Delete(w.ctx, id), codes.OK)
+	plugin.WantCode(t, "delete", w.Delete(w.ctx, id), codes.OK)
 	return steps
-}
-
-// wantCode checks that a call was answered with one of these codes.
-func wantCode(t *testing.T, call string, err error, want ...codes.Code) {
-	t.Helper()
-	for _, code := range want {
-		if status.Code(err) == code {
-			return
-		}
-	}
-	t.Errorf("%s: code %s, want one of %v: %v", call, status.Code(err), want, err)
 }

@@ -78,7 +78,7 @@ func (w *world) swapTarget(t *testing.T, swapped, trap string) {
 	if err := os.Remove(link); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, "unpublish", w.Unpublish(w.ctx, id, target), codes.OK)
+	plugin.WantCode(t, "unpublish", w.Unpublish(w.ctx, id, target), codes.OK)
 	if at := disk.MountsBelow(t, w.KubeletDir); len(at) > 0 {
 		t.Errorf("still mounted: %q", at)
 	}
@@ -86,5 +86,5 @@ func (w *world) swapTarget(t *testing.T, swapped, trap string) {
 		t.Errorf("the volume holds %q: %v", data, err)
 	}
 	w.wantUnharmed(t)
-	wantCode(t, "delete", w.Delete(w.ctx, id), codes.OK)
+	plugin.WantCode(t, "delete", w.Delete(w.ctx, id), codes.OK)
 }

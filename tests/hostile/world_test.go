@@ -180,7 +180,7 @@ func (w *world) waitPurged(t *testing.T) {
 	}
 	waiting := names()
 	for range 60 {
-		wantCode(t, "delete", w.Delete(w.ctx, w.create(t)), codes.OK)
+		plugin.WantCode(t, "delete", w.Delete(w.ctx, w.create(t)), codes.OK)
 		for range 20 {
 			left := names()
 			waiting = slices.DeleteFunc(waiting, func(name string) bool { return !slices.Contains(left, name) })

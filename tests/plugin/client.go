@@ -3,10 +3,14 @@ package plugin
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"strings"
+	"testing"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // Client calls the services of a running plugin.
@@ -86,6 +90,14 @@ func (c Client) Expand(ctx context.Context, volumeID, volumePath string, bytes i
 // Stats asks what a volume holds.
 func (c Client) Stats(ctx context.Context, volumeID, volumePath string) (*csi.NodeGetVolumeStatsResponse, error) {
 	return c.NodeGetVolumeStats(ctx, &csi.NodeGetVolumeStatsRequest{VolumeId: volumeID, VolumePath: volumePath})
+}
+
+// WantCode checks that a call was answered with one of these codes.
+func WantCode(t testing.TB, call string, err error, want ...codes.Code) {
+	t.Helper()
+	if got := status.Code(err); !slices.Contains(want, got) {
+		t.Errorf("%s: code %s, want one of %v: %v", call, got, want, err)
+	}
 }
 
 // VolumeDir is where the directory of a volume is: its ID ends in the name.
