@@ -24,7 +24,7 @@ func TestRaces(t *testing.T) {
 	} {
 		t.Run(operation.name, func(t *testing.T) {
 			// ext4 without quotas, so that hostdir walks through volumes.
-			w := newWorld(t, disk.Mount(t, "ext4", 256*mebibyte))
+			w := newWorld(t, disk.Mount(t, "ext4", 1024*mebibyte))
 			for _, m := range mischiefs {
 				t.Run(m.name, func(t *testing.T) {
 					var steps int64
@@ -32,6 +32,7 @@ func TestRaces(t *testing.T) {
 					for end := time.Now().Add(lasting()); time.Now().Before(end); rounds++ {
 						steps += operation.round(t, w, m)
 						w.wantUnharmed(t)
+						w.makeRoom(t)
 					}
 					w.waitPurged(t)
 					w.wantUnharmed(t)

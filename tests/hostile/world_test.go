@@ -193,6 +193,18 @@ func (w *world) waitPurged(t *testing.T) {
 	t.Fatalf("the trash still holds %q", waiting)
 }
 
+// makeRoom waits for the purge if tenants have taken half of what the disk can hold.
+func (w *world) makeRoom(t *testing.T) {
+	t.Helper()
+	var s unix.Statfs_t
+	if err := unix.Statfs(w.Base, &s); err != nil {
+		t.Fatal(err)
+	}
+	if s.Ffree < s.Files/2 || s.Bfree < s.Blocks/2 {
+		w.waitPurged(t)
+	}
+}
+
 // isGone tells whether a directory that is open was removed.
 func isGone(dir *os.File) bool {
 	var s unix.Stat_t
