@@ -8,6 +8,8 @@ import (
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
+
+	"github.com/hostdir/hostdir/pkg/beneath"
 )
 
 // filesystem identifies the filesystem that a base directory is on. UUID is
@@ -124,15 +126,19 @@ func (d *dir) room() (room, error) {
 // d. Inside a container every hostPath volume is a mount, so it is the root
 // field of mountinfo that tells a disk from a plain directory of the node.
 func (d *dir) checkMountPoint() error {
-	var s unix.Statx_t
-	if err := unix.Statx(d.fd(), "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &s); err != nil {
-		return d.wrap("statx", ".", err)
+	root, err := beneath.IsMountRoot(d.f)
+	if err != nil {
+		return err
 	}
-	if s.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0 {
-		return errors.New("no disk is mounted there")
+	if !root {
+		return refuse(Absent, "no disk is mounted there")
+	}
+	id, err := beneath.MountID(d.f)
+	if err != nil {
+		return err
 	}
 	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
-		found := uint64(m.ID) == s.Mnt_id
+		found := uint64(m.ID) == id
 		return !found, found
 	})
 	if err != nil {
@@ -143,7 +149,7 @@ func (d *dir) checkMountPoint() error {
 	}
 	// A subvolume of btrfs is mounted by name and yet a disk of its own.
 	if m := mounts[0]; m.Root != "/" && m.FSType != "btrfs" {
-		return fmt.Errorf("no disk is mounted there, only the directory %s of another filesystem", m.Root)
+		return refuse(Absent, "no disk is mounted there, only the directory %s of another filesystem", m.Root)
 	}
 	return nil
 }

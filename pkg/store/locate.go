@@ -128,6 +128,11 @@ func (s *Store) locate(id VolumeID) (*located, error) {
 	}
 	volume, err := pool.sub(volumesDir + "/" + id.Name)
 	if errors.Is(err, fs.ErrNotExist) {
+		// Where all volumes are gone at once, none of them was deleted.
+		if _, gone := pool.lstat(volumesDir); gone != nil {
+			pool.close()
+			return nil, b.unavailable(fmt.Errorf("its directory %s is gone; find out who moved it, and put it back: %w", volumesDir, gone))
+		}
 		err = fmt.Errorf("%w: the base directory %s is healthy, but has no %s/%s", errdefs.ErrNotFound, b.path, volumesDir, id.Name)
 	}
 	if err != nil {
