@@ -70,6 +70,16 @@ func layOutAt(t *testing.T, base string) *node {
 func (n *node) run(t *testing.T) {
 	t.Helper()
 	n.Run(t)
+	for { // the operator's socket may come later than the one for CSI
+		_, err := n.operator().Pools(t.Context())
+		if err == nil {
+			break
+		}
+		if !strings.Contains(err.Error(), "does not answer") {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.clients = clients{csi.NewControllerClient(n.Conn), csi.NewNodeClient(n.Conn)}
