@@ -112,7 +112,7 @@ func (c *checker) check(ctx context.Context) (Report, error) {
 func (c *checker) base(ctx context.Context, b *base) {
 	c.sums(b)
 	if c.withBase(b, c.layout) && c.volumes(ctx, b) && c.trash(ctx, b) && c.claims(ctx, b) {
-		c.withBase(b, c.mounted)
+		c.mounted(b)
 	}
 }
 

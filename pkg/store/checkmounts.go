@@ -27,28 +27,30 @@ type Mount struct {
 type MountTable func(base *os.File) ([]Mount, error)
 
 // mounted looks at where volumes are mounted, and at what is mounted in them.
-func (c *checker) mounted(b *base, pool *dir) {
-	before, err := c.mounts(pool.f)
-	wrong := map[Mount][]Finding{}
-	for _, m := range before {
-		if all := pool.wrongMount(b, m); len(all) > 0 {
-			wrong[m] = all
+func (c *checker) mounted(b *base) (ok bool) {
+	return c.withBase(b, func(b *base, pool *dir) {
+		before, err := c.mounts(pool.f)
+		wrong := map[Mount][]Finding{}
+		for _, m := range before {
+			if all := pool.wrongMount(b, m); len(all) > 0 {
+				wrong[m] = all
+			}
 		}
-	}
-	var after []Mount
-	if err == nil && len(wrong) > 0 {
-		// A volume that is unmounted and deleted meanwhile is not mounted any
-		// more.
-		after, err = c.mounts(pool.f)
-	}
-	if err != nil {
-		c.found(unreadable(b.path, err))
-	}
-	for _, m := range after {
-		for _, f := range wrong[m] {
-			c.found(f)
+		var after []Mount
+		if err == nil && len(wrong) > 0 {
+			// A volume that is unmounted and deleted meanwhile is not mounted
+			// any more.
+			after, err = c.mounts(pool.f)
 		}
-	}
+		if err != nil {
+			c.found(unreadable(b.path, err))
+		}
+		for _, m := range after {
+			for _, f := range wrong[m] {
+				c.found(f)
+			}
+		}
+	})
 }
 
 // deleted is what the mount table says of a mount whose directory was removed.
