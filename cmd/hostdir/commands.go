@@ -19,14 +19,14 @@ import (
 // commands are what the program does for an operator, by way of the plugin that
 // runs beside it.
 func commands() []*program.Command {
-	return []*program.Command{
+	return append([]*program.Command{
 		question("pools", "show the base directories, their state and their room; fails if one cannot be used", showPools),
 		question("volumes", "show the volumes, their claims and what they hold", showVolumes),
 		checkCommand(),
 		question("trash", "show the deleted volumes whose files are still there", showTrash),
 		undelete(),
 		order("purge", "remove a deleted volume before its time, for good", []string{"VOLUME"}, purge),
-	}
+	}, poolOrders()...)
 }
 
 // call is what a command was called with.

@@ -19,12 +19,18 @@ import (
 	"github.com/hostdir/hostdir/tests/plugin"
 )
 
-// ask runs a command beside the plugin.
+// ask runs a command beside the plugin, with nobody to answer it.
 func ask(t *testing.T, p *plugin.Plugin, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	return askAndSay(t, p, "", args...)
+}
+
+// askAndSay is ask with somebody who says something.
+func askAndSay(t *testing.T, p *plugin.Plugin, say string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	cmd := exec.CommandContext(plugin.Context(t), plugin.Build(t), append(args, "--endpoint=unix://"+p.Socket)...)
 	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(say), &out, &errs
 	err := cmd.Run()
 	if cmd.ProcessState == nil {
 		t.Fatal(err)

@@ -26,7 +26,7 @@ type served struct {
 
 func serve(t *testing.T, config, base string) *served {
 	t.Helper()
-	s, err := store.Open(t.Context(), plugin.NodeName, config)
+	s, err := store.Open(t.Context(), plugin.NodeName, config, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestPools(t *testing.T) {
 
 func TestVolumes(t *testing.T) {
 	layout := plugin.Layout(t, "")
-	before, err := store.Open(t.Context(), plugin.NodeName, layout.Config)
+	before, err := store.Open(t.Context(), plugin.NodeName, layout.Config, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package mounter
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -9,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
+
+	"github.com/hostdir/hostdir/pkg/beneath"
 )
 
 // Mount is a mount that has to do with a directory.
@@ -66,41 +67,47 @@ func below(dir, name string) string {
 	return rest
 }
 
-// place is where a directory is: in which mount, in which directory of its
+// position is where a directory is: in which mount, in which directory of its
 // filesystem, at which path.
-type place struct {
+type position struct {
 	mountID      int
 	device       string
 	inFilesystem string
 	path         string
 }
 
-// find reads the mount table and finds the place of a directory in it.
-func find(dir *os.File) ([]*mountinfo.Info, place, error) {
-	s, err := statx(dir)
+// find reads the mount table and finds the position of a directory in it.
+func find(dir *os.File) ([]*mountinfo.Info, position, error) {
+	id, err := beneath.MountID(dir)
 	if err != nil {
-		return nil, place{}, err
+		return nil, position{}, err
+	}
+	// The kernel's name of the descriptor: the admin's path to the pool may go
+	// through symbolic links.
+	name, err := os.Readlink(descriptorPath(dir))
+	if err != nil {
+		return nil, position{}, err
 	}
 	table, err := mountinfo.GetMounts(nil)
 	if err != nil {
-		return nil, place{}, fmt.Errorf("the mount table cannot be read: %w", err)
+		return nil, position{}, fmt.Errorf("the mount table cannot be read: %w", err)
 	}
+	at, err := positionIn(table, id, name)
+	return table, at, err
+}
+
+// positionIn is the position of the directory of this name, which is on the mount of
+// this ID.
+func positionIn(table []*mountinfo.Info, id uint64, name string) (position, error) {
 	for _, mount := range table {
-		if uint64(mount.ID) != s.Mnt_id {
-			continue
+		if uint64(mount.ID) == id {
+			return position{
+				mountID:      mount.ID,
+				device:       deviceOf(mount),
+				inFilesystem: path.Join(mount.Root, strings.TrimPrefix(name, mount.Mountpoint)),
+				path:         name,
+			}, nil
 		}
-		// The kernel's name of the descriptor: the admin's path to the pool
-		// may go through symbolic links.
-		name, err := os.Readlink(descriptorPath(dir))
-		if err != nil {
-			return nil, place{}, err
-		}
-		return table, place{
-			mountID:      mount.ID,
-			device:       deviceOf(mount),
-			inFilesystem: path.Join(mount.Root, strings.TrimPrefix(name, mount.Mountpoint)),
-			path:         name,
-		}, nil
 	}
-	return nil, place{}, errors.New("the mount that holds " + dir.Name() + " is not in the mount table")
+	return position{}, fmt.Errorf("the mount that holds %s is not in the mount table", name)
 }

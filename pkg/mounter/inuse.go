@@ -23,20 +23,26 @@ func (m *Mounter) CheckUnused(data *os.File) error {
 	return nil
 }
 
-// mountsOf finds where a directory is bind-mounted. The mount table tells, for
-// each mount, the filesystem and the directory of it that was mounted.
+// mountsOf finds where a directory is bind-mounted.
 func mountsOf(dir *os.File) ([]string, error) {
 	table, at, err := find(dir)
 	if err != nil {
 		return nil, err
 	}
+	return at.mountedIn(table), nil
+}
+
+// mountedIn finds in a mount table where a directory, or anything beneath it, is
+// bind-mounted. The table tells, for each mount, the filesystem and the directory
+// of it that was mounted.
+func (at position) mountedIn(table []*mountinfo.Info) []string {
 	var found []string
 	for _, mount := range table {
 		if deviceOf(mount) == at.device && (mount.Root == at.inFilesystem || below(at.inFilesystem, mount.Root) != "") {
 			found = append(found, mount.Mountpoint)
 		}
 	}
-	return found, nil
+	return found
 }
 
 func deviceOf(m *mountinfo.Info) string { return fmt.Sprintf("%d:%d", m.Major, m.Minor) }

@@ -36,7 +36,7 @@ func (c *checker) layout(b *base, pool *dir) {
 	room, err := pool.room()
 	switch {
 	case err != nil:
-		c.found(unreadable(b.path, err))
+		c.found(cannotRead(b.path, err))
 	case room.readOnly:
 		c.found(Finding{
 			Kind: ReadOnly, Path: b.path,
@@ -52,7 +52,7 @@ func (c *checker) layout(b *base, pool *dir) {
 	}
 	names, err := pool.names()
 	if err != nil {
-		c.found(unreadable(b.path, err))
+		c.found(cannotRead(b.path, err))
 		return
 	}
 	c.own(pool, ".", b.path, 0o700)
@@ -102,7 +102,7 @@ func notOwn(d *dir, name, path string, mode uint32) []Finding {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return []Finding{unreadable(path, err)}
+		return []Finding{cannotRead(path, err)}
 	case s.Mode&0o7777 == mode && s.Uid == 0:
 		return nil
 	}
@@ -145,7 +145,7 @@ func foreign(path string) Finding {
 	}
 }
 
-func unreadable(path string, err error) Finding {
+func cannotRead(path string, err error) Finding {
 	return Finding{
 		Kind: Unreadable, Path: path,
 		What: "it could not be looked at: " + err.Error(),

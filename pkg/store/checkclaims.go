@@ -17,7 +17,7 @@ func (c *checker) claims(ctx context.Context, b *base) (ok bool) {
 			return // layout has said so
 		}
 		if err != nil {
-			c.found(unreadable(b.path+"/"+claimsDir, err))
+			c.found(cannotRead(b.path+"/"+claimsDir, err))
 			return
 		}
 		defer claims.close()
@@ -51,7 +51,7 @@ func (c *checker) linksIn(b *base, claims *dir) map[Claim]string {
 	path := b.path + "/" + claimsDir
 	namespaces, err := claims.names()
 	if err != nil {
-		c.found(unreadable(path, err))
+		c.found(cannotRead(path, err))
 		return links
 	}
 	slices.Sort(namespaces)
@@ -61,7 +61,7 @@ func (c *checker) linksIn(b *base, claims *dir) map[Claim]string {
 		case errors.Is(err, fs.ErrNotExist):
 			continue // its last claim went
 		case outOfReach(err):
-			c.found(unreadable(path+"/"+namespace, err))
+			c.found(cannotRead(path+"/"+namespace, err))
 			continue
 		case err != nil || !claimPattern.MatchString(namespace):
 			c.found(foreign(path + "/" + namespace))
@@ -80,7 +80,7 @@ func (c *checker) linksOf(b *base, sub *dir, namespace string, links map[Claim]s
 	c.own(sub, ".", path, 0o700)
 	names, err := sub.names()
 	if err != nil {
-		c.found(unreadable(path, err))
+		c.found(cannotRead(path, err))
 		return
 	}
 	slices.Sort(names)

@@ -43,7 +43,7 @@ func (c *checker) mounted(b *base) (ok bool) {
 			after, err = c.mounts(pool.f)
 		}
 		if err != nil {
-			c.found(unreadable(b.path, err))
+			c.found(cannotRead(b.path, err))
 		}
 		for _, m := range after {
 			for _, f := range wrong[m] {

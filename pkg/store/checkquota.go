@@ -42,7 +42,7 @@ func (l *volumeLook) limit(data *dir, r Record) {
 	}
 	want, err := l.pool.limitFor(r)
 	if err != nil {
-		l.found(unreadable(l.about.Path, err))
+		l.found(cannotRead(l.about.Path, err))
 		return
 	}
 	if !holds(limit, want) {
@@ -69,7 +69,7 @@ func (c *checker) ownLimit(ctx context.Context, owner limitOwner, r Record) {
 		return
 	}
 	owner.base.mu.Lock()
-	key := limitKey{owner.base.device, r.Quota.Kind, r.Quota.ID}
+	key := limitKey{owner.base.inode.device, r.Quota.Kind, r.Quota.ID}
 	owner.base.mu.Unlock()
 	first, taken := c.owners[key]
 	if !taken || !first.has(key) {

@@ -18,7 +18,7 @@ func (c *checker) trash(ctx context.Context, b *base) (ok bool) {
 		return true // layout has said so
 	}
 	if err != nil {
-		c.found(unreadable(b.path+"/"+trashDir, err))
+		c.found(cannotRead(b.path+"/"+trashDir, err))
 		return true
 	}
 	slices.Sort(files)

@@ -28,7 +28,7 @@ func (c *checker) volumes(ctx context.Context, b *base) (ok bool) {
 		return false // layout has said so
 	}
 	if err != nil {
-		c.found(unreadable(b.path+"/"+volumesDir, err))
+		c.found(cannotRead(b.path+"/"+volumesDir, err))
 		return false
 	}
 	for _, v := range b.list() {
@@ -42,7 +42,7 @@ func (c *checker) volumes(ctx context.Context, b *base) (ok bool) {
 		ok := c.withBase(b, func(b *base, pool *dir) {
 			volumes, err := pool.sub(volumesDir)
 			if err != nil {
-				c.found(unreadable(b.path+"/"+volumesDir, err))
+				c.found(cannotRead(b.path+"/"+volumesDir, err))
 				return
 			}
 			defer volumes.close()
@@ -141,7 +141,7 @@ func (l *volumeLook) entry(ctx context.Context, found func(Finding)) {
 	}
 	switch {
 	case outOfReach(err):
-		found(unreadable(l.about.Path, err))
+		found(cannotRead(l.about.Path, err))
 		return
 	case err != nil:
 		l.say(Quarantined, "the volume is in quarantine, neither published nor deleted: "+err.Error(),
@@ -200,7 +200,7 @@ func (l *volumeLook) files(volume *dir, r Record) {
 	}
 	names, err := volume.names()
 	if err != nil {
-		l.found(unreadable(l.about.Path, err))
+		l.found(cannotRead(l.about.Path, err))
 		return
 	}
 	for _, name := range names {
@@ -220,7 +220,7 @@ func (l *volumeLook) files(volume *dir, r Record) {
 		l.limit(data, r)
 	case errors.Is(err, unix.EXDEV): // mounted finds it
 	case outOfReach(err):
-		l.found(unreadable(l.about.Path+"/"+dataDir, err))
+		l.found(cannotRead(l.about.Path+"/"+dataDir, err))
 	default:
 		what := "its data directory is gone"
 		if !errors.Is(err, fs.ErrNotExist) {

@@ -24,7 +24,7 @@ func linkTarget(name string) string {
 // linkedVolume is the reverse of linkTarget, "" for a link that is not ours.
 func linkedVolume(target string) string {
 	name := strings.TrimSuffix(strings.TrimPrefix(target, "../../"+volumesDir+"/"), "/"+dataDir)
-	if linkTarget(name) != target {
+	if linkTarget(name) != target || !directoryPattern.MatchString(name) {
 		return ""
 	}
 	return name
@@ -133,14 +133,22 @@ func (d *dir) linkOf(claim string) string {
 
 // mendLinks makes claims/ agree with the records after a crash between a
 // commit and its link: each claim's link shows its newest volume, and links to
-// volumes that are gone go too.
+// volumes that are gone, or are another claim's by now, go too, and namespaces
+// without a link.
 func (d *dir) mendLinks(volumes map[string]*Volume) error {
-	links, err := d.readLinks()
+	links, empty, err := d.readLinks()
 	if err != nil {
 		return err
 	}
+	for _, namespace := range empty {
+		if err := d.rmdir(claimsDir + "/" + namespace); err != nil {
+			return err
+		}
+	}
 	for claim, name := range links {
-		if volumes[name] == nil {
+		v := volumes[name]
+		// Of a volume in quarantine nobody knows whose it is.
+		if v == nil || v.Quarantine == nil && v.Claim != claim {
 			if err := d.unlinkClaim(claim, name); err != nil {
 				return err
 			}
@@ -168,17 +176,18 @@ func newestOf(volumes map[string]*Volume) map[Claim]string {
 	return newest
 }
 
-// readLinks returns the volume's name behind each link of ours.
-func (d *dir) readLinks() (map[Claim]string, error) {
-	links := map[Claim]string{}
+// readLinks returns the volume's name behind each link of ours, and the
+// namespaces whose directory is empty.
+func (d *dir) readLinks() (links map[Claim]string, empty []string, err error) {
+	links = map[Claim]string{}
 	claims, err := d.sub(claimsDir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer claims.close()
 	namespaces, err := claims.names()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, namespace := range namespaces {
 		sub, err := claims.sub(namespace)
@@ -188,7 +197,10 @@ func (d *dir) readLinks() (map[Claim]string, error) {
 		names, err := sub.names()
 		if err != nil {
 			sub.close()
-			return nil, err
+			return nil, nil, err
+		}
+		if len(names) == 0 {
+			empty = append(empty, namespace)
 		}
 		for _, claim := range names {
 			if name := sub.linkOf(claim); name != "" && claim != linkNew {
@@ -197,5 +209,5 @@ func (d *dir) readLinks() (map[Claim]string, error) {
 		}
 		sub.close()
 	}
-	return links, nil
+	return links, empty, nil
 }

@@ -31,7 +31,7 @@ func openIn(b *testing.B, dir string) (*store.Store, string) {
 	if err := os.WriteFile(config, fmt.Appendf(nil, "pools: [{name: default, paths: [%q]}]", pool), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	s, err := store.Open(context.Background(), "node", config)
+	s, err := store.Open(context.Background(), "node", config, "")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func BenchmarkCreateFloor(b *testing.B) {
 func BenchmarkOpen(b *testing.B) {
 	_, config := open(b, 10_000)
 	for b.Loop() {
-		if _, err := store.Open(context.Background(), "node", config); err != nil {
+		if _, err := store.Open(context.Background(), "node", config, ""); err != nil {
 			b.Fatal(err)
 		}
 	}
