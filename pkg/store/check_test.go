@@ -268,9 +268,10 @@ func TestCheck(t *testing.T) {
 			wantFindings(t, base, mustCheck(t, s, nothingMounted).Findings)
 			d.do(t, s, base)
 			names := strings.NewReplacer("CONFIG", s.configFile[1:], "UUID", s.bases[0].uuid)
-			for _, list := range [][]string{d.finds, d.left} {
-				for i := range list {
-					list[i] = names.Replace(list[i])
+			for _, list := range []*[]string{&d.finds, &d.left} {
+				*list = slices.Clone(*list)
+				for i, finding := range *list {
+					(*list)[i] = names.Replace(finding)
 				}
 			}
 			before := tree(t, base)
