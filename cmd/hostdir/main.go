@@ -59,7 +59,7 @@ func run(ctx context.Context, opts *options) error {
 	if err != nil {
 		return err
 	}
-	volumes, err := store.Open(ctx, opts.nodeName, opts.config)
+	volumes, err := store.Open(ctx, opts.nodeName, opts.config, opts.seenFile())
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func run(ctx context.Context, opts *options) error {
 		Mounter:      mounts,
 	}
 	kubelet := &registration.Registration{DriverName: opts.driverName, Endpoint: opts.endpointForKubelet()}
-	operators := &admin.Server{Store: volumes, Driver: csi.Name, NodeLabels: csi.NodeLabels()}
+	operators := &admin.Server{Store: volumes, Driver: csi.Name, NodeLabels: csi.NodeLabels(), Mounts: mountTable}
 	figures := &metrics.Metrics{Version: version, Store: volumes, Calls: &csi.Calls}
 	health, err := net.Listen("tcp", opts.httpAddress)
 	if err != nil {

@@ -41,7 +41,7 @@ func startDriver(t *testing.T) *served {
 func startDriverOn(t *testing.T, layout *plugin.Plugin, driverName, nodeName string) *served {
 	t.Helper()
 	t.Cleanup(func() { unmountBelow(t, layout.KubeletDir) })
-	volumes, err := store.Open(t.Context(), nodeName, layout.Config)
+	volumes, err := store.Open(t.Context(), nodeName, layout.Config, "")
 	if err != nil {
 		t.Fatal(err)
 	}

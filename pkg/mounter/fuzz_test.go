@@ -45,12 +45,14 @@ func FuzzMountTable(f *testing.F) {
 			{ID: 1002, Major: 999, Minor: 1, Root: "/volumes/pvc-1/data/sub", Mountpoint: "/kubelet/sub"},
 			{ID: 1003, Major: 999, Minor: 1, Root: "/volumes/pvc-1/data2", Mountpoint: "/kubelet/neighbour"},
 		}
-		got, err := findMounts(append(others, ours...), 1000, name)
+		all := append(others, ours...)
+		at, err := positionIn(all, 1000, name)
+		got := at.mountedIn(all)
 		if want := []string{"/kubelet/whole", "/kubelet/sub"}; err != nil || !slices.Equal(got, want) {
 			t.Errorf("the volume at %q is found mounted at %q (%v), want %q", name, got, err, want)
 		}
-		if got, err := findMounts(others, 1000, name); err == nil {
-			t.Errorf("the pool's mount is missing, and the volume is found at %q", got)
+		if at, err := positionIn(others, 1000, name); err == nil {
+			t.Errorf("the pool's mount is missing, and the volume is found at %+v", at)
 		}
 	})
 }

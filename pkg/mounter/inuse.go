@@ -3,12 +3,10 @@ package mounter
 import (
 	"fmt"
 	"os"
-	"path"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
 
-	"github.com/hostdir/hostdir/pkg/beneath"
 	"github.com/hostdir/hostdir/pkg/errdefs"
 )
 
@@ -27,46 +25,24 @@ func (m *Mounter) CheckUnused(data *os.File) error {
 
 // mountsOf finds where a directory is bind-mounted.
 func mountsOf(dir *os.File) ([]string, error) {
-	id, err := beneath.MountID(dir)
+	table, at, err := find(dir)
 	if err != nil {
 		return nil, err
 	}
-	// The kernel's name of the descriptor: the admin's path to the pool may go
-	// through symbolic links.
-	name, err := os.Readlink(descriptorPath(dir))
-	if err != nil {
-		return nil, err
-	}
-	table, err := mountinfo.GetMounts(nil)
-	if err != nil {
-		return nil, fmt.Errorf("the mount table cannot be read: %w", err)
-	}
-	return findMounts(table, id, name)
+	return at.mountedIn(table), nil
 }
 
-// findMounts finds in a mount table where the directory of this name, or
-// anything beneath it, is bind-mounted. home is the mount that the name is on.
-// The table tells, for each mount, the filesystem and the directory of it that
-// was mounted.
-func findMounts(table []*mountinfo.Info, home uint64, name string) ([]string, error) {
-	var device, inFilesystem string
-	for _, mount := range table {
-		if uint64(mount.ID) != home {
-			continue
-		}
-		device = deviceOf(mount)
-		inFilesystem = path.Join(mount.Root, strings.TrimPrefix(name, mount.Mountpoint))
-	}
-	if inFilesystem == "" {
-		return nil, fmt.Errorf("the mount that holds %s is not in the mount table", name)
-	}
+// mountedIn finds in a mount table where a directory, or anything beneath it, is
+// bind-mounted. The table tells, for each mount, the filesystem and the directory
+// of it that was mounted.
+func (at position) mountedIn(table []*mountinfo.Info) []string {
 	var found []string
 	for _, mount := range table {
-		if deviceOf(mount) == device && (mount.Root == inFilesystem || strings.HasPrefix(mount.Root, inFilesystem+"/")) {
+		if deviceOf(mount) == at.device && (mount.Root == at.inFilesystem || below(at.inFilesystem, mount.Root) != "") {
 			found = append(found, mount.Mountpoint)
 		}
 	}
-	return found, nil
+	return found
 }
 
 func deviceOf(m *mountinfo.Info) string { return fmt.Sprintf("%d:%d", m.Major, m.Minor) }

@@ -167,7 +167,7 @@ type account struct {
 func (a *account) add(b *base, on room) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.device != on.device {
+	if b.inode.device != on.device {
 		return
 	}
 	a.promised += b.promised

@@ -104,6 +104,22 @@ func (d *dir) writeFile(name string, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
+// replaceFile writes a file aside, under a name that nobody else uses, and gives
+// it its name, in place of the file that had it. After a crash or a power cut
+// one of the two is there, and whole.
+func (d *dir) replaceFile(aside, name string, data []byte) error {
+	if err := d.unlink(aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := d.writeFile(aside, data); err != nil {
+		return err
+	}
+	if err := unix.Renameat(d.fd(), aside, d.fd(), name); err != nil {
+		return d.wrap("renameat", aside, err)
+	}
+	return d.sync()
+}
+
 func (d *dir) unlink(name string) error {
 	return d.wrap("unlinkat", name, unix.Unlinkat(d.fd(), name, 0))
 }
@@ -115,12 +131,33 @@ func (d *dir) rmdir(name string) error {
 // sync makes the directory's entries survive a power cut.
 func (d *dir) sync() error { return d.f.Sync() }
 
+// syncSub is sync of a directory beneath d.
+func (d *dir) syncSub(name string) error {
+	sub, err := d.sub(name)
+	if err != nil {
+		return err
+	}
+	defer sub.close()
+	return sub.sync()
+}
+
 // names lists the directory.
 func (d *dir) names() ([]string, error) {
 	if _, err := d.f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
 	return d.f.Readdirnames(-1)
+}
+
+// inode tells directories of one node apart, whatever path leads to them.
+type inode struct{ device, number uint64 }
+
+func (d *dir) inode() (inode, error) {
+	var s unix.Stat_t
+	if err := unix.Fstat(d.fd(), &s); err != nil {
+		return inode{}, d.wrap("fstat", ".", err)
+	}
+	return inode{s.Dev, s.Ino}, nil
 }
 
 // device is the number of the filesystem, or of the subvolume of btrfs, that d

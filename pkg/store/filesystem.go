@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"unsafe"
@@ -78,10 +79,14 @@ func (d *dir) identity() (filesystem, error) {
 			answer[0] = 16 // fsu_len: the room for the UUID
 		}
 		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(d.fd()), r.request, uintptr(unsafe.Pointer(&answer)))
-		if errno == 0 {
-			u := answer[r.offset : r.offset+16]
+		switch u := answer[r.offset : r.offset+16]; {
+		case errno == unix.EINTR || isOf(errno, noSpaceErrnos):
+			// Nothing is wrong with the question. Another one may be
+			// answered otherwise, and the pool be taken for a copy.
+			return filesystem{}, d.wrap("ioctl", ".", errno)
+		case errno == 0 && !bytes.Equal(u, make([]byte, 16)): // Linux may not know it of a root filesystem
 			id.UUID = fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
-			break
+			return id, nil
 		}
 	}
 	return id, nil
@@ -123,7 +128,7 @@ func (d *dir) checkMountPoint() error {
 		return err
 	}
 	if !root {
-		return errors.New("no disk is mounted there")
+		return refuse(Absent, "no disk is mounted there")
 	}
 	id, err := beneath.MountID(d.f)
 	if err != nil {
@@ -141,7 +146,7 @@ func (d *dir) checkMountPoint() error {
 	}
 	// A subvolume of btrfs is mounted by name and yet a disk of its own.
 	if m := mounts[0]; m.Root != "/" && m.FSType != "btrfs" {
-		return fmt.Errorf("no disk is mounted there, only the directory %s of another filesystem", m.Root)
+		return refuse(Absent, "no disk is mounted there, only the directory %s of another filesystem", m.Root)
 	}
 	return nil
 }

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/hostdir/hostdir/pkg/quota"
 )
 
@@ -130,22 +128,22 @@ const recordNewFile = ".volume.json.new"
 // replaceRecord writes a record in place of another. After a crash one of the
 // two is there, whole.
 func (d *dir) replaceRecord(r Record) error {
-	if err := d.unlink(recordNewFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := d.writeRecord(recordNewFile, r); err != nil {
-		return err
-	}
-	if err := unix.Renameat(d.fd(), recordNewFile, d.fd(), recordFile); err != nil {
-		return d.wrap("renameat", recordNewFile, err)
-	}
-	return d.sync()
-}
-
-func (d *dir) writeRecord(file string, r Record) error {
-	data, err := json.MarshalIndent(r, "", "  ")
+	data, err := r.encode()
 	if err != nil {
 		return err
 	}
-	return d.writeFile(file, append(data, '\n'))
+	return d.replaceFile(recordNewFile, recordFile, data)
+}
+
+func (d *dir) writeRecord(file string, r Record) error {
+	data, err := r.encode()
+	if err != nil {
+		return err
+	}
+	return d.writeFile(file, data)
+}
+
+func (r Record) encode() ([]byte, error) {
+	data, err := json.MarshalIndent(r, "", "  ")
+	return append(data, '\n'), err
 }

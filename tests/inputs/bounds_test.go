@@ -35,7 +35,7 @@ func TestManyCallsAtOnce(t *testing.T) {
 		})
 	}
 	var peak int
-	for pid := s.pid(t); left.Load() > 0; time.Sleep(10 * time.Millisecond) {
+	for pid := s.PID(); left.Load() > 0; time.Sleep(10 * time.Millisecond) {
 		peak = max(peak, threads(t, pid))
 	}
 	creates.Wait()

@@ -47,7 +47,7 @@ func startInProcess(t *testing.T) *plugin.Plugin {
 	t.Helper()
 	p := plugin.Layout(t, "")
 	ctx, cancel := context.WithCancel(context.Background())
-	volumes, err := store.Open(ctx, plugin.NodeName, p.Config)
+	volumes, err := store.Open(ctx, plugin.NodeName, p.Config, "")
 	if err != nil {
 		t.Fatal(err)
 	}
