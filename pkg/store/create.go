@@ -82,7 +82,7 @@ func (r CreateRequest) check() (name string, capacity int64, err error) {
 	if err != nil {
 		return "", 0, err
 	}
-	if r.Claim != (Claim{}) && !(claimPattern.MatchString(r.Claim.Namespace) && claimPattern.MatchString(r.Claim.Name)) {
+	if r.Claim != (Claim{}) && !r.Claim.isPlain() {
 		return "", 0, fmt.Errorf("%w: %q in namespace %q is not a claim's name", errdefs.ErrInvalid, r.Claim.Name, r.Claim.Namespace)
 	}
 	switch {
@@ -124,6 +124,10 @@ func (s *Store) existing(ctx context.Context, name string) (*Volume, error) {
 			return nil, fmt.Errorf("volume %s: %w", name, err)
 		}
 		defer l.close()
+		// A crash may have kept it from being synced.
+		if err := l.pool.syncSub(volumesDir); err != nil {
+			return nil, fmt.Errorf("volume %s: %w", name, unreadable(err))
+		}
 		v := l.volume()
 		return &v, nil
 	}
@@ -257,13 +261,29 @@ var noSpaceErrnos = []error{
 	unix.ENOSPC, unix.EDQUOT, unix.EROFS, unix.EIO, unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EMLINK,
 }
 
-// noSpace makes an error of one of those kinds an ErrNoSpace.
+// noSpace makes an error of one of those kinds an ErrNoSpace. What a signal has
+// interrupted, as some filesystems let it, is worth another try here.
 func noSpace(err error) error {
-	if errors.Is(err, errdefs.ErrBusy) { // something is left behind
+	switch {
+	case errors.Is(err, errdefs.ErrBusy): // something is left behind
 		return err
-	}
-	if slices.ContainsFunc(noSpaceErrnos, func(errno error) bool { return errors.Is(err, errno) }) {
+	case errors.Is(err, unix.EINTR):
+		return fmt.Errorf("%w: %w", errdefs.ErrBusy, err)
+	case isOf(err, noSpaceErrnos):
 		return fmt.Errorf("%w: %w", errdefs.ErrNoSpace, err)
 	}
 	return err
+}
+
+// unreadable makes an error that tells of the disk or the process, and nothing of
+// the volume that was to be read, an ErrUnavailable.
+func unreadable(err error) error {
+	if errors.Is(err, unix.EINTR) || isOf(err, noSpaceErrnos) {
+		return fmt.Errorf("%w: %w", errdefs.ErrUnavailable, err)
+	}
+	return err
+}
+
+func isOf(err error, errnos []error) bool {
+	return slices.ContainsFunc(errnos, func(errno error) bool { return errors.Is(err, errno) })
 }

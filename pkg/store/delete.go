@@ -3,10 +3,13 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 
 	"k8s.io/klog/v2"
+
+	"github.com/hostdir/hostdir/pkg/errdefs"
 )
 
 // Delete takes a volume out of use: its directory is renamed into the trash, which
@@ -14,7 +17,7 @@ import (
 // with the data directory and can refuse. Delete returns ErrNotFound, and has
 // nothing to do, if the volume is gone or its ID is none of hostdir's.
 func (s *Store) Delete(ctx context.Context, volumeID string, mayDelete func(data *os.File) error) error {
-	return s.withVolume(ctx, volumeID, func(l *located) error {
+	err := s.withVolume(ctx, volumeID, func(l *located) error {
 		data, err := l.dir.sub(dataDir)
 		switch {
 		case err == nil:
@@ -38,6 +41,31 @@ func (s *Store) Delete(ctx context.Context, volumeID string, mayDelete func(data
 		s.wakePurge()
 		return nil
 	})
+	if errors.Is(err, errdefs.ErrNotFound) {
+		if failed := s.syncDeleted(volumeID); failed != nil {
+			return fmt.Errorf("volume %s: its deletion cannot be made to last: %w", volumeID, failed)
+		}
+	}
+	return err
+}
+
+// syncDeleted makes sure that no power cut brings back a volume that is gone: the
+// call that deleted it may have failed, or met a crash, before it was synced.
+func (s *Store) syncDeleted(volumeID string) error {
+	id, err := ParseVolumeID(volumeID)
+	if err != nil {
+		return nil // there never was one
+	}
+	b, err := s.baseOf(id)
+	if err != nil {
+		return err
+	}
+	pool, err := b.open()
+	if err != nil {
+		return err
+	}
+	defer pool.close()
+	return unreadable(errors.Join(pool.syncSub(volumesDir), pool.syncSub(trashDir)))
 }
 
 // wakePurge lets the purge look at the trash now.
@@ -65,7 +93,7 @@ func (s *Store) forget(ctx context.Context, id VolumeID) {
 	pool, err := b.open()
 	if err == nil {
 		defer pool.close()
-		err = pool.unlinkClaim(v.Claim, id.Name)
+		err = b.linkOlder(pool, v.Claim, id.Name)
 	}
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "link under claims not removed, the next start does it", "claim", v.Claim.String(), "path", b.path)

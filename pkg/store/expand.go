@@ -27,6 +27,10 @@ func (s *Store) Expand(ctx context.Context, volumeID string, requiredBytes, limi
 			return fmt.Errorf("capacity %w: it has %s, and volumes do not shrink", errdefs.ErrOutOfRange, formatSize(capacity))
 		}
 		if requiredBytes <= capacity {
+			// A call that failed, or a crash, may have kept it from being synced.
+			if err := l.dir.sync(); err != nil {
+				return noSpace(err)
+			}
 			return l.finishGrowth()
 		}
 		done, err := s.promise(l.base, requiredBytes-capacity)
@@ -38,7 +42,7 @@ func (s *Store) Expand(ctx context.Context, volumeID string, requiredBytes, limi
 		}
 		defer done()
 		if err := l.grow(requiredBytes); err != nil {
-			return err
+			return noSpace(err)
 		}
 		capacity = requiredBytes
 		klog.FromContext(ctx).Info("volume expanded", "claim", l.record.Claim.String(), "capacityBytes", capacity)

@@ -35,7 +35,7 @@ func (l *located) data() (*dir, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: its data directory %s is gone", errdefs.ErrNotFound, l.dir.path(dataDir))
 	}
-	return data, err
+	return data, unreadable(err)
 }
 
 // Use calls do with the open data directory of a volume. Meanwhile no other call
@@ -128,16 +128,24 @@ func (s *Store) locate(id VolumeID) (*located, error) {
 	}
 	volume, err := pool.sub(volumesDir + "/" + id.Name)
 	if errors.Is(err, fs.ErrNotExist) {
+		// Where all volumes are gone at once, none of them was deleted.
+		if _, gone := pool.lstat(volumesDir); gone != nil {
+			pool.close()
+			return nil, b.unavailable(fmt.Errorf("its directory %s is gone; find out who moved it, and put it back: %w", volumesDir, gone))
+		}
 		err = fmt.Errorf("%w: the base directory %s is healthy, but has no %s/%s", errdefs.ErrNotFound, b.path, volumesDir, id.Name)
 	}
 	if err != nil {
 		pool.close()
-		return nil, err
+		return nil, unreadable(err)
 	}
 	l := &located{id: id, base: b, pool: pool, dir: volume}
 	if l.record, err = volume.readRecord(id); err != nil {
 		l.close()
-		return nil, fmt.Errorf("it is in quarantine, neither published nor deleted: %w", err)
+		if err = unreadable(err); !errors.Is(err, errdefs.ErrUnavailable) {
+			err = fmt.Errorf("it is in quarantine, neither published nor deleted: %w", err)
+		}
+		return nil, err
 	}
 	return l, nil
 }

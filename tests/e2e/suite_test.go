@@ -45,12 +45,14 @@ var together = []promise{
 
 // Promises whose tests take nodes or plugins away, or need the whole cluster.
 var alone = []promise{
+	{"hostdir check finds nothing wrong after the others", checkFindsNothing},
 	{"thirty replicas at once bind on both nodes", thirtyReplicasBind},
 	{"writes go on while plugin and kubelet restart", writesGoOn},
 	{"the plugin registers again when its registration is removed", pluginRegistersAgain},
 	{"pods run again with their data after a power cut of their node", powerCutKeepsData},
 	{"a second pool serves its disks as they are mounted", secondPoolServesDisks},
 	{"a bad configuration changes nothing", badConfigurationChangesNothing},
+	{"hostdir check finds nothing wrong", checkFindsNothing},
 	{"nothing is left on the nodes", nothingIsLeft},
 	{"uninstalling leaves data that a new installation serves", uninstallLeavesData},
 }
@@ -64,6 +66,7 @@ var limited = []promise{
 	{"a StatefulSet's claim grows under its writer", claimGrowsUnderWriter},
 	{"an expansion that no disk can hold is told and taken back", tooLargeExpansionIsTakenBack},
 	{"kubelet reports the claim's size and use, not the disk's", kubeletReportsUse},
+	{"hostdir check finds nothing wrong", checkFindsNothing},
 	{"nothing is left on the disks", nothingLimitedIsLeft},
 }
 

@@ -14,6 +14,7 @@ import (
 
 func TestVolumeReplacedByLink(t *testing.T) {
 	s := start(t)
+	s.Expect("Quarantined", "DataMissing", "ForeignFile")
 	tests := []struct {
 		name   string
 		volume string
@@ -75,6 +76,7 @@ func TestDamagedRecords(t *testing.T) {
 		}
 	}
 	s := start(t)
+	s.Expect("Quarantined")
 	good := s.create(t, "pvc-good")
 	tests := []struct {
 		name   string

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -38,6 +39,9 @@ type Plugin struct {
 	Conn   *grpc.ClientConn
 	// HTTP is the address of /healthz and /readyz.
 	HTTP string
+	// Through is a command that runs the program, which it gets as its
+	// arguments, in its own place: with other system calls, other limits.
+	Through []string
 
 	// Plain runs a program that is built without the race detector.
 	Plain bool
@@ -47,6 +51,8 @@ type Plugin struct {
 	cmd     *exec.Cmd
 	log     bytes.Buffer
 	stopped bool // when the test ends
+	// expected are the kinds of findings that the test provokes.
+	expected []string
 }
 
 // Layout makes the surroundings of a plugin in a new directory, with a pool
@@ -93,8 +99,9 @@ func Start(t testing.TB) *Plugin {
 	return p
 }
 
-// Run starts the program and waits until it answers. When the test ends the
-// program is stopped; if it failed, its log is shown.
+// Run starts the program and waits until it answers. When the test ends
+// `hostdir check` must find nothing wrong (see Expect), and the program is
+// stopped; if the test failed, its log is shown.
 func (p *Plugin) Run(t testing.TB) {
 	t.Helper()
 	p.Launch(t)
@@ -109,7 +116,7 @@ func (p *Plugin) Launch(t testing.TB) {
 		build = BuildPlain
 	}
 	p.HTTP = freeAddress(t)
-	p.cmd = exec.Command(build(t),
+	command := append(slices.Clone(p.Through), build(t),
 		"--endpoint=unix://"+p.Socket,
 		"--node-name="+NodeName,
 		"--config="+p.Config,
@@ -117,8 +124,8 @@ func (p *Plugin) Launch(t testing.TB) {
 		"--registration-dir="+p.RegistrationDir,
 		"--http-address="+p.HTTP,
 		"--v=4")
-	// The race detector would keep each end of the program waiting for a second.
-	p.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+	p.cmd = exec.Command(command[0], command[1:]...)
+	p.cmd.Env = p.environment()
 	p.cmd.Stdout = &p.log
 	p.cmd.Stderr = &p.log
 	start := p.StartProgram
@@ -143,6 +150,9 @@ func (p *Plugin) Launch(t testing.TB) {
 
 // stop ends the program at the end of the test and looks through its log.
 func (p *Plugin) stop(t testing.TB) {
+	if p.cmd != nil {
+		CheckClean(t, p)
+	}
 	p.Signal(t, syscall.SIGTERM)
 	if t.Failed() {
 		t.Logf("hostdir's log:\n%s", p.log.String())
@@ -151,6 +161,10 @@ func (p *Plugin) stop(t testing.TB) {
 		t.Errorf("the race detector found a race:\n%s", p.log.String())
 	}
 }
+
+// environment is the program's. The race detector would keep each of its ends
+// waiting for a second.
+func (p *Plugin) environment() []string { return append(os.Environ(), "GORACE=atexit_sleep_ms=0") }
 
 // Signal sends the program a signal that ends it, and waits for the end.
 func (p *Plugin) Signal(t testing.TB, signal os.Signal) {
