@@ -133,7 +133,8 @@ func (d *dir) linkOf(claim string) string {
 
 // mendLinks makes claims/ agree with the records after a crash between a
 // commit and its link: each claim's link shows its newest volume, and links to
-// volumes that are gone go too, and namespaces without a link.
+// volumes that are gone, or are another claim's by now, go too, and namespaces
+// without a link.
 func (d *dir) mendLinks(volumes map[string]*Volume) error {
 	links, empty, err := d.readLinks()
 	if err != nil {
@@ -145,7 +146,9 @@ func (d *dir) mendLinks(volumes map[string]*Volume) error {
 		}
 	}
 	for claim, name := range links {
-		if volumes[name] == nil {
+		v := volumes[name]
+		// Of a volume in quarantine nobody knows whose it is.
+		if v == nil || v.Quarantine == nil && v.Claim != claim {
 			if err := d.unlinkClaim(claim, name); err != nil {
 				return err
 			}

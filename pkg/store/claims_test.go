@@ -106,6 +106,14 @@ func TestClaimLinksMendedAtStart(t *testing.T) {
 		reopen(t, s)
 		wantNames(t, filepath.Join(base, claimsDir))
 	})
+	t.Run("of a volume that was made again for another claim", func(t *testing.T) {
+		s, base := newStore(t)
+		v := createFor(t, s, "pvc-1", www)
+		symlink(t, linkTarget("pvc-1"), link(base, Claim{"shop", "www-web-1"}))
+		reopen(t, s)
+		wantNames(t, filepath.Join(base, claimsDir, "shop"), "www-web-0")
+		wantLink(t, base, www, v)
+	})
 	t.Run("of an older volume of the claim", func(t *testing.T) {
 		s, base := newStore(t)
 		createFor(t, s, "pvc-older", www)

@@ -16,6 +16,10 @@ const newPrefix = ".new-"
 // built into the trash. A volume whose record cannot be understood is put into
 // quarantine; the others are served.
 func (b *base) scan(ctx context.Context, d *dir, uuid string) (map[string]*Volume, error) {
+	// A crash may have kept the marker from being synced, and with it the pool.
+	if err := d.sync(); err != nil {
+		return nil, err
+	}
 	all, err := d.sub(volumesDir)
 	if err != nil {
 		return nil, err

@@ -92,7 +92,8 @@ func (d *dir) moveToTrash(volumes *dir, name string) error {
 	if err := volumes.renameTo(name, trash, trashName(name, time.Now())); err != nil {
 		return err
 	}
-	return errors.Join(volumes.sync(), trash.sync())
+	// Never is the entry on disk in neither: where it goes comes first.
+	return errors.Join(trash.sync(), volumes.sync())
 }
 
 // discarded lists what is in the trash, the oldest first.

@@ -69,7 +69,8 @@ func secondPoolServesDisks(t *test) {
 // mountDisk mounts a new disk in a node until the test has ended.
 func (t *test) mountDisk(node, dir string) {
 	t.Helper()
-	t.outside = append(t.outside, t.makeDisk(t, node, dir, 256*mebibyte, "mkfs.ext4", "-q", "-F"))
+	d := t.makeDisk(t, node, dir, 256*mebibyte, "mkfs.ext4", "-q", "-F")
+	t.outside = append(t.outside, func() { d.remove(t) })
 }
 
 func badConfigurationChangesNothing(t *test) {

@@ -28,6 +28,8 @@ var together = []promise{
 	{"replicas find their old data after scaling down and up", scaledReplicasFindTheirData},
 	{"a deleted claim takes volume and directory with it", deletedClaimTakesDirectory},
 	{"a retained volume keeps its data until it may be deleted", retainedVolumeKeepsData},
+	{"a claim deleted by mistake comes back with its data", mistakenDeletionIsUndone},
+	{"a StatefulSet finds the data of a claim deleted under it", replicaFindsUndeletedData},
 	{"a generic ephemeral volume goes with its pod", ephemeralVolumeGoesWithPod},
 	{"a pod with a nodeSelector has its directory on that node", nodeSelectorDecides},
 	{"a claim of an Immediate class binds without a pod", immediateClassBinds},
@@ -70,6 +72,13 @@ var limited = []promise{
 	{"nothing is left on the disks", nothingLimitedIsLeft},
 }
 
+// Promises about disks that go away and come back: those of the pools "guarded" and "unguarded".
+var departed = []promise{
+	{"a disk can be unmounted and mounted again, under pods and without", idleDiskMayGo},
+	{"nothing is lost while a disk is away under a StatefulSet", absentDiskLosesNothing},
+	{"nothing is lost either where requireMountPoint was forgotten", forgottenMountPointLosesNothing},
+}
+
 func TestHostdir(t *testing.T) {
 	c := connect(t)
 	c.install(t)
@@ -84,6 +93,12 @@ func TestHostdir(t *testing.T) {
 	t.Run("limited", func(t *testing.T) {
 		c.installLimited(t)
 		for _, p := range limited {
+			t.Run(p.words, func(t *testing.T) { p.test(begin(t, c)) })
+		}
+	})
+	t.Run("departed", func(t *testing.T) {
+		c.installDisks(t)
+		for _, p := range departed {
 			t.Run(p.words, func(t *testing.T) { p.test(begin(t, c)) })
 		}
 	})

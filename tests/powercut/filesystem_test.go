@@ -1,0 +1,68 @@
+package powercut
+
+import (
+	"os/exec"
+	"testing"
+
+	"github.com/hostdir/hostdir/tests/disk"
+	"github.com/hostdir/hostdir/tests/powercut/drive"
+)
+
+// filesystem is a kind of filesystem, as small as its kind goes.
+type filesystem struct {
+	name string
+	kind string
+	size int64
+	// sector is what its drive writes as a whole. btrfs takes that for granted
+	// of its superblock, which has 4096 bytes.
+	sector int
+	// limited tells that volumes are held to their capacity.
+	limited bool
+}
+
+var filesystems = []filesystem{
+	{name: "ext4", kind: "ext4", size: 128 << 20, sector: 512},
+	{name: "xfs", kind: "xfs", size: 300 << 20, sector: 512},
+	{name: "btrfs", kind: "btrfs", size: 256 << 20, sector: 4096},
+	{name: "btrfs with limits", kind: "btrfs", size: 256 << 20, sector: 4096, limited: true},
+}
+
+// make makes a new one.
+func (f filesystem) make(t *testing.T) *drive.Image {
+	t.Helper()
+	image := disk.Image(t, f.kind, f.size)
+	if f.limited {
+		dir := t.TempDir()
+		disk.MountImage(t, image, dir)
+		run(t, "btrfs", "quota", "enable", dir)
+		run(t, "btrfs", "quota", "rescan", "-w", dir)
+		run(t, "umount", dir)
+	}
+	content, err := drive.Read(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+// mount mounts what is on a drive until the test ends.
+func (f filesystem) mount(t *testing.T, drive, dir string) {
+	t.Helper()
+	if f.kind == "btrfs" {
+		// What the kernel remembers of the same filesystem on another loop
+		// device would keep it from this one. It forgets only what is not mounted.
+		run(t, "btrfs", "device", "scan", "--forget")
+	}
+	disk.MountImage(t, drive, dir)
+	if f.limited {
+		// Removed subvolumes are cleared away after commits.
+		run(t, "mount", "-o", "remount,commit=1", dir)
+	}
+}
+
+func run(t *testing.T, command ...string) {
+	t.Helper()
+	if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+		t.Fatalf("%q: %v\n%s", command, err, out)
+	}
+}

@@ -1,0 +1,145 @@
+package powercut
+
+import (
+	"fmt"
+	"maps"
+	"math"
+
+	"github.com/hostdir/hostdir/pkg/store"
+)
+
+// volume is a volume as it may be after a power cut, nil for none.
+type volume struct {
+	claim    store.Claim
+	class    store.Class
+	capacity int64
+	// deleted tells that it is in the trash and kept there.
+	deleted bool
+	// files are what was synced in it, by name. There may be more: what was
+	// not synced yet.
+	files map[string]string
+}
+
+func (v *volume) String() string {
+	if v == nil {
+		return "no volume"
+	}
+	where := "in use"
+	if v.deleted {
+		where = "in the trash"
+	}
+	return fmt.Sprintf("a volume for claim %s, %s, of %d bytes with %d synced files", v.claim, where, v.capacity, len(v.files))
+}
+
+type kind string
+
+const (
+	create kind = "create"
+	expand kind = "expand"
+	save   kind = "save" // a pod writes a file and syncs it
+	remove kind = "delete"
+	// undelete brings back what is kept in the trash.
+	undelete kind = "undelete"
+)
+
+// call is something that is asked for, and the drive's positions before it was
+// asked for and after it was acknowledged.
+type call struct {
+	kind kind
+	name string // the volume's
+
+	claim    store.Claim // of create
+	class    store.Class // of create
+	capacity int64       // of create and expand
+	file     string      // of save
+	content  string      // of save
+
+	start, end int
+}
+
+// never is the end of a call that was not acknowledged.
+const never = math.MaxInt
+
+func (c call) String() string { return fmt.Sprintf("%s %s", c.kind, c.name) }
+
+// apply tells what a call makes of a volume.
+func (c call) apply(v *volume) *volume {
+	switch {
+	case c.kind == create && v == nil:
+		return &volume{claim: c.claim, class: c.class, capacity: c.capacity}
+	case v == nil, c.kind == create: // a retry, of what is done already
+		return v
+	case c.kind == remove && v.class.TrashTTL == "":
+		return nil
+	}
+	changed := *v
+	switch c.kind {
+	case expand:
+		changed.capacity = max(v.capacity, c.capacity)
+	case save:
+		changed.files = maps.Clone(v.files)
+		if changed.files == nil {
+			changed.files = map[string]string{}
+		}
+		changed.files[c.file] = c.content
+	case remove:
+		changed.deleted = true
+	case undelete:
+		changed.deleted = false
+	}
+	return &changed
+}
+
+// history is what a drive has seen happen.
+type history struct {
+	// before is what there may have been at first of each volume, by name.
+	before map[string][]*volume
+	// calls come in the order in which they were made. Those for one volume
+	// did not overlap.
+	calls []call
+	// pool is the pool's UUID, which must be the same from the position served
+	// on.
+	pool   string
+	served int
+}
+
+// present is what a power cut may have left.
+type present struct {
+	// volumes are the states that each volume may be in, by name.
+	volumes map[string][]*volume
+	// underWay are calls that were not acknowledged: the last one for each
+	// volume, by its name.
+	underWay map[string]call
+	// pool is the pool's UUID, empty if there need not be one yet.
+	pool string
+}
+
+// at tells what a power cut at a position may have left.
+func (h *history) at(position int) present {
+	p := present{volumes: maps.Clone(h.before), underWay: map[string]call{}}
+	if p.volumes == nil {
+		p.volumes = map[string][]*volume{}
+	}
+	if h.pool != "" && position >= h.served {
+		p.pool = h.pool
+	}
+	for _, c := range h.calls {
+		states, known := p.volumes[c.name]
+		if !known {
+			states = []*volume{nil}
+		}
+		var done []*volume
+		for _, v := range states {
+			done = append(done, c.apply(v))
+		}
+		switch {
+		case c.end <= position:
+			p.volumes[c.name] = done
+			delete(p.underWay, c.name)
+		case c.start < position: // it may have done its work, or not
+			p.volumes[c.name] = append(done, states...)
+			p.underWay[c.name] = c
+		}
+	}
+	return p
+}

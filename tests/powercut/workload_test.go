@@ -1,0 +1,108 @@
+package powercut
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/hostdir/hostdir/pkg/store"
+)
+
+const mebibyte = 1 << 20
+
+// workload makes volumes, has pods write to them, expands and deletes them, and
+// makes some of them again, each in several goroutines at once.
+type workload struct {
+	workers, volumes int // each worker's volumes
+	kills            int // how often the program is killed meanwhile
+}
+
+// run lets a node do the work. Its program is killed and started again meanwhile.
+func (w workload) run(t *testing.T, n *node, luck *rand.Rand) {
+	t.Helper()
+	n.run(t)
+	var wg sync.WaitGroup
+	finished := make(chan struct{})
+	for worker := range w.workers {
+		luck := rand.New(rand.NewPCG(luck.Uint64(), luck.Uint64()))
+		wg.Go(func() { w.work(t, n, worker, luck) })
+	}
+	go func() {
+		wg.Wait()
+		close(finished)
+	}()
+	for range w.kills {
+		select {
+		case <-time.After(time.Duration(200+luck.IntN(400)) * time.Millisecond):
+			n.Signal(t, syscall.SIGKILL)
+			n.run(t)
+		case <-finished:
+		}
+	}
+	<-finished
+	n.Signal(t, syscall.SIGTERM)
+}
+
+// work is one worker's. Each volume's life is another one.
+func (w workload) work(t *testing.T, n *node, worker int, luck *rand.Rand) {
+	for i := range w.volumes {
+		name := fmt.Sprintf("pvc-%d-%d", worker, i)
+		for life := 0; life < 3; life++ {
+			claim := store.Claim{Namespace: fmt.Sprintf("ns-%d", worker%2), Name: fmt.Sprintf("data-%d-%d-%d", worker, i, life)}
+			calls := []call{{kind: create, name: name, claim: claim, class: class, capacity: mebibyte}}
+			for j := range luck.IntN(4) {
+				if luck.IntN(2) == 0 {
+					calls = append(calls, call{kind: expand, name: name, capacity: mebibyte + int64(j+1)*mebibyte/4})
+				} else {
+					calls = append(calls, call{kind: save, name: name, file: fmt.Sprintf("%s.%d", claim.Name, j), content: text(luck)})
+				}
+			}
+			done := luck.IntN(2) == 0
+			if !done {
+				calls = append(calls, call{kind: remove, name: name})
+			}
+			for _, c := range calls {
+				if err := insist(n, c); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+			if done {
+				break
+			}
+		}
+	}
+}
+
+// class is what volumes are made with. Mode and owner are none that a directory
+// has by itself.
+var class = store.Class{Pool: store.DefaultPool, Mode: "2750", UID: 1234, GID: 4321, Quota: store.QuotaAuto}
+
+// keptClass is the class of volumes that can be brought back.
+var keptClass = func() store.Class {
+	c := class
+	c.TrashTTL = "1h"
+	return c
+}()
+
+// text is what a file holds: some words, or some pages.
+func text(luck *rand.Rand) string {
+	return strings.Repeat(fmt.Sprintf("%x ", luck.Uint64()), 1<<luck.IntN(11))
+}
+
+// insist repeats a call that was cut short by the end of the program.
+func insist(n *node, c call) error {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		err := n.do(c)
+		if err == nil || status.Code(err) != codes.Unavailable || time.Now().After(deadline) {
+			return err
+		}
+	}
+}
