@@ -19,13 +19,14 @@ import (
 // commands are what the program does for an operator, by way of the plugin that
 // runs beside it.
 func commands() []*program.Command {
-	return []*program.Command{
+	return append([]*program.Command{
 		question("pools", "show the base directories, their state and their room; fails if one cannot be used", showPools),
 		question("volumes", "show the volumes, their claims and what they hold", showVolumes),
+		checkCommand(),
 		question("trash", "show the deleted volumes whose files are still there", showTrash),
 		undelete(),
 		order("purge", "remove a deleted volume before its time, for good", []string{"VOLUME"}, purge),
-	}
+	}, poolOrders()...)
 }
 
 // call is what a command was called with.
@@ -64,16 +65,24 @@ func newCommand(name, summary string, args []string, run func(context.Context, *
 // question is a command that shows something.
 func question(name, summary string, show func(context.Context, *call) error) *program.Command {
 	command, c := newCommand(name, summary, nil, show)
-	command.Flags.StringVarP((*string)(&c.format), "output", "o", string(table), "how to show it: table or json")
+	c.addOutput(command)
 	return command
+}
+
+func (c *call) addOutput(command *program.Command) {
+	command.Flags.StringVarP((*string)(&c.format), "output", "o", string(table), "how to show it: table or json")
 }
 
 // order is a command that changes something that cannot be taken back. It first
 // tells what it is going to do, and asks; --yes is the answer beforehand.
 func order(name, summary string, args []string, run func(context.Context, *call) error) *program.Command {
 	command, c := newCommand(name, summary, args, run)
-	command.Flags.BoolVar(&c.yes, "yes", false, "do it without asking")
+	c.addYes(command)
 	return command
+}
+
+func (c *call) addYes(command *program.Command) {
+	command.Flags.BoolVar(&c.yes, "yes", false, "do it without asking")
 }
 
 // format is how answers are shown.

@@ -19,12 +19,18 @@ import (
 	"github.com/hostdir/hostdir/tests/plugin"
 )
 
-// ask runs a command beside the plugin.
+// ask runs a command beside the plugin, with nobody to answer it.
 func ask(t *testing.T, p *plugin.Plugin, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	return askAndSay(t, p, "", args...)
+}
+
+// askAndSay is ask with somebody who says something.
+func askAndSay(t *testing.T, p *plugin.Plugin, say string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	cmd := exec.CommandContext(plugin.Context(t), plugin.Build(t), append(args, "--endpoint=unix://"+p.Socket)...)
 	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(say), &out, &errs
 	err := cmd.Run()
 	if cmd.ProcessState == nil {
 		t.Fatal(err)
@@ -72,6 +78,7 @@ func TestCommands(t *testing.T) {
 	}
 
 	// A disk that is gone fails the commands, and all else is shown.
+	p.Expect("BaseUnusable")
 	if err := os.Rename(foreign, foreign+".away"); err != nil {
 		t.Fatal(err)
 	}
@@ -156,6 +163,8 @@ func TestCommandFails(t *testing.T) {
 	}{
 		{"nobody answers", []string{"pools"}, 1, "does not answer"},
 		{"nobody answers", []string{"volumes"}, 1, "does not answer"},
+		{"nobody answers", []string{"check"}, 1, "does not answer"},
+		{"a yes to nothing", []string{"check", "--yes"}, 2, "--repair"},
 		{"help", []string{"volumes", "--help"}, 0, "--output"},
 		{"a strange format", []string{"pools", "-o", "yaml"}, 2, "neither table nor json"},
 		{"an argument", []string{"pools", "default"}, 2, `unexpected argument "default"`},

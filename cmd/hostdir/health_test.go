@@ -57,10 +57,33 @@ func TestHealth(t *testing.T) {
 	}
 
 	// A pool that is gone fails neither: a restart would mend nothing.
+	p.Expect("BaseUnusable")
 	if err := os.RemoveAll(p.Base); err != nil {
 		t.Fatal(err)
 	}
 	ask("/healthz", http.StatusOK, "ok")
+}
+
+// TestLargeHeaders sends more than anybody needs to: every pod may reach the
+// port.
+func TestLargeHeaders(t *testing.T) {
+	p := layOut(t)
+	p.Run(t)
+	for size, want := range map[int]int{8 << 10: http.StatusOK, 64 << 10: http.StatusRequestHeaderFieldsTooLarge} {
+		req, err := http.NewRequestWithContext(plugin.Context(t), http.MethodGet, "http://"+p.HTTP+"/healthz", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Large", strings.Repeat("x", size))
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("headers of %d bytes: %s, want %d", size, resp.Status, want)
+		}
+	}
 }
 
 // TestMetrics asks the program for what it has counted of this test.

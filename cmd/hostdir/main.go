@@ -13,10 +13,13 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/pflag"
+	"k8s.io/klog/v2"
 
 	"github.com/hostdir/hostdir/pkg/admin"
+	"github.com/hostdir/hostdir/pkg/beneath"
 	"github.com/hostdir/hostdir/pkg/driver"
 	"github.com/hostdir/hostdir/pkg/metrics"
 	"github.com/hostdir/hostdir/pkg/mounter"
@@ -51,11 +54,12 @@ func run(ctx context.Context, opts *options) error {
 	if err := socket.MakeDir(opts.socketPath); err != nil {
 		return err
 	}
-	mounts, err := mounter.New(opts.kubeletDir, mounter.NewBind())
+	tellFallbacks(ctx)
+	mounts, err := mounter.New(opts.kubeletDir, mounter.NewBind(filepath.Join(filepath.Dir(opts.socketPath), "mounting")))
 	if err != nil {
 		return err
 	}
-	volumes, err := store.Open(ctx, opts.nodeName, opts.config)
+	volumes, err := store.Open(ctx, opts.nodeName, opts.config, opts.seenFile())
 	if err != nil {
 		return err
 	}
@@ -66,7 +70,7 @@ func run(ctx context.Context, opts *options) error {
 		Mounter:      mounts,
 	}
 	kubelet := &registration.Registration{DriverName: opts.driverName, Endpoint: opts.endpointForKubelet()}
-	operators := &admin.Server{Store: volumes, Driver: csi.Name, NodeLabels: csi.NodeLabels()}
+	operators := &admin.Server{Store: volumes, Driver: csi.Name, NodeLabels: csi.NodeLabels(), Mounts: mountTable}
 	figures := &metrics.Metrics{Version: version, Store: volumes, Calls: &csi.Calls}
 	health, err := net.Listen("tcp", opts.httpAddress)
 	if err != nil {
@@ -84,6 +88,16 @@ func run(ctx context.Context, opts *options) error {
 				map[string]http.Handler{"/metrics": figures})
 		},
 	)
+}
+
+// tellFallbacks says what is done in other ways on this kernel, and is weaker for
+// it.
+func tellFallbacks(ctx context.Context) {
+	for _, weaker := range []string{beneath.Fallback(), mounter.Fallback()} {
+		if weaker != "" {
+			klog.FromContext(ctx).Info("old kernel or seccomp profile", "fallback", weaker)
+		}
+	}
 }
 
 // readiness fails until kubelet knows the driver. A disk that is absent does

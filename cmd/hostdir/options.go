@@ -68,3 +68,9 @@ func (o *options) validate() (err error) {
 func (o *options) endpointForKubelet() string {
 	return filepath.Join(o.kubeletDir, "plugins", o.driverName, filepath.Base(o.socketPath))
 }
+
+// seenFile is where the store keeps which disks this node had: the directory of
+// the socket is on the node, and outlives pods.
+func (o *options) seenFile() string {
+	return filepath.Join(filepath.Dir(o.socketPath), "bases.json")
+}

@@ -32,14 +32,16 @@ type BaseDirectory struct {
 	Path  string    `json:"path"`
 	UUID  string    `json:"uuid,omitempty"`
 	State BaseState `json:"state"`
-	// Reason is why the state is not Ready.
-	Reason         string `json:"reason,omitempty"`
-	SizeBytes      *int64 `json:"sizeBytes,omitempty"`
-	FreeBytes      *int64 `json:"freeBytes,omitempty"`
-	PromisedBytes  int64  `json:"promisedBytes"`
-	AvailableBytes int64  `json:"availableBytes"`
-	Volumes        int    `json:"volumes"`
-	Trash          int    `json:"trash"`
+	// Reason is why the state is not Ready; Refusal is of which kind it is, if
+	// the state is Unusable.
+	Reason         string        `json:"reason,omitempty"`
+	Refusal        store.Refusal `json:"refusal,omitempty"`
+	SizeBytes      *int64        `json:"sizeBytes,omitempty"`
+	FreeBytes      *int64        `json:"freeBytes,omitempty"`
+	PromisedBytes  int64         `json:"promisedBytes"`
+	AvailableBytes int64         `json:"availableBytes"`
+	Volumes        int           `json:"volumes"`
+	Trash          int           `json:"trash"`
 	// Stuck are those of Trash that could not be purged when it was tried.
 	Stuck int `json:"stuck"`
 	// Quota is how new volumes are held to their capacity: xfs, ext4, btrfs, or
@@ -111,7 +113,7 @@ func baseDirectory(s store.Status) BaseDirectory {
 		PromisedBytes: s.PromisedBytes, Volumes: s.Volumes,
 	}
 	if s.Err != nil {
-		b.State, b.Reason = Unusable, s.Err.Error()
+		b.State, b.Reason, b.Refusal = Unusable, s.Err.Error(), s.Refusal
 		return b
 	}
 	b.SizeBytes, b.FreeBytes = &s.Room.SizeBytes, &s.Room.FreeBytes

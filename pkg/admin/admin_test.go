@@ -26,14 +26,14 @@ type served struct {
 
 func serve(t *testing.T, config, base string) *served {
 	t.Helper()
-	s, err := store.Open(t.Context(), plugin.NodeName, config)
+	s, err := store.Open(t.Context(), plugin.NodeName, config, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	socket := filepath.Join(socketDir(t), "admin.sock")
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	server := &Server{Store: s, Driver: "csi.hostdir.io", NodeLabels: map[string]string{"csi.hostdir.io/node": plugin.NodeName}}
+	server := &Server{Store: s, Driver: "csi.hostdir.io", NodeLabels: map[string]string{"csi.hostdir.io/node": plugin.NodeName}, Mounts: noMounts}
 	go func() { done <- server.Serve(ctx, socket) }()
 	t.Cleanup(func() {
 		cancel()
@@ -105,7 +105,7 @@ func TestPools(t *testing.T) {
 
 func TestVolumes(t *testing.T) {
 	layout := plugin.Layout(t, "")
-	before, err := store.Open(t.Context(), plugin.NodeName, layout.Config)
+	before, err := store.Open(t.Context(), plugin.NodeName, layout.Config, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,3 +197,6 @@ func TestStrangeAnswer(t *testing.T) {
 		})
 	}
 }
+
+// noMounts is a node on which nothing is mounted.
+func noMounts(*os.File) ([]store.Mount, error) { return nil, nil }

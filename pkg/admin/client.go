@@ -30,7 +30,7 @@ func (c *Client) Volumes(ctx context.Context) (v Volumes, err error) {
 	return v, err
 }
 
-// timeout is for a plugin whose disks do not answer.
+// timeout is for a plugin whose disks do not answer, if the caller has set none.
 const timeout = 30 * time.Second
 
 // get asks a question.
@@ -48,8 +48,11 @@ func (c *Client) post(ctx context.Context, path string, order, answer any) error
 }
 
 func (c *Client) do(ctx context.Context, method, path string, body []byte, answer any) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
 	plugin := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -21,6 +21,8 @@ type Server struct {
 	// its volumes are accessible: what a PersistentVolume must say.
 	Driver     string
 	NodeLabels map[string]string
+	// Mounts tells a check of the node's mounts.
+	Mounts store.MountTable
 }
 
 // Serve answers at the Unix socket, which is root's alone, until the context
@@ -32,7 +34,11 @@ func (s *Server) Serve(ctx context.Context, socketPath string) error {
 	mux.HandleFunc("GET /trash", answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(trash(s.Store)) }))
 	mux.HandleFunc("POST /undelete", carryOut(s.undelete))
 	mux.HandleFunc("POST /purge", carryOut(s.purge))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	handlePoolOrders(mux, s.Store)
+	mux.HandleFunc("GET /check", s.check)
+	mux.HandleFunc("POST /repair", carryOut(s.repair))
+	// No time is set for the rest: an order may take long, and is root's.
+	server := &http.Server{Handler: mux, MaxHeaderBytes: 16 << 10, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 	defer server.Close()
 	return socket.Serve(ctx, socketPath, server)
 }

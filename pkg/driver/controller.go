@@ -115,6 +115,10 @@ func (d *Driver) GetCapacity(_ context.Context, req *csi.GetCapacityRequest) (*c
 	}, nil
 }
 
+// maxPage bounds an answer of ListVolumes: gRPC's clients refuse more than 4 MiB
+// unless told otherwise, and an entry takes at most some 300 bytes.
+const maxPage = 10_000
+
 // ListVolumes lists this node's volumes in the order of their IDs. A token is
 // the last ID of the page before, so pages stay right when volumes come and go.
 func (d *Driver) ListVolumes(_ context.Context, req *csi.ListVolumesRequest) (*csi.ListVolumesResponse, error) {
@@ -133,7 +137,7 @@ func (d *Driver) ListVolumes(_ context.Context, req *csi.ListVolumesRequest) (*c
 		all = all[i:]
 	}
 	resp := &csi.ListVolumesResponse{}
-	if n := int(req.GetMaxEntries()); n > 0 && n < len(all) {
+	if n := min(maxPage, cmp.Or(int(req.GetMaxEntries()), maxPage)); n < len(all) {
 		all = all[:n]
 		resp.NextToken = all[n-1].ID
 	}

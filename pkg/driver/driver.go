@@ -44,7 +44,11 @@ type services interface {
 }
 
 func serve(ctx context.Context, socketPath string, s services, calls *metrics.Calls) error {
-	server := grpc.NewServer(grpc.UnaryInterceptor(intercept(calls)))
+	server := grpc.NewServer(
+		grpc.MaxRecvMsgSize(maxRequest),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.ChainUnaryInterceptor(intercept(calls), newBounds().intercept),
+	)
 	defer server.GracefulStop()
 	csi.RegisterIdentityServer(server, s)
 	csi.RegisterControllerServer(server, s)

@@ -35,39 +35,23 @@ type served struct {
 
 func startDriver(t *testing.T) *served {
 	t.Helper()
-	layout := plugin.Layout(t, "")
-	t.Cleanup(func() { unmountBelow(t, layout.KubeletDir) })
-	volumes, err := store.Open(t.Context(), plugin.NodeName, layout.Config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mounts, err := mounter.New(layout.KubeletDir, mounter.NewBind())
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &Driver{Announcement: Announcement{Name: DefaultName, Version: "test"}, NodeName: plugin.NodeName, Store: volumes, Mounter: mounts}
+	return startDriverOn(t, plugin.Layout(t, ""), DefaultName, plugin.NodeName)
+}
 
-	run, err := os.MkdirTemp("", "csi-") // short, whatever the test is called
+func startDriverOn(t *testing.T, layout *plugin.Plugin, driverName, nodeName string) *served {
+	t.Helper()
+	t.Cleanup(func() { unmountBelow(t, layout.KubeletDir) })
+	volumes, err := store.Open(t.Context(), nodeName, layout.Config, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(run) })
-	socket := filepath.Join(run, "csi.sock")
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- d.Serve(ctx, socket) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	conn, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
+	mounts, err := mounter.New(layout.KubeletDir, mounter.NewBind(filepath.Join(t.TempDir(), "mounting")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
+	d := &Driver{Announcement: Announcement{Name: driverName, Version: "test"}, NodeName: nodeName, Store: volumes, Mounter: mounts}
+
+	conn := serveOn(t, d.Serve)()
 	return &served{
 		Driver:     d,
 		identity:   csi.NewIdentityClient(conn),
@@ -76,6 +60,36 @@ func startDriver(t *testing.T) *served {
 		ctx:        plugin.Context(t),
 		volumes:    filepath.Join(layout.Base, "volumes"),
 		kubelet:    layout.KubeletDir,
+	}
+}
+
+// serveOn runs a server at a socket until the test ends, and returns what
+// connects to it.
+func serveOn(t *testing.T, run func(ctx context.Context, socketPath string) error) (connect func() *grpc.ClientConn) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "csi-") // short, whatever the test is called
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "csi.sock")
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- run(ctx, socket) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return func() *grpc.ClientConn {
+		conn, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		return conn
 	}
 }
 

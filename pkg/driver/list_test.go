@@ -1,13 +1,21 @@
 package driver
 
 import (
+	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/hostdir/hostdir/tests/plugin"
 )
 
 // page lists one page of volumes.
@@ -98,5 +106,46 @@ func TestListVolumesRefuses(t *testing.T) {
 			_, err := s.controller.ListVolumes(s.ctx, test.req)
 			wantCode(t, err, test.want)
 		})
+	}
+}
+
+// TestListVolumesMany lists more volumes than a node has, all names as long as
+// they can be, for a client that takes no more than gRPC's 4 MiB.
+func TestListVolumesMany(t *testing.T) {
+	const volumes = maxPage + 1
+	layout := plugin.Layout(t, "")
+	if err := unix.Mount("tmpfs", layout.Base, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount(layout.Base, unix.MNT_DETACH) })
+	name := func(i int) string { return fmt.Sprintf("%063d", i) }
+	s := startDriverOn(t, layout, DefaultName, plugin.NodeName)
+	id := s.create(t, name(0))
+	record, err := os.ReadFile(filepath.Join(s.volumes, name(0), "volume.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 1; i < volumes; i++ {
+		dir := filepath.Join(s.volumes, name(i))
+		if err := os.MkdirAll(filepath.Join(dir, "data"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "volume.json"), bytes.ReplaceAll(record, []byte(name(0)), []byte(name(i))), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	s = startDriverOn(t, layout, strings.Repeat("d", 63), strings.Repeat("n", 63))
+	resp, err := s.controller.ListVolumes(s.ctx, &csi.ListVolumesRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d volumes take %d bytes", len(resp.GetEntries()), proto.Size(resp))
+	if len(resp.GetEntries()) != maxPage || resp.GetEntries()[0].GetVolume().GetVolumeId() != id {
+		t.Errorf("%d volumes are listed, want %d", len(resp.GetEntries()), maxPage)
+	}
+	rest, next := s.page(t, 0, resp.GetNextToken())
+	if len(rest) != 1 || next != "" || !strings.HasSuffix(rest[0], name(volumes-1)) {
+		t.Errorf("the second page is %q with token %q, want the last volume", rest, next)
 	}
 }

@@ -103,6 +103,12 @@ func writeBases(e *exposition, bases []store.Status, quarantined map[string]int)
 			}
 		}
 	}
+	e.family("hostdir_base_refused", gauge, "Why the base directory cannot be used, in the label reason; always 1.")
+	for _, b := range bases {
+		if b.Refusal != "" {
+			e.sample(append(baseLabels(b), [2]string{"reason", string(b.Refusal)}), 1)
+		}
+	}
 	e.family("hostdir_base_trash_shortened_total", counter, "Deleted volumes that were removed before their time because the pool ran full.")
 	for _, b := range bases {
 		e.sample(baseLabels(b), float64(b.Shortened))

@@ -91,7 +91,7 @@ func layOut(t *testing.T) (config, limited, advisory string) {
 
 func start(t *testing.T, config string) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), plugin.NodeName, config)
+	s, err := store.Open(t.Context(), plugin.NodeName, config, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,6 +212,9 @@ func TestUnusableBase(t *testing.T) {
 		if got := value(t, families, want.metric, "path", want.path); got != want.value {
 			t.Errorf("%s of %s is %v, want %v", want.metric, want.path, got, want.value)
 		}
+	}
+	if got := value(t, families, "hostdir_base_refused", "path", advisory, "reason", "absent"); got != 1 || len(families["hostdir_base_refused"].GetMetric()) != 1 {
+		t.Errorf("the reason is told as %v", families["hostdir_base_refused"])
 	}
 	if n := len(families["hostdir_base_free_bytes"].GetMetric()); n != 1 {
 		t.Errorf("what is free is told of %d base directories, want 1", n)

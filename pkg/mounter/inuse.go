@@ -1,10 +1,8 @@
 package mounter
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"path"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
@@ -25,41 +23,26 @@ func (m *Mounter) CheckUnused(data *os.File) error {
 	return nil
 }
 
-// mountsOf finds where a directory is bind-mounted. The mount table tells, for
-// each mount, the filesystem and the directory of it that was mounted.
+// mountsOf finds where a directory is bind-mounted.
 func mountsOf(dir *os.File) ([]string, error) {
-	s, err := statx(dir)
+	table, at, err := find(dir)
 	if err != nil {
 		return nil, err
 	}
-	table, err := mountinfo.GetMounts(nil)
-	if err != nil {
-		return nil, fmt.Errorf("the mount table cannot be read: %w", err)
-	}
-	var device, inFilesystem string
-	for _, mount := range table {
-		if uint64(mount.ID) != s.Mnt_id {
-			continue
-		}
-		// The kernel's name of the descriptor: the admin's path to the pool
-		// may go through symbolic links.
-		name, err := os.Readlink(descriptorPath(dir))
-		if err != nil {
-			return nil, err
-		}
-		device = deviceOf(mount)
-		inFilesystem = path.Join(mount.Root, strings.TrimPrefix(name, mount.Mountpoint))
-	}
-	if inFilesystem == "" {
-		return nil, errors.New("the mount that holds " + dir.Name() + " is not in the mount table")
-	}
+	return at.mountedIn(table), nil
+}
+
+// mountedIn finds in a mount table where a directory, or anything beneath it, is
+// bind-mounted. The table tells, for each mount, the filesystem and the directory
+// of it that was mounted.
+func (at position) mountedIn(table []*mountinfo.Info) []string {
 	var found []string
 	for _, mount := range table {
-		if deviceOf(mount) == device && (mount.Root == inFilesystem || strings.HasPrefix(mount.Root, inFilesystem+"/")) {
+		if deviceOf(mount) == at.device && (mount.Root == at.inFilesystem || below(at.inFilesystem, mount.Root) != "") {
 			found = append(found, mount.Mountpoint)
 		}
 	}
-	return found, nil
+	return found
 }
 
 func deviceOf(m *mountinfo.Info) string { return fmt.Sprintf("%d:%d", m.Major, m.Minor) }

@@ -83,11 +83,11 @@ func (m *Mounter) Publish(data *os.File, p Publication) error {
 // compatible returns ErrIncompatible unless what is mounted is the data
 // directory, as asked.
 func (here mountedHere) compatible(data *os.File, p Publication) error {
-	s, err := statx(data)
+	id, err := idOf(data)
 	if err != nil {
 		return err
 	}
-	if here.file != idOf(s) {
+	if here.file != id {
 		return fmt.Errorf("target path %s %w: something else is mounted there", p.TargetPath, errdefs.ErrIncompatible)
 	}
 	source, err := statfsFlags(data)
@@ -166,11 +166,11 @@ func (m *Mounter) CheckPublished(data *os.File, targetPath string) error {
 	if err != nil {
 		return err
 	}
-	s, err := statx(data)
+	id, err := idOf(data)
 	if err != nil {
 		return err
 	}
-	if !here.mounted || here.file != idOf(s) {
+	if !here.mounted || here.file != id {
 		return fmt.Errorf("%w: the volume is not mounted at %s", errdefs.ErrNotFound, targetPath)
 	}
 	return nil

@@ -35,7 +35,7 @@ func newNode(t *testing.T) *node {
 			unix.Unmount(at, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 		}
 	})
-	if n.Mounter, err = New(n.kubelet, NewBind()); err != nil {
+	if n.Mounter, err = New(n.kubelet, NewBind(filepath.Join(dir, "mounting"))); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -287,7 +287,7 @@ func TestPublishWhatWasOpened(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	for _, dir := range []string{"", "/", "//", "/..", "var/lib/kubelet"} {
-		if _, err := New(dir, NewBind()); !errors.Is(err, errdefs.ErrInvalid) {
+		if _, err := New(dir, NewBind("")); !errors.Is(err, errdefs.ErrInvalid) {
 			t.Errorf("kubelet's directory %q: error %v, want %v", dir, err, errdefs.ErrInvalid)
 		}
 	}

@@ -41,14 +41,11 @@ func CheckOptions(options []string) error {
 
 // mountAttr translates options for mount_setattr(2). The mount is private: what
 // is mounted below the pool on the node does not show up in pods.
-func mountAttr(options []string) (unix.MountAttr, error) {
-	if err := CheckOptions(options); err != nil {
-		return unix.MountAttr{}, err
-	}
+func mountAttr(options []string) unix.MountAttr {
 	attr := unix.MountAttr{Propagation: unix.MS_PRIVATE}
 	for _, option := range options {
 		attr.Attr_set |= attributes[option].set
 		attr.Attr_clr |= attributes[option].clear
 	}
-	return attr, nil
+	return attr
 }

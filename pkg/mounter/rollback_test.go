@@ -1,7 +1,6 @@
 package mounter
 
 import (
-	"errors"
 	"slices"
 	"testing"
 
@@ -57,11 +56,4 @@ func TestPublishWithoutParent(t *testing.T) {
 	if exists(n.target("no-such-directory")) {
 		t.Error("the parent directory, which is kubelet's, was made")
 	}
-}
-
-func TestNeedsKernel(t *testing.T) {
-	if err := needsKernel("open_tree", unix.ENOSYS); errors.Is(err, unix.ENOSYS) {
-		t.Errorf("an old kernel is told as %v", err)
-	}
-	wantClass(t, needsKernel("open_tree", unix.EPERM), unix.EPERM)
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hostdir/hostdir/pkg/beneath"
 	"github.com/hostdir/hostdir/pkg/errdefs"
 )
 
@@ -44,27 +45,17 @@ func (m *Mounter) openTarget(targetPath string) (*target, error) {
 func (t *target) close() { t.parent.Close() }
 
 // openBeneath opens a directory for looking only: the descriptor neither reads
-// nor keeps a device busy longer than the call.
+// nor keeps a device busy longer than the call. Mounts may be on the way: kubelet's
+// directory is the admin's to lay out.
 func openBeneath(dir *os.File, name string) (*os.File, error) {
-	how := unix.OpenHow{
-		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
+	f, err := beneath.Open(dir, name, unix.O_PATH|unix.O_DIRECTORY, 0, beneath.CrossMounts)
+	switch {
+	case errors.Is(err, unix.ELOOP):
+		return nil, fmt.Errorf("%w: %w", errdefs.ErrInvalid, err)
+	case errors.Is(err, unix.ENOTDIR):
+		return nil, fmt.Errorf("%w: %s/%s is not a directory", errdefs.ErrInvalid, dir.Name(), name)
 	}
-	for {
-		fd, err := unix.Openat2(int(dir.Fd()), name, &how)
-		switch err {
-		case nil:
-			return os.NewFile(uintptr(fd), dir.Name()+"/"+name), nil
-		case unix.EINTR, unix.EAGAIN: // EAGAIN: a rename raced with the look-up
-			continue
-		case unix.ELOOP:
-			return nil, fmt.Errorf("%w: %s/%s goes through a symbolic link, which hostdir does not follow", errdefs.ErrInvalid, dir.Name(), name)
-		case unix.ENOTDIR:
-			return nil, fmt.Errorf("%w: %s/%s is not a directory", errdefs.ErrInvalid, dir.Name(), name)
-		default:
-			return nil, &fs.PathError{Op: "openat2", Path: dir.Name() + "/" + name, Err: err}
-		}
-	}
+	return f, err
 }
 
 // reference is the target's path for a system call that takes no descriptor:
@@ -84,10 +75,7 @@ type mountedHere struct {
 }
 
 // fileID tells directories apart.
-type fileID struct {
-	major, minor uint32
-	inode        uint64
-}
+type fileID struct{ device, inode uint64 }
 
 func (t *target) inspect() (mountedHere, error) {
 	f, err := openBeneath(t.parent, t.name)
@@ -98,27 +86,24 @@ func (t *target) inspect() (mountedHere, error) {
 		return mountedHere{}, fmt.Errorf("target path %s: %w", t.path, err)
 	}
 	defer f.Close()
-	s, err := statx(f)
-	if err != nil {
-		return mountedHere{}, err
+	here := mountedHere{exists: true}
+	if here.mounted, err = beneath.IsMountRoot(f); err != nil || !here.mounted {
+		return here, err
 	}
-	here := mountedHere{exists: true, mounted: s.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, file: idOf(s)}
-	if here.mounted {
-		here.flags, err = statfsFlags(f)
+	if here.file, err = idOf(f); err != nil {
+		return here, err
 	}
+	here.flags, err = statfsFlags(f)
 	return here, err
 }
 
-func statx(f *os.File) (unix.Statx_t, error) {
-	var s unix.Statx_t
-	err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_INO|unix.STATX_MNT_ID, &s)
-	if err != nil {
-		return s, &fs.PathError{Op: "statx", Path: f.Name(), Err: err}
+func idOf(f *os.File) (fileID, error) {
+	var s unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &s); err != nil {
+		return fileID{}, &fs.PathError{Op: "fstat", Path: f.Name(), Err: err}
 	}
-	return s, nil
+	return fileID{s.Dev, s.Ino}, nil
 }
-
-func idOf(s unix.Statx_t) fileID { return fileID{s.Dev_major, s.Dev_minor, s.Ino} }
 
 func statfsFlags(f *os.File) (int64, error) {
 	var s unix.Statfs_t

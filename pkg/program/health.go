@@ -18,7 +18,15 @@ func ServeHealth(ctx context.Context, listener net.Listener, healthy, ready func
 	}
 	mux.Handle("GET /healthz", answer(healthy))
 	mux.Handle("GET /readyz", answer(ready))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{
+		Handler: mux,
+		// Every pod of the cluster may reach this port, and nobody sends more
+		// than a few headers.
+		MaxHeaderBytes: 16 << 10,
+		ReadTimeout:    10 * time.Second,
+		WriteTimeout:   time.Minute, // Prometheus, of ten thousand volumes
+		IdleTimeout:    2 * time.Minute,
+	}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

@@ -34,7 +34,8 @@ type Registration struct {
 // Serve announces the driver in kubelet's registration directory until the
 // context ends.
 func (r *Registration) Serve(ctx context.Context, dir string) error {
-	server := grpc.NewServer()
+	// kubelet sends names and one error, one call at a time.
+	server := grpc.NewServer(grpc.MaxRecvMsgSize(64<<10), grpc.MaxConcurrentStreams(16))
 	defer server.Stop()
 	registerapi.RegisterRegistrationServer(server, r)
 	return socket.Serve(ctx, filepath.Join(dir, r.DriverName+"-reg.sock"), server)

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/hostdir/hostdir/pkg/errdefs"
 	"github.com/hostdir/hostdir/pkg/quota"
 )
@@ -19,20 +21,31 @@ type base struct {
 	mu sync.Mutex // guards all below
 	// pool is the pool that the configuration puts it in.
 	pool Pool
-	// uuid is the marker's, once the directory has been seen healthy. It
-	// never changes: another marker at this path is another pool.
-	uuid string
+	// uuid and generation are the marker's, once the directory has been seen
+	// healthy, and inode the directory that it was then. They never change:
+	// for another pool, or a copy of this one, there is another base.
+	uuid       string
+	generation int
+	inode      inode
+	// nextUUID is for the pool that is made of an empty directory. It stays
+	// the same until that succeeds.
+	nextUUID string
+	// lastPool is the pool that this node had here last, "" if it is not known,
+	// of a base directory that was refused.
+	lastPool string
+	// mountPoint tells that a disk was mounted there when it was taken.
+	mountPoint bool
 	// broken is why the base directory cannot be used, nil while it can.
 	broken error
 	// volumes are what the scan found and what was created since, by name.
-	// promised and used are their sums, with what is being created.
+	// promised and used are their sums; promised includes pending, which is for
+	// what is being created.
 	volumes  map[string]*Volume
 	promised int64
+	pending  int64
 	used     int64
 	// others is what the filesystem held besides volumes when it was counted.
 	others int64
-	// device is the filesystem's.
-	device uint64
 	// limits is how volumes made here are limited; whyUnlimited is why not, if
 	// its kind is None.
 	limits       quota.Quota
@@ -68,31 +81,43 @@ func (v *Volume) promised() int64 { return max(v.CapacityBytes, v.Count.Bytes) }
 // is written below it is written through the descriptor that open returns.
 func (b *base) open() (*dir, error) {
 	b.mu.Lock()
-	uuid, broken := b.uuid, b.broken
+	uuid, generation, broken := b.uuid, b.generation, b.broken
 	b.mu.Unlock()
 	if broken != nil {
 		return nil, b.unavailable(broken)
 	}
-	d, err := openDir(b.path)
+	d, err := openBase(b.path)
 	if err != nil {
 		return nil, b.unavailable(err)
 	}
-	if err := d.checkMarker(uuid); err != nil {
+	if err := d.checkMarker(uuid, generation); err != nil {
 		d.close()
 		return nil, b.unavailable(err)
 	}
 	return d, nil
 }
 
-func (d *dir) checkMarker(uuid string) error {
+// openBase opens a base directory, whatever there is.
+func openBase(path string) (*dir, error) {
+	d, err := openDir(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, refuse(Absent, "it is not there: %w", err)
+	}
+	return d, err
+}
+
+// checkMarker returns an error unless d is the base directory that it was.
+func (d *dir) checkMarker(uuid string, generation int) error {
 	m, err := d.readMarker()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("its %s is gone: is the disk mounted?", markerFile)
+		return refuse(Absent, "its %s is gone: is the disk mounted?", markerFile)
 	case err != nil:
 		return err
 	case m.UUID != uuid:
-		return fmt.Errorf("it holds pool %s, it held %s: the disk was exchanged; restart hostdir's pod on this node if that is right", m.UUID, uuid)
+		return refuse(Exchanged, "it holds pool %s, it held %s: the disk was exchanged", m.UUID, uuid)
+	case m.Generation != generation:
+		return refuse(Copied, "it holds generation %d of pool %s, it held generation %d: the disk was exchanged for a copy", m.Generation, uuid, generation)
 	}
 	return nil
 }
@@ -101,96 +126,98 @@ func (b *base) unavailable(err error) error {
 	return fmt.Errorf("%w: base directory %s: %w", errdefs.ErrUnavailable, b.path, err)
 }
 
-// refresh finds out whether the base directory can be used, makes an empty one
-// hostdir's own, and scans it when it is seen healthy for the first time. owner
-// holds the base directories that were refreshed before it, by UUID.
-func (b *base) refresh(ctx context.Context, pool Pool, owner map[string]*base) {
-	b.mu.Lock()
-	b.pool = pool
-	known, wasBroken := b.uuid, b.broken != nil
-	b.mu.Unlock()
+// newBase is a base directory before it was looked at.
+func newBase(path string, pool Pool) *base {
+	return &base{path: path, pool: pool, nextUUID: uuid.NewString(), broken: errors.New("not looked at yet"), limits: quota.Unlimited}
+}
 
-	found, err := b.inspect(ctx, pool, known, wasBroken, owner)
-	if err == nil {
-		owner[found.uuid] = b
+// is tells whether x is the directory that was last used, with the same pool.
+func (b *base) is(x *sight) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return x.marker != nil && b.uuid == x.marker.UUID && b.generation == x.marker.Generation && b.inode == x.inode
+}
+
+// refuse says why the base directory cannot be used from now on.
+func (b *base) refuse(pool Pool, why error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pool, b.broken = pool, why
+}
+
+// had tells whether this pool was here last, of a base directory that was refused.
+func (b *base) had(uuid string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.lastPool == uuid
+}
+
+func (b *base) rememberPool(uuid string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lastPool = uuid
+}
+
+// take puts the directory that x saw to use. An empty one is made hostdir's own,
+// after announce was told its UUID. One that was not in use is scanned: never
+// one that is, for the scan clears away what is half built.
+func (b *base) take(ctx context.Context, x *sight, announce func(uuid string)) error {
+	b.mu.Lock()
+	b.pool = x.pool
+	known, ready := b.uuid, b.broken == nil
+	if ready {
+		x.mountPoint = b.mountPoint
+	}
+	b.mu.Unlock()
+	if ready {
+		return nil
+	}
+	d, err := openBase(b.path)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	now, err := d.inode()
+	if err != nil {
+		return err
+	}
+	if now != x.inode {
+		return refuse(Exchanged, "something else was mounted there a moment ago: hostdir looks again soon")
+	}
+	if x.marker == nil {
+		announce(b.nextUUID)
+		m, err := d.initialise(b.nextUUID, time.Now())
+		if err != nil {
+			return err
+		}
+		x.marker = &m
+	}
+	if err := d.checkMarker(x.marker.UUID, x.marker.Generation); err != nil {
+		return err
+	}
+	if err := d.checkRename(); err != nil {
+		return err
+	}
+	limits, whyUnlimited := d.detectLimits()
+	var volumes map[string]*Volume
+	if known == "" {
+		_ = d.unlink(markerNewFile) // what an accept left in a crash; it harms nobody
+		if volumes, err = b.scan(ctx, d, x.marker.UUID); err != nil {
+			return err
+		}
 	}
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.broken = err
-	if err != nil {
-		return
-	}
-	b.device = found.device
-	if wasBroken {
-		b.limits, b.whyUnlimited = found.limits, found.whyUnlimited
-	}
+	b.broken, b.inode, b.mountPoint = nil, x.inode, x.mountPoint
+	b.limits, b.whyUnlimited = limits, whyUnlimited
 	if known == "" {
-		b.uuid, b.volumes = found.uuid, found.volumes
-		for _, v := range found.volumes {
+		b.uuid, b.generation, b.volumes = x.marker.UUID, x.marker.Generation, volumes
+		for _, v := range volumes {
 			b.promised += v.promised()
 		}
 	}
-}
-
-// found is what inspect learns of a base directory.
-type found struct {
-	uuid         string
-	device       uint64
-	volumes      map[string]*Volume // only of one that was not known
-	limits       quota.Quota        // only of one that could not be used before
-	whyUnlimited error
-}
-
-// inspect does the work of refresh. It scans only if the base directory's UUID
-// is not known yet, and never one that is in use at another path: the scan
-// clears away what is half built, which may be in the making there.
-func (b *base) inspect(ctx context.Context, pool Pool, known string, wasBroken bool, owner map[string]*base) (f found, err error) {
-	d, err := openDir(b.path)
-	if err != nil {
-		return found{}, err
-	}
-	defer d.close()
-	if pool.RequireMountPoint {
-		if err := d.checkMountPoint(); err != nil {
-			return found{}, err
-		}
-	}
-	f.uuid = known
-	if known != "" {
-		err = d.checkMarker(known)
-	} else {
-		f.uuid, err = d.ownMarker()
-	}
-	if err != nil {
-		return found{}, err
-	}
-	if other := owner[f.uuid]; other != nil {
-		return found{}, fmt.Errorf("it is the same directory as %s, or a copy of it: pool %s is in use there", other.path, f.uuid)
-	}
-	room, err := d.room()
-	if err != nil {
-		return found{}, err
-	}
-	f.device = room.device
-	if wasBroken {
-		f.limits, f.whyUnlimited = d.detectLimits()
-	}
-	if known == "" {
-		f.volumes, err = b.scan(ctx, d, f.uuid)
-	}
-	return f, err
-}
-
-// ownMarker returns the UUID of the marker, which an empty directory is given.
-func (d *dir) ownMarker() (uuid string, err error) {
-	m, err := d.readMarker()
-	if errors.Is(err, fs.ErrNotExist) {
-		if err = d.initialise(time.Now()); err == nil {
-			m, err = d.readMarker()
-		}
-	}
-	return m.UUID, err
+	return nil
 }
 
 // volume returns what is known of a volume, nil if there is none.
@@ -238,6 +265,7 @@ func (b *base) promise(bytes int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.promised += bytes
+	b.pending += bytes
 }
 
 // dataPath is where people find the data of a volume.

@@ -151,7 +151,7 @@ func (s *Store) roomOn(b *base) (measurement, error) {
 		account.add(other, room)
 	}
 	account.others = max(account.others, room.size-room.free-account.used)
-	free := b.overcommit().of(max(0, room.size-account.others-account.reserve)) - account.promised
+	free := min(maxCapacity, b.overcommit().of(max(0, room.size-account.others-account.reserve))) - account.promised
 	// A reserve is kept free whatever was promised.
 	if room.free <= account.reserve {
 		free = 0
@@ -167,7 +167,7 @@ type account struct {
 func (a *account) add(b *base, on room) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.device != on.device {
+	if b.inode.device != on.device {
 		return
 	}
 	a.promised += b.promised

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"path"
@@ -23,7 +24,7 @@ func linkTarget(name string) string {
 // linkedVolume is the reverse of linkTarget, "" for a link that is not ours.
 func linkedVolume(target string) string {
 	name := strings.TrimSuffix(strings.TrimPrefix(target, "../../"+volumesDir+"/"), "/"+dataDir)
-	if linkTarget(name) != target {
+	if linkTarget(name) != target || !directoryPattern.MatchString(name) {
 		return ""
 	}
 	return name
@@ -85,10 +86,45 @@ func (d *dir) unlinkClaim(c Claim, name string) error {
 	return nil
 }
 
+// linkOlder is for a volume of the claim that is gone: its link goes too, or
+// shows the newest of those that are left, as the next start would have it.
+func (b *base) linkOlder(pool *dir, c Claim, gone string) error {
+	if pool.linkFor(c) == gone && b.newestOf(c) != "" {
+		return b.linkNewest(pool, c)
+	}
+	return pool.unlinkClaim(c, gone)
+}
+
+// linkNewest points a claim to its newest volume.
+func (b *base) linkNewest(pool *dir, c Claim) error { return pool.link(c, b.newestOf(c)) }
+
+// newestOf is the name of a claim's newest volume, "" if it has none.
+func (b *base) newestOf(c Claim) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := map[string]*Volume{}
+	for name, v := range b.volumes {
+		if v.Claim == c {
+			all[name] = v
+		}
+	}
+	return newestOf(all)[c]
+}
+
+// linkFor returns the volume that a claim's link shows, "" if it has none.
+func (d *dir) linkFor(c Claim) string {
+	namespace, err := d.sub(claimsDir + "/" + c.Namespace)
+	if err != nil {
+		return ""
+	}
+	defer namespace.close()
+	return namespace.linkOf(c.Name)
+}
+
 // linkOf returns the volume that a link in a namespace's directory shows.
 func (d *dir) linkOf(claim string) string {
-	buf := make([]byte, unix.PathMax)
-	n, err := unix.Readlinkat(d.fd(), claim, buf)
+	var buf [256]byte // longer than any of ours
+	n, err := unix.Readlinkat(d.fd(), claim, buf[:])
 	if err != nil {
 		return ""
 	}
@@ -97,16 +133,16 @@ func (d *dir) linkOf(claim string) string {
 
 // mendLinks makes claims/ agree with the records after a crash between a
 // commit and its link: each claim's link shows its newest volume, and links to
-// volumes that are gone, or are another claim's by now, go too.
+// volumes that are gone, or are another claim's by now, go too, and namespaces
+// without a link.
 func (d *dir) mendLinks(volumes map[string]*Volume) error {
-	links, err := d.readLinks()
+	links, empty, err := d.readLinks()
 	if err != nil {
 		return err
 	}
-	newest := map[Claim]string{}
-	for name, v := range volumes {
-		if other, ok := newest[v.Claim]; !ok || volumes[other].Created.Before(v.Created) {
-			newest[v.Claim] = name
+	for _, namespace := range empty {
+		if err := d.rmdir(claimsDir + "/" + namespace); err != nil {
+			return err
 		}
 	}
 	for claim, name := range links {
@@ -118,7 +154,7 @@ func (d *dir) mendLinks(volumes map[string]*Volume) error {
 			}
 		}
 	}
-	for claim, name := range newest {
+	for claim, name := range newestOf(volumes) {
 		if links[claim] != name {
 			if err := d.link(claim, name); err != nil {
 				return err
@@ -128,17 +164,30 @@ func (d *dir) mendLinks(volumes map[string]*Volume) error {
 	return nil
 }
 
-// readLinks returns the volume's name behind each link of ours.
-func (d *dir) readLinks() (map[Claim]string, error) {
-	links := map[Claim]string{}
+// newestOf is the volume of each claim that was made last, by name.
+func newestOf(volumes map[string]*Volume) map[Claim]string {
+	newest := map[Claim]string{}
+	for name, v := range volumes {
+		other, ok := newest[v.Claim]
+		if !ok || cmp.Or(v.Created.Compare(volumes[other].Created), strings.Compare(name, other)) > 0 {
+			newest[v.Claim] = name
+		}
+	}
+	return newest
+}
+
+// readLinks returns the volume's name behind each link of ours, and the
+// namespaces whose directory is empty.
+func (d *dir) readLinks() (links map[Claim]string, empty []string, err error) {
+	links = map[Claim]string{}
 	claims, err := d.sub(claimsDir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer claims.close()
 	namespaces, err := claims.names()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, namespace := range namespaces {
 		sub, err := claims.sub(namespace)
@@ -148,7 +197,10 @@ func (d *dir) readLinks() (map[Claim]string, error) {
 		names, err := sub.names()
 		if err != nil {
 			sub.close()
-			return nil, err
+			return nil, nil, err
+		}
+		if len(names) == 0 {
+			empty = append(empty, namespace)
 		}
 		for _, claim := range names {
 			if name := sub.linkOf(claim); name != "" && claim != linkNew {
@@ -157,5 +209,5 @@ func (d *dir) readLinks() (map[Claim]string, error) {
 		}
 		sub.close()
 	}
-	return links, nil
+	return links, empty, nil
 }

@@ -49,8 +49,32 @@ func TestClaimLinks(t *testing.T) {
 
 	mustDelete(t, s, second.ID)
 	wantNames(t, filepath.Join(claims, "shop"), "www-web-1")
+
+	older, newer := createFor(t, s, "pvc-4", www), createFor(t, s, "pvc-5", www)
+	mustDelete(t, s, newer.ID)
+	wantLink(t, base, www, older)
+	mustDelete(t, s, older.ID)
+	wantNames(t, filepath.Join(claims, "shop"), "www-web-1")
 	mustDelete(t, s, other.ID)
 	wantNames(t, claims)
+}
+
+// TestClaimLinkOfUndeleted brings back an older volume of a claim.
+func TestClaimLinkOfUndeleted(t *testing.T) {
+	base := t.TempDir()
+	s := keeping(t, base, "trashTTL: 1h")
+	older, newer := createFor(t, s, "pvc-1", www), createFor(t, s, "pvc-2", www)
+	mustDelete(t, s, older.ID)
+	if _, err := s.Undelete(t.Context(), "pvc-1"); err != nil {
+		t.Fatal(err)
+	}
+	wantLink(t, base, www, newer)
+	mustDelete(t, s, newer.ID)
+	wantLink(t, base, www, older)
+	if _, err := s.Undelete(t.Context(), "pvc-2"); err != nil {
+		t.Fatal(err)
+	}
+	wantLink(t, base, www, newer)
 }
 
 func TestClaimLinksMendedAtStart(t *testing.T) {

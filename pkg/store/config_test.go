@@ -137,12 +137,12 @@ func TestOpenRefuses(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "config.yaml")
 			writeFile(t, file, test.config)
-			_, err := Open(t.Context(), testNode, file)
+			_, err := Open(t.Context(), testNode, file, "")
 			wantClass(t, err, errdefs.ErrInvalid)
 		})
 	}
 	t.Run("no file", func(t *testing.T) {
-		if _, err := Open(t.Context(), testNode, filepath.Join(t.TempDir(), "missing.yaml")); err == nil {
+		if _, err := Open(t.Context(), testNode, filepath.Join(t.TempDir(), "missing.yaml"), ""); err == nil {
 			t.Error("a missing configuration is no error")
 		}
 	})

@@ -82,7 +82,7 @@ func (r CreateRequest) check() (name string, capacity int64, err error) {
 	if err != nil {
 		return "", 0, err
 	}
-	if r.Claim != (Claim{}) && !(claimPattern.MatchString(r.Claim.Namespace) && claimPattern.MatchString(r.Claim.Name)) {
+	if r.Claim != (Claim{}) && !r.Claim.isPlain() {
 		return "", 0, fmt.Errorf("%w: %q in namespace %q is not a claim's name", errdefs.ErrInvalid, r.Claim.Name, r.Claim.Namespace)
 	}
 	switch {

@@ -93,7 +93,7 @@ func (s *Store) forget(ctx context.Context, id VolumeID) {
 	pool, err := b.open()
 	if err == nil {
 		defer pool.close()
-		err = pool.unlinkClaim(v.Claim, id.Name)
+		err = b.linkOlder(pool, v.Claim, id.Name)
 	}
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "link under claims not removed, the next start does it", "claim", v.Claim.String(), "path", b.path)

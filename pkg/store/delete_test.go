@@ -124,3 +124,16 @@ func TestPurgeGoesOn(t *testing.T) {
 	wantNames(t, filepath.Join(base, trashDir))
 	wantNames(t, outside, "precious")
 }
+
+// TestDeleteWithoutVolumes takes all volumes away at once: what nobody can see was
+// not deleted.
+func TestDeleteWithoutVolumes(t *testing.T) {
+	s, base := newStore(t)
+	v := mustCreate(t, s, request("pvc-1"))
+	move(t, base, volumesDir, "aside")
+	wantClass(t, s.Delete(t.Context(), v.ID, anyUse), errdefs.ErrUnavailable)
+	_, err := s.Volume(v.ID)
+	wantClass(t, err, errdefs.ErrUnavailable)
+	move(t, base, "aside", volumesDir)
+	mustDelete(t, s, v.ID)
+}

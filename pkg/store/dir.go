@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hostdir/hostdir/pkg/beneath"
 )
 
 // dir is an open directory of a pool. What is beneath it is reached by name
@@ -17,10 +19,6 @@ import (
 type dir struct {
 	f *os.File
 }
-
-// beneath is how everything in a base directory is opened. os.Root would not do:
-// it crosses mounts.
-const beneath = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV
 
 // openDir opens a directory by its path on the node. The path is the admin's
 // own and may go through symbolic links and mounts.
@@ -41,22 +39,14 @@ func (d *dir) path(name string) string { return d.f.Name() + "/" + name }
 
 // open opens a file or directory beneath d.
 func (d *dir) open(name string, flags int, mode uint32) (*os.File, error) {
-	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Mode: uint64(mode), Resolve: beneath}
-	for {
-		fd, err := unix.Openat2(d.fd(), name, &how)
-		switch {
-		case err == nil:
-			return os.NewFile(uintptr(fd), d.path(name)), nil
-		case err == unix.EINTR || err == unix.EAGAIN: // EAGAIN: a rename raced with the look-up
-			continue
-		case err == unix.ELOOP:
-			return nil, fmt.Errorf("%s is, or lies behind, a symbolic link, which hostdir does not follow; put the directory back: %w", d.path(name), err)
-		case err == unix.EXDEV:
-			return nil, fmt.Errorf("%s is, or lies behind, a mount that hostdir did not make; unmount it: %w", d.path(name), err)
-		default:
-			return nil, &fs.PathError{Op: "openat2", Path: d.path(name), Err: err}
-		}
+	f, err := beneath.Open(d.f, name, flags, mode, beneath.RefuseMounts)
+	switch {
+	case errors.Is(err, unix.ELOOP):
+		return nil, fmt.Errorf("%w; put the directory back", err)
+	case errors.Is(err, unix.EXDEV):
+		return nil, fmt.Errorf("%w; unmount it", err)
 	}
+	return f, err
 }
 
 // sub opens a directory beneath d.
@@ -114,10 +104,20 @@ func (d *dir) writeFile(name string, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// renameTo moves an entry of d into another directory of the same filesystem.
-// It never replaces anything.
-func (d *dir) renameTo(name string, to *dir, newName string) error {
-	return d.wrap("renameat2", name, unix.Renameat2(d.fd(), name, to.fd(), newName, unix.RENAME_NOREPLACE))
+// replaceFile writes a file aside, under a name that nobody else uses, and gives
+// it its name, in place of the file that had it. After a crash or a power cut
+// one of the two is there, and whole.
+func (d *dir) replaceFile(aside, name string, data []byte) error {
+	if err := d.unlink(aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := d.writeFile(aside, data); err != nil {
+		return err
+	}
+	if err := unix.Renameat(d.fd(), aside, d.fd(), name); err != nil {
+		return d.wrap("renameat", aside, err)
+	}
+	return d.sync()
 }
 
 func (d *dir) unlink(name string) error {
@@ -147,6 +147,17 @@ func (d *dir) names() ([]string, error) {
 		return nil, err
 	}
 	return d.f.Readdirnames(-1)
+}
+
+// inode tells directories of one node apart, whatever path leads to them.
+type inode struct{ device, number uint64 }
+
+func (d *dir) inode() (inode, error) {
+	var s unix.Stat_t
+	if err := unix.Fstat(d.fd(), &s); err != nil {
+		return inode{}, d.wrap("fstat", ".", err)
+	}
+	return inode{s.Dev, s.Ino}, nil
 }
 
 // device is the number of the filesystem, or of the subvolume of btrfs, that d

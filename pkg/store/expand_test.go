@@ -68,12 +68,18 @@ func TestExpandFinishes(t *testing.T) {
 // written the record.
 func leaveRecordGrown(t *testing.T, v Volume, capacity int64) {
 	t.Helper()
+	v.CapacityBytes = capacity
+	leaveRecord(t, v)
+}
+
+// leaveRecord writes a volume's record, of which the store does not know.
+func leaveRecord(t *testing.T, v Volume) {
+	t.Helper()
 	d, err := openDir(filepath.Dir(v.Path))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer d.close()
-	v.Record.CapacityBytes = capacity
 	if err := d.replaceRecord(v.Record); err != nil {
 		t.Fatal(err)
 	}

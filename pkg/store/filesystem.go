@@ -1,12 +1,15 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"unsafe"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
+
+	"github.com/hostdir/hostdir/pkg/beneath"
 )
 
 // filesystem identifies the filesystem that a base directory is on. UUID is
@@ -75,11 +78,18 @@ func (d *dir) identity() (filesystem, error) {
 		if r.request == ext4GetUUID {
 			answer[0] = 16 // fsu_len: the room for the UUID
 		}
-		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(d.fd()), r.request, uintptr(unsafe.Pointer(&answer)))
-		if errno == 0 {
-			u := answer[r.offset : r.offset+16]
+		errno := unix.EINTR
+		for errno == unix.EINTR {
+			_, _, errno = unix.Syscall(unix.SYS_IOCTL, uintptr(d.fd()), r.request, uintptr(unsafe.Pointer(&answer)))
+		}
+		switch u := answer[r.offset : r.offset+16]; {
+		case isOf(errno, noSpaceErrnos):
+			// Nothing is wrong with the question. Another one may be
+			// answered otherwise, and the pool be taken for a copy.
+			return filesystem{}, d.wrap("ioctl", ".", errno)
+		case errno == 0 && !bytes.Equal(u, make([]byte, 16)): // Linux may not know it of a root filesystem
 			id.UUID = fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
-			break
+			return id, nil
 		}
 	}
 	return id, nil
@@ -116,15 +126,19 @@ func (d *dir) room() (room, error) {
 // d. Inside a container every hostPath volume is a mount, so it is the root
 // field of mountinfo that tells a disk from a plain directory of the node.
 func (d *dir) checkMountPoint() error {
-	var s unix.Statx_t
-	if err := unix.Statx(d.fd(), "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &s); err != nil {
-		return d.wrap("statx", ".", err)
+	root, err := beneath.IsMountRoot(d.f)
+	if err != nil {
+		return err
 	}
-	if s.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0 {
-		return errors.New("no disk is mounted there")
+	if !root {
+		return refuse(Absent, "no disk is mounted there")
+	}
+	id, err := beneath.MountID(d.f)
+	if err != nil {
+		return err
 	}
 	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
-		found := uint64(m.ID) == s.Mnt_id
+		found := uint64(m.ID) == id
 		return !found, found
 	})
 	if err != nil {
@@ -135,7 +149,7 @@ func (d *dir) checkMountPoint() error {
 	}
 	// A subvolume of btrfs is mounted by name and yet a disk of its own.
 	if m := mounts[0]; m.Root != "/" && m.FSType != "btrfs" {
-		return fmt.Errorf("no disk is mounted there, only the directory %s of another filesystem", m.Root)
+		return refuse(Absent, "no disk is mounted there, only the directory %s of another filesystem", m.Root)
 	}
 	return nil
 }

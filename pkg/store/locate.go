@@ -128,6 +128,11 @@ func (s *Store) locate(id VolumeID) (*located, error) {
 	}
 	volume, err := pool.sub(volumesDir + "/" + id.Name)
 	if errors.Is(err, fs.ErrNotExist) {
+		// Where all volumes are gone at once, none of them was deleted.
+		if _, gone := pool.lstat(volumesDir); gone != nil {
+			pool.close()
+			return nil, b.unavailable(fmt.Errorf("its directory %s is gone; find out who moved it, and put it back: %w", volumesDir, gone))
+		}
 		err = fmt.Errorf("%w: the base directory %s is healthy, but has no %s/%s", errdefs.ErrNotFound, b.path, volumesDir, id.Name)
 	}
 	if err != nil {
@@ -149,7 +154,7 @@ func (s *Store) locate(id VolumeID) (*located, error) {
 // moved to another path of the configuration is found there.
 func (s *Store) baseOf(id VolumeID) (*base, error) {
 	var was *base
-	var broken error
+	var away, broken error
 	for _, b := range s.snapshot() {
 		status := b.status()
 		switch {
@@ -157,6 +162,8 @@ func (s *Store) baseOf(id VolumeID) (*base, error) {
 			return b, nil
 		case status.UUID == id.Base:
 			was = b
+		case status.Err != nil && b.had(id.Base):
+			away = b.unavailable(status.Err)
 		case status.Err != nil:
 			broken = b.unavailable(status.Err)
 		}
@@ -164,6 +171,8 @@ func (s *Store) baseOf(id VolumeID) (*base, error) {
 	switch {
 	case was != nil:
 		return was, nil
+	case away != nil:
+		return nil, away
 	case broken != nil:
 		return nil, fmt.Errorf("pool %s is not seen on node %s, and may be the one that cannot be used: %w", id.Base, s.node, broken)
 	default:

@@ -112,9 +112,9 @@ func TestDiskUnmountedWhileRunning(t *testing.T) {
 	}
 }
 
-// TestDiskAbsentAtStart starts without a pool's disk. Without requireMountPoint
-// the directory below would be taken for an empty pool: that is what the option
-// is for.
+// TestDiskAbsentAtStart starts without a pool's disk on a node that has never seen
+// it. Without requireMountPoint the directory below would be taken for an empty
+// pool: that is what the option is for.
 func TestDiskAbsentAtStart(t *testing.T) {
 	plugin.RequireRoot(t)
 	base := t.TempDir()
@@ -123,7 +123,7 @@ func TestDiskAbsentAtStart(t *testing.T) {
 	s := openStore(t, guardedPool(base))
 	v := mustCreate(t, s, request("pvc-1"))
 	mustUnmount(t, base)
-	s = reopen(t, s)
+	s = openStore(t, guardedPool(base))
 	wantUnusable(t, s, v.ID)
 	wantNames(t, base)
 	disk.MountImage(t, image, base)

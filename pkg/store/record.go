@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
+	"slices"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/hostdir/hostdir/pkg/quota"
 )
@@ -61,6 +60,11 @@ func (c Claim) String() string {
 	return c.Namespace + "/" + c.Name
 }
 
+// isPlain tells whether Kubernetes can have such a claim.
+func (c Claim) isPlain() bool {
+	return claimPattern.MatchString(c.Namespace) && claimPattern.MatchString(c.Name)
+}
+
 // readRecord reads the record in a volume's directory.
 func (d *dir) readRecord(id VolumeID) (Record, error) {
 	r, err := d.readAnyRecord()
@@ -86,7 +90,37 @@ func (d *dir) readAnyRecord() (Record, error) {
 	if r.Version != recordVersion {
 		return Record{}, fmt.Errorf("its %s has version %d, this hostdir knows version %d", recordFile, r.Version, recordVersion)
 	}
+	if err := r.check(); err != nil {
+		return Record{}, fmt.Errorf("its %s is damaged: %w", recordFile, err)
+	}
 	return r, nil
+}
+
+// maxCapacity is what a base directory promises at most, to all its volumes. A
+// record that says more is damaged, and hundreds of them still add up.
+const maxCapacity = 1 << 55
+
+// check returns an error for what no hostdir has written: parts of a record become
+// names of files, limits and sums.
+func (r Record) check() error {
+	if _, err := ParseVolumeID(r.ID); err != nil {
+		return err
+	}
+	if r.CapacityBytes <= 0 || r.CapacityBytes > maxCapacity {
+		return fmt.Errorf("no volume has a capacity of %d bytes", r.CapacityBytes)
+	}
+	if r.Claim != (Claim{}) && !r.Claim.isPlain() {
+		return fmt.Errorf("%q in namespace %q is not a claim's name", r.Claim.Name, r.Claim.Namespace)
+	}
+	if r.Class.TrashTTL != "" {
+		if _, err := parseTTL(r.Class.TrashTTL); err != nil {
+			return fmt.Errorf("its trashTTL %q %w", r.Class.TrashTTL, err)
+		}
+	}
+	if r.Quota != nil && (r.Quota.ID == 0 || !slices.Contains([]quota.Kind{quota.XFS, quota.Ext4, quota.Btrfs}, r.Quota.Kind)) {
+		return fmt.Errorf("no volume has a quota of kind %q with the ID %d", r.Quota.Kind, r.Quota.ID)
+	}
+	return nil
 }
 
 const recordNewFile = ".volume.json.new"
@@ -94,22 +128,22 @@ const recordNewFile = ".volume.json.new"
 // replaceRecord writes a record in place of another. After a crash one of the
 // two is there, whole.
 func (d *dir) replaceRecord(r Record) error {
-	if err := d.unlink(recordNewFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := d.writeRecord(recordNewFile, r); err != nil {
-		return err
-	}
-	if err := unix.Renameat(d.fd(), recordNewFile, d.fd(), recordFile); err != nil {
-		return d.wrap("renameat", recordNewFile, err)
-	}
-	return d.sync()
-}
-
-func (d *dir) writeRecord(file string, r Record) error {
-	data, err := json.MarshalIndent(r, "", "  ")
+	data, err := r.encode()
 	if err != nil {
 		return err
 	}
-	return d.writeFile(file, append(data, '\n'))
+	return d.replaceFile(recordNewFile, recordFile, data)
+}
+
+func (d *dir) writeRecord(file string, r Record) error {
+	data, err := r.encode()
+	if err != nil {
+		return err
+	}
+	return d.writeFile(file, data)
+}
+
+func (r Record) encode() ([]byte, error) {
+	data, err := json.MarshalIndent(r, "", "  ")
+	return append(data, '\n'), err
 }

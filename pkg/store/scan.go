@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"strings"
 
 	"k8s.io/klog/v2"
@@ -41,7 +43,7 @@ func (b *base) scan(ctx context.Context, d *dir, uuid string) (map[string]*Volum
 			continue // a foreign file: not ours to touch
 		}
 		v := &Volume{Path: b.dataPath(name)}
-		v.Record, v.Quarantine = all.scanVolume(id)
+		v.Record, v.Quarantine = all.scanVolume(ctx, id)
 		if v.Quarantine != nil {
 			v.Record = Record{ID: id.String()}
 			log.Error(v.Quarantine, "volume in quarantine: it is neither published nor deleted", "volumeID", v.ID, "path", all.path(name))
@@ -56,11 +58,18 @@ func (b *base) scan(ctx context.Context, d *dir, uuid string) (map[string]*Volum
 	return volumes, nil
 }
 
-func (d *dir) scanVolume(id VolumeID) (Record, error) {
+func (d *dir) scanVolume(ctx context.Context, id VolumeID) (Record, error) {
 	sub, err := d.sub(id.Name)
 	if err != nil {
 		return Record{}, err
 	}
 	defer sub.close()
-	return sub.readRecord(id)
+	r, err := sub.readRecord(id)
+	if err != nil {
+		return r, err // what is beside it may be the only record
+	}
+	if err := sub.unlink(recordNewFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		klog.FromContext(ctx).Error(err, "what a crash has left of a new record not cleared away", "volumeID", id.String())
+	}
+	return r, nil
 }

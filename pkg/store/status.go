@@ -24,8 +24,10 @@ type Status struct {
 	// Shortened counts the deleted volumes that were purged before their time
 	// because the pool ran full, since the start of the program.
 	Shortened int
-	// Err is why the base directory cannot be used, nil while it can.
-	Err error
+	// Err is why the base directory cannot be used, nil while it can, and
+	// Refusal of which kind it is.
+	Err     error
+	Refusal Refusal
 
 	// Room is what was found on its filesystem, zero if it cannot be used.
 	Room Room
@@ -55,6 +57,7 @@ func (s *Store) Status() []Status {
 		if status.Err == nil {
 			status.Room, status.Err = s.lookAt(b)
 		}
+		status.Refusal = refusalOf(status.Err)
 		all = append(all, status)
 	}
 	return all

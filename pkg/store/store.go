@@ -2,16 +2,13 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
 	"k8s.io/klog/v2"
 
 	"github.com/hostdir/hostdir/pkg/errdefs"
-	"github.com/hostdir/hostdir/pkg/quota"
 )
 
 // Store is the pools of one node and their volumes. Its methods may be called
@@ -23,6 +20,9 @@ type Store struct {
 	trashed    chan struct{} // wakes the purge
 	projects   *projectIDs
 	promising  sync.Mutex // held while room is looked up and promised
+	refreshing sync.Mutex // held while bases are looked at and taken; guards seen
+	seen       *seen
+	checking   sync.Mutex // held during a check
 
 	mu        sync.RWMutex // guards all below
 	pools     []Pool       // of the last good configuration
@@ -32,8 +32,10 @@ type Store struct {
 
 // Open reads the configuration, scans the pools of this node and returns the
 // store. A pool that is not healthy is no error: the store says so when it is
-// used, and finds out by itself when it is mended.
-func Open(ctx context.Context, nodeName, configFile string) (*Store, error) {
+// used, and finds out by itself when it is mended. In seenFile the store keeps
+// which disks this node had, so that it notices when one is absent or another
+// one; with "" it does so only while it runs.
+func Open(ctx context.Context, nodeName, configFile, seenFile string) (*Store, error) {
 	config, err := ReadConfig(configFile)
 	if err != nil {
 		return nil, err
@@ -43,11 +45,13 @@ func Open(ctx context.Context, nodeName, configFile string) (*Store, error) {
 		configFile: configFile,
 		trashed:    make(chan struct{}, 1),
 		projects:   newProjectIDs(config.ProjectIDs),
+		seen:       newSeen(seenFile),
 		pools:      config.PoolsFor(nodeName),
 	}
 	if len(s.pools) == 0 {
 		return nil, fmt.Errorf("configuration: %w: it has no pool for node %s", errdefs.ErrInvalid, nodeName)
 	}
+	s.seen.load(ctx)
 	s.refresh(ctx)
 	return s, nil
 }
@@ -116,47 +120,6 @@ func (s *Store) reload(ctx context.Context) {
 		s.configErr = err.Error()
 		klog.FromContext(ctx).Error(err, "configuration refused, the last good one stays in force", "file", s.configFile)
 	}
-}
-
-// refresh looks at every base directory again and logs what changed.
-func (s *Store) refresh(ctx context.Context) {
-	log := klog.FromContext(ctx)
-	s.mu.RLock()
-	pools, before := s.pools, s.bases
-	s.mu.RUnlock()
-
-	var bases []*base
-	owner := map[string]*base{} // by UUID
-	seen := map[string]bool{}   // by path
-	for _, pool := range pools {
-		for _, path := range pool.paths() {
-			if seen[path] { // named by two globs
-				continue
-			}
-			seen[path] = true
-			b := &base{path: path, broken: errors.New("not looked at yet"), limits: quota.Unlimited}
-			if i := slices.IndexFunc(before, func(b *base) bool { return b.path == path }); i >= 0 {
-				b = before[i]
-			}
-			was := b.status()
-			b.refresh(ctx, pool, owner)
-			now := b.status()
-			switch {
-			case now.Err != nil && (was.Err == nil || was.Err.Error() != now.Err.Error()):
-				log.Error(now.Err, "base directory cannot be used", "path", path, "pool", pool.Name)
-			case now.Err == nil && was.Err != nil:
-				log.Info("base directory ready", "path", path, "pool", pool.Name, "uuid", now.UUID, "volumes", now.Volumes, "quota", now.Quota)
-				if _, why := b.limiter(); why != nil {
-					log.Info("capacity is advisory in this base directory", "path", path, "reason", why.Error())
-				}
-				s.seenProjects(b)
-			}
-			bases = append(bases, b)
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.bases = bases
 }
 
 func (s *Store) snapshot() []*base {

@@ -20,13 +20,13 @@ const (
 )
 
 // openStore opens a store on this configuration, without Run: nothing happens
-// in the background.
+// in the background. It is on a node that has had no disk yet.
 func openStore(t *testing.T, config string) *Store {
 	t.Helper()
 	plugin.RequireRoot(t) // volumes have owners
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	writeFile(t, file, config)
-	s, err := Open(t.Context(), testNode, file)
+	s, err := Open(t.Context(), testNode, file, filepath.Join(t.TempDir(), "bases.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func newStore(t *testing.T) (s *Store, base string) {
 // reopen is what a restart of the program does.
 func reopen(t *testing.T, s *Store) *Store {
 	t.Helper()
-	again, err := Open(t.Context(), s.node, s.configFile)
+	again, err := Open(t.Context(), s.node, s.configFile, s.seen.file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -199,7 +199,7 @@ func (b *base) undelete(ctx context.Context, d Discarded) (Volume, error) {
 	}
 	b.links.Lock()
 	defer b.links.Unlock()
-	if err := pool.link(r.Claim, d.Name); err != nil {
+	if err := b.linkNewest(pool, r.Claim); err != nil {
 		klog.FromContext(ctx).Error(err, "no link under claims for this volume, the next start makes it", "volumeID", r.ID, "claim", r.Claim.String())
 	}
 	return v, nil

@@ -47,15 +47,25 @@ func (b *base) walkVolume(ctx context.Context, volumeID string) error {
 	}
 	top := volumesDir + "/" + id.Name + "/" + dataDir
 	count := Count{}
-	for waiting := []string{top}; len(waiting) > 0; {
-		name := waiting[len(waiting)-1]
-		waiting = waiting[:len(waiting)-1]
-		began := time.Now()
-		below, err := b.walkDirectory(name, &count)
-		if err != nil && (name == top || !errors.Is(err, fs.ErrNotExist)) { // removed meanwhile
-			return err
+	for path := []*walked{{name: top}}; len(path) > 0; {
+		at := path[len(path)-1]
+		switch {
+		case len(at.below) > 0:
+			next := at.below[0]
+			at.below = at.below[1:]
+			path = append(path, &walked{name: at.name + "/" + next})
+			continue
+		case at.done:
+			path = path[:len(path)-1]
+			continue
 		}
-		waiting = append(waiting, below...)
+		began := time.Now()
+		if err := b.walkOn(at, &count); err != nil {
+			if at.name == top || !isMoved(err) {
+				return err
+			}
+			at.done = true
+		}
 		if err := rest(ctx, 9*time.Since(began)); err != nil {
 			return err
 		}
@@ -65,40 +75,70 @@ func (b *base) walkVolume(ctx context.Context, volumeID string) error {
 	return nil
 }
 
-// walkDirectory adds up the entries of one directory and returns those that are
-// directories. It is opened for this call alone: a walk takes long, and must not
-// keep the admin from unmounting the disk.
-func (b *base) walkDirectory(name string, count *Count) (below []string, err error) {
+// isMoved tells whether an error means that what was a directory is gone, or
+// something else by now.
+func isMoved(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP)
+}
+
+// walked is a directory on the way from the top of a walk to where it is.
+type walked struct {
+	name string
+	// below are directories in it that the walk has yet to enter. They are few,
+	// however many there are: a tenant can make millions.
+	below []string
+	// position is where to read on behind them, of use if done is not set.
+	position int64
+	done     bool
+}
+
+// walkBatch is after how many directories in one the walk goes into those first.
+const walkBatch = 128
+
+// walkOn adds up the entries of a directory from its position on, until it has
+// come by some that are directories. The directory is opened for this call alone:
+// a walk takes long, and must not keep the admin from unmounting the disk.
+func (b *base) walkOn(at *walked, count *Count) error {
 	pool, err := b.open()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer pool.close()
-	d, err := pool.sub(name)
+	d, err := pool.sub(at.name)
 	if errors.Is(err, unix.EXDEV) || errors.Is(err, unix.ENAMETOOLONG) { // a mount; too deep to be reached by a path
-		return nil, nil
+		at.done = true
+		return nil
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer d.close()
-	if err := count.add(d, "", unix.AT_EMPTY_PATH); err != nil {
-		return nil, err
+	if at.position == 0 {
+		if err := count.add(d, "", unix.AT_EMPTY_PATH); err != nil {
+			return err
+		}
+	} else if _, err := unix.Seek(d.fd(), at.position, io.SeekStart); err != nil {
+		return d.wrap("lseek", ".", err)
 	}
-	for {
-		names, err := d.f.Readdirnames(removeBatch)
-		if err == io.EOF {
-			return below, nil
-		}
+	var buf [8 << 10]byte
+	for len(at.below) < walkBatch {
+		n, err := unix.Getdents(d.fd(), buf[:])
 		if err != nil {
-			return nil, err
+			return d.wrap("getdents64", ".", err)
 		}
+		if n == 0 {
+			at.done = true
+			return nil
+		}
+		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
 		for _, entry := range names {
 			if count.add(d, entry, unix.AT_SYMLINK_NOFOLLOW) == errIsDirectory {
-				below = append(below, name+"/"+entry)
+				at.below = append(at.below, entry)
 			}
 		}
 	}
+	at.position, err = unix.Seek(d.fd(), 0, io.SeekCurrent)
+	return d.wrap("lseek", ".", err)
 }
 
 var errIsDirectory = errors.New("it is a directory, which counts itself")

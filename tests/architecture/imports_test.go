@@ -84,6 +84,12 @@ var rules = []struct {
 		why:      "every package imports it",
 	},
 	{
+		name:     "opening beneath a directory knows no volumes",
+		packages: []string{"pkg/beneath"},
+		banned:   []string{module},
+		why:      "the store and the mounter both stand on it",
+	},
+	{
 		name:     "the node plugin has no Kubernetes client",
 		packages: []string{"cmd/hostdir"},
 		banned:   []string{"k8s.io/client-go", "k8s.io/api", "k8s.io/apimachinery"},

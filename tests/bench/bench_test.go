@@ -31,7 +31,7 @@ func openIn(b *testing.B, dir string) (*store.Store, string) {
 	if err := os.WriteFile(config, fmt.Appendf(nil, "pools: [{name: default, paths: [%q]}]", pool), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	s, err := store.Open(context.Background(), "node", config)
+	s, err := store.Open(context.Background(), "node", config, "")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -116,8 +116,20 @@ func BenchmarkCreateFloor(b *testing.B) {
 func BenchmarkOpen(b *testing.B) {
 	_, config := open(b, 10_000)
 	for b.Loop() {
-		if _, err := store.Open(context.Background(), "node", config); err != nil {
+		if _, err := store.Open(context.Background(), "node", config, ""); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkCheck checks a pool with many sound volumes.
+func BenchmarkCheck(b *testing.B) {
+	s, _ := open(b, 10_000)
+	nothingMounted := func(*os.File) ([]store.Mount, error) { return nil, nil }
+	for b.Loop() {
+		report, err := s.Check(context.Background(), nothingMounted)
+		if err != nil || report.Volumes != 10_000 || len(report.Findings) > 0 {
+			b.Fatalf("%+v, %v", report, err)
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,8 +18,10 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// patience is how long anything may take: far more than it does on an idle machine.
-const patience = 2 * time.Minute
+// patience is how long anything may take: far more than it does on an idle
+// machine, and more than the two minutes that kubelet lets pass, in the end,
+// between one attempt to mount a volume and the next.
+const patience = 4 * time.Minute
 
 // A kind is a resource of the API whose objects are of one type.
 type kind[T runtime.Object] struct {
@@ -101,6 +105,38 @@ func observe[T runtime.Object](c *cluster, k kind[T], q query, met func([]T) err
 			return nil, lacking
 		}
 	}
+}
+
+// told waits for a warning about an object, not older than since, that has one of
+// these phrases. Events about what has no namespace are in any.
+func (t *test) told(namespace, object string, since time.Time, phrases []string) {
+	t.Helper()
+	q := query{namespace: namespace, fields: "type=Warning,involvedObject.name=" + object}
+	await(t, fmt.Sprintf("an event about %s says one of %q", object, phrases), events, q, func(all []*corev1.Event) error {
+		var others []string
+		for _, e := range all {
+			if lastSeen(e).Before(since.Truncate(time.Second)) {
+				continue
+			}
+			if slices.ContainsFunc(phrases, func(p string) bool { return strings.Contains(e.Message, p) }) {
+				t.Logf("%s of %s: %s", e.Reason, object, e.Message)
+				return nil
+			}
+			others = append(others, e.Message)
+		}
+		return fmt.Errorf("they say %q", others)
+	})
+}
+
+// lastSeen is when an event came the last time, at least to the second.
+func lastSeen(e *corev1.Event) time.Time {
+	if e.Series != nil {
+		return e.Series.LastObservedTime.Time
+	}
+	if e.LastTimestamp.IsZero() {
+		return e.EventTime.Time
+	}
+	return e.LastTimestamp.Time
 }
 
 // none is met when no object is left.

@@ -109,7 +109,13 @@ func (t *test) counted(log string) int {
 	t.Helper()
 	data, err := os.ReadFile(log)
 	t.check(err)
-	numbers := strings.Fields(string(data))
+	return t.consecutive(log, string(data))
+}
+
+// consecutive is the last of numbers, in which none may be missing.
+func (t *test) consecutive(log, text string) int {
+	t.Helper()
+	numbers := strings.Fields(text)
 	for i, n := range numbers {
 		if n != strconv.Itoa(i+1) {
 			t.Fatalf("line %d of %s is %q", i+1, log, n)

@@ -10,7 +10,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 )
 
 func deletedClaimTakesDirectory(t *test) {
@@ -50,20 +49,13 @@ func retainedVolumeKeepsData(t *test) {
 	kept := t.content(dir, "kept.txt")
 
 	t.kubectl("delete", "-f", t.example("retain.yaml"))
-	await(t, "the volume is released", volumes, named(pv.Name), one(func(pv *corev1.PersistentVolume) error {
-		if pv.Status.Phase != corev1.VolumeReleased {
-			return fmt.Errorf("it is %s", pv.Status.Phase)
-		}
-		return nil
-	}))
+	await(t, "the volume is released", volumes, named(pv.Name), one(released))
 	if now := t.content(dir, "kept.txt"); now != kept {
 		t.Errorf("kept.txt held %q, now %q", kept, now)
 	}
 
 	// The example says how to be rid of it.
-	_, err := t.CoreV1().PersistentVolumes().Patch(context.Background(), pv.Name, types.MergePatchType,
-		[]byte(`{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}`), metav1.PatchOptions{})
-	t.check(err)
+	t.reclaim(pv.Name, corev1.PersistentVolumeReclaimDelete)
 	await(t, "volume "+pv.Name+" is gone", volumes, named(pv.Name), none)
 	t.removed(dir)
 }

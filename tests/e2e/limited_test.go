@@ -4,8 +4,6 @@ package e2e
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,7 +12,7 @@ import (
 
 // limitedPool is the base directory of the pool "limited", which enforces the
 // sizes of its volumes. The first node has the smallest disk for it.
-const limitedPool = "/mnt/hostdir/limited"
+var limitedPool = "/mnt/hostdir/limited-" + session
 
 const mebibyte = 1 << 20
 
@@ -22,37 +20,13 @@ const mebibyte = 1 << 20
 func (c *cluster) installLimited(t *testing.T) {
 	t.Helper()
 	for i, node := range c.nodes {
-		t.Cleanup(c.makeDisk(t, node, limitedPool, int64(i+1)*512*mebibyte, "mkfs.btrfs", "-q"))
+		d := c.makeDisk(t, node, limitedPool, int64(i+1)*512*mebibyte, "mkfs.btrfs", "-q")
+		t.Cleanup(func() { d.remove(t) })
 		c.onNode(t, node, "btrfs", "quota", "enable", limitedPool)
 	}
 	t.Cleanup(func() { c.install(t) })
 	c.install(t, "--set", "pools[0].name=default,pools[0].paths[0]="+pool,
 		"--set", "pools[1].name=limited,pools[1].paths[0]="+limitedPool+",pools[1].requireMountPoint=true")
-}
-
-// makeDisk mounts a new filesystem in a node, and returns what takes it away.
-func (c *cluster) makeDisk(t testing.TB, node, dir string, size int64, mkfs ...string) (remove func()) {
-	t.Helper()
-	image := filepath.Join("/mnt", filepath.Base(dir)+".img")
-	file := filepath.Join(c.files[node], image)
-	f, err := os.Create(file)
-	if err == nil {
-		err = f.Truncate(size)
-		f.Close()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	run(t, mkfs[0], append(mkfs[1:], file)...)
-	c.onNode(t, node, "mkdir", "-p", dir)
-	c.onNode(t, node, "mount", "-o", "loop", image, dir)
-	return func() {
-		// Again while the plugin looks at the disk, which it does for a moment at a time.
-		c.onNode(t, node, "sh", "-c", "for i in 1 2 3 4 5; do umount "+dir+" && exit; sleep 1; done; exit 1")
-		if err := os.Remove(file); err != nil {
-			t.Error(err)
-		}
-	}
 }
 
 // limitedClass makes a class of volumes whose sizes are enforced.

@@ -80,7 +80,7 @@ func (t *test) explain() {
 	for _, command := range []string{
 		"get events -n " + t.namespace + " --sort-by=.lastTimestamp",
 		"get pods,persistentvolumeclaims -o wide -n " + t.namespace,
-		"get events -n default --types=Warning --sort-by=.lastTimestamp", // those of volumes and nodes
+		"get events -n default --field-selector=type=Warning --sort-by=.lastTimestamp", // those of volumes and nodes
 		"get persistentvolumes,nodes,csistoragecapacities -o wide -n " + home,
 		"get pods -o wide -n " + home,
 		"logs --prefix --tail=80 -l " + plugins.labels + " -c hostdir -n " + home + " " + since,

@@ -70,6 +70,16 @@ func podSpec(script string) corev1.PodSpec {
 	}
 }
 
+// apart puts pods with the same labels on different nodes.
+func apart(labels map[string]string) *corev1.Affinity {
+	return &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
+		RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
+			TopologyKey:   corev1.LabelHostname,
+			LabelSelector: &metav1.LabelSelector{MatchLabels: labels},
+		}},
+	}}
+}
+
 // on ties a pod to a node the way people do.
 func on(node string) map[string]string {
 	return map[string]string{corev1.LabelHostname: node}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -34,6 +35,65 @@ func (c *cluster) plugins(t testing.TB) []corev1.Pod {
 		t.Fatalf("there are %d pods of the plugin on %d nodes", len(list.Items), len(c.nodes))
 	}
 	return list.Items
+}
+
+// plugin is the plugin's pod on a node.
+func (c *cluster) plugin(t testing.TB, node string) *corev1.Pod {
+	t.Helper()
+	for _, p := range c.plugins(t) {
+		if p.Spec.NodeName == node {
+			return &p
+		}
+	}
+	t.Fatalf("no pod of the plugin is on %s", node)
+	return nil
+}
+
+// hostdir runs one of hostdir's commands in the plugin's pod on a node. It
+// returns what the command prints, and an error if it fails, with what it
+// complains of.
+func (c *cluster) hostdir(t testing.TB, node string, args ...string) (string, error) {
+	t.Helper()
+	var stdout, stderr strings.Builder
+	cmd := exec.Command("kubectl", append([]string{"exec", "--namespace", home, c.plugin(t, node).Name,
+		"--container", "hostdir", "--", "/hostdir"}, args...)...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if err != nil {
+		err = fmt.Errorf("%w: %s", err, strings.TrimSpace(stderr.String()))
+	}
+	return stdout.String(), err
+}
+
+// sameProcess holds that the plugin has not been started again since p was seen.
+func (t *test) sameProcess(p *corev1.Pod) {
+	t.Helper()
+	now := t.plugin(t, p.Spec.NodeName)
+	for i, c := range p.Status.ContainerStatuses {
+		if now.UID != p.UID || now.Status.ContainerStatuses[i].ContainerID != c.ContainerID {
+			t.Errorf("container %s of the plugin on %s was started again", c.Name, p.Spec.NodeName)
+		}
+	}
+}
+
+// metricIs returns an error unless the plugin on a node serves this series with
+// this value.
+func (t *test) metricIs(node, series, want string) error {
+	client := http.Client{Timeout: 10 * time.Second}
+	response, err := client.Get("http://" + t.plugin(t, node).Status.PodIP + ":9808/metrics")
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	metrics, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	_, rest, found := strings.Cut(string(metrics), "\n"+series+" ")
+	if value, _, _ := strings.Cut(rest, "\n"); !found || value != want {
+		return fmt.Errorf("the metric %s is %q, want %q", series, value, want)
+	}
+	return nil
 }
 
 // pluginLog is what hostdir has logged since it started.

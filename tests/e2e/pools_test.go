@@ -16,7 +16,7 @@ import (
 // examples/pools.yaml, as it says itself: a second pool on disks, which exist on
 // one node at first.
 func secondPoolServesDisks(t *test) {
-	const disk = "/mnt/hostdir/nvme0"
+	disk := "/mnt/hostdir/nvme-" + session
 	without, with := t.nodes[0], t.nodes[1]
 	t.mountDisk(with, disk)
 	t.outside = append(t.outside, func() { t.install(t) })
@@ -69,7 +69,8 @@ func secondPoolServesDisks(t *test) {
 // mountDisk mounts a new disk in a node until the test has ended.
 func (t *test) mountDisk(node, dir string) {
 	t.Helper()
-	t.outside = append(t.outside, t.makeDisk(t, node, dir, 256*mebibyte, "mkfs.ext4", "-q", "-F"))
+	d := t.makeDisk(t, node, dir, 256*mebibyte, "mkfs.ext4", "-q", "-F")
+	t.outside = append(t.outside, func() { d.remove(t) })
 }
 
 func badConfigurationChangesNothing(t *test) {

@@ -92,6 +92,14 @@ func (t *test) volumeOf(claim string) *corev1.PersistentVolume {
 	return pv
 }
 
+// released is met when a volume has lost its claim and waits for what becomes of it.
+func released(pv *corev1.PersistentVolume) error {
+	if pv.Status.Phase != corev1.VolumeReleased {
+		return fmt.Errorf("it is %s", pv.Status.Phase)
+	}
+	return nil
+}
+
 // nodeOf is the one node that a volume is tied to.
 func (t *test) nodeOf(pv *corev1.PersistentVolume) string {
 	t.Helper()
@@ -117,6 +125,13 @@ func (t *test) directory(claim string) string {
 		t.Fatalf("claim %s is bound, but its link leads nowhere: %v", claim, err)
 	}
 	return dir
+}
+
+// deleteClaim deletes a claim and waits until it is gone.
+func (t *test) deleteClaim(name string) {
+	t.Helper()
+	t.check(t.CoreV1().PersistentVolumeClaims(t.namespace).Delete(context.Background(), name, metav1.DeleteOptions{}))
+	await(t, "claim "+name+" is gone", claims, t.in(name), none)
 }
 
 // content waits until a file is there and returns what is in it.

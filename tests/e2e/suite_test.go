@@ -28,6 +28,8 @@ var together = []promise{
 	{"replicas find their old data after scaling down and up", scaledReplicasFindTheirData},
 	{"a deleted claim takes volume and directory with it", deletedClaimTakesDirectory},
 	{"a retained volume keeps its data until it may be deleted", retainedVolumeKeepsData},
+	{"a claim deleted by mistake comes back with its data", mistakenDeletionIsUndone},
+	{"a StatefulSet finds the data of a claim deleted under it", replicaFindsUndeletedData},
 	{"a generic ephemeral volume goes with its pod", ephemeralVolumeGoesWithPod},
 	{"a pod with a nodeSelector has its directory on that node", nodeSelectorDecides},
 	{"a claim of an Immediate class binds without a pod", immediateClassBinds},
@@ -45,12 +47,14 @@ var together = []promise{
 
 // Promises whose tests take nodes or plugins away, or need the whole cluster.
 var alone = []promise{
+	{"hostdir check finds nothing wrong after the others", checkFindsNothing},
 	{"thirty replicas at once bind on both nodes", thirtyReplicasBind},
 	{"writes go on while plugin and kubelet restart", writesGoOn},
 	{"the plugin registers again when its registration is removed", pluginRegistersAgain},
 	{"pods run again with their data after a power cut of their node", powerCutKeepsData},
 	{"a second pool serves its disks as they are mounted", secondPoolServesDisks},
 	{"a bad configuration changes nothing", badConfigurationChangesNothing},
+	{"hostdir check finds nothing wrong", checkFindsNothing},
 	{"nothing is left on the nodes", nothingIsLeft},
 	{"uninstalling leaves data that a new installation serves", uninstallLeavesData},
 }
@@ -64,7 +68,16 @@ var limited = []promise{
 	{"a StatefulSet's claim grows under its writer", claimGrowsUnderWriter},
 	{"an expansion that no disk can hold is told and taken back", tooLargeExpansionIsTakenBack},
 	{"kubelet reports the claim's size and use, not the disk's", kubeletReportsUse},
+	{"hostdir check finds nothing wrong", checkFindsNothing},
 	{"nothing is left on the disks", nothingLimitedIsLeft},
+}
+
+// Promises about disks that go away and come back: those of the pools "guarded" and "unguarded".
+var departed = []promise{
+	{"a disk can be unmounted and mounted again, under pods and without", idleDiskMayGo},
+	{"nothing is lost while a disk is away under a StatefulSet", absentDiskLosesNothing},
+	{"nothing is lost either where requireMountPoint was forgotten", forgottenMountPointLosesNothing},
+	{"hostdir check finds nothing wrong", checkFindsNothing},
 }
 
 func TestHostdir(t *testing.T) {
@@ -78,9 +91,16 @@ func TestHostdir(t *testing.T) {
 			})
 		}
 	})
+	t.Run("hostdir check finds nothing wrong", func(t *testing.T) { checkFindsNothing(begin(t, c)) })
 	t.Run("limited", func(t *testing.T) {
 		c.installLimited(t)
 		for _, p := range limited {
+			t.Run(p.words, func(t *testing.T) { p.test(begin(t, c)) })
+		}
+	})
+	t.Run("departed", func(t *testing.T) {
+		c.installDisks(t)
+		for _, p := range departed {
 			t.Run(p.words, func(t *testing.T) { p.test(begin(t, c)) })
 		}
 	})

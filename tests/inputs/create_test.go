@@ -7,11 +7,13 @@ import (
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc/codes"
+
+	"github.com/hostdir/hostdir/tests/plugin"
 )
 
 func block() *csi.VolumeCapability {
 	return &csi.VolumeCapability{
-		AccessMode: &csi.VolumeCapability_AccessMode{Mode: singleWriter},
+		AccessMode: &csi.VolumeCapability_AccessMode{Mode: plugin.SingleWriter},
 		AccessType: &csi.VolumeCapability_Block{Block: &csi.VolumeCapability_BlockVolume{}},
 	}
 }
@@ -63,14 +65,14 @@ func TestCreateRefuses(t *testing.T) {
 		{"no capabilities", caps(), codes.InvalidArgument, "no volume capability"},
 		{"an empty capability", caps(&csi.VolumeCapability{}), codes.InvalidArgument, "no access type"},
 		{"block volume", caps(block()), codes.InvalidArgument, "volumeMode: Filesystem"},
-		{"block volume beside a directory", caps(capability(singleWriter), block()), codes.InvalidArgument, "volumeMode: Filesystem"},
-		{"no access mode", caps(capability(csi.VolumeCapability_AccessMode_UNKNOWN)), codes.InvalidArgument, "use ReadWriteOnce"},
-		{"many readers on many nodes", caps(capability(csi.VolumeCapability_AccessMode_MULTI_NODE_READER_ONLY)), codes.InvalidArgument, "use ReadWriteOnce"},
-		{"one writer on many nodes", caps(capability(csi.VolumeCapability_AccessMode_MULTI_NODE_SINGLE_WRITER)), codes.InvalidArgument, "use ReadWriteOnce"},
-		{"many writers on many nodes", caps(capability(csi.VolumeCapability_AccessMode_MULTI_NODE_MULTI_WRITER)), codes.InvalidArgument, "use ReadWriteOnce"},
-		{"mount flag suid", caps(capability(singleWriter, "suid")), codes.InvalidArgument, `"suid"`},
-		{"mount flag dev", caps(capability(singleWriter, "ro", "dev")), codes.InvalidArgument, `"dev"`},
-		{"two mount flags in one", caps(capability(singleWriter, "ro,suid")), codes.InvalidArgument, `"ro,suid"`},
+		{"block volume beside a directory", caps(plugin.Capability(plugin.SingleWriter), block()), codes.InvalidArgument, "volumeMode: Filesystem"},
+		{"no access mode", caps(plugin.Capability(csi.VolumeCapability_AccessMode_UNKNOWN)), codes.InvalidArgument, "use ReadWriteOnce"},
+		{"many readers on many nodes", caps(plugin.Capability(csi.VolumeCapability_AccessMode_MULTI_NODE_READER_ONLY)), codes.InvalidArgument, "use ReadWriteOnce"},
+		{"one writer on many nodes", caps(plugin.Capability(csi.VolumeCapability_AccessMode_MULTI_NODE_SINGLE_WRITER)), codes.InvalidArgument, "use ReadWriteOnce"},
+		{"many writers on many nodes", caps(plugin.Capability(csi.VolumeCapability_AccessMode_MULTI_NODE_MULTI_WRITER)), codes.InvalidArgument, "use ReadWriteOnce"},
+		{"mount flag suid", caps(plugin.Capability(plugin.SingleWriter, "suid")), codes.InvalidArgument, `"suid"`},
+		{"mount flag dev", caps(plugin.Capability(plugin.SingleWriter, "ro", "dev")), codes.InvalidArgument, `"dev"`},
+		{"two mount flags in one", caps(plugin.Capability(plugin.SingleWriter, "ro,suid")), codes.InvalidArgument, `"ro,suid"`},
 
 		{"topology of another node", func(r *csi.CreateVolumeRequest) {
 			r.AccessibilityRequirements = &csi.TopologyRequirement{Requisite: []*csi.Topology{

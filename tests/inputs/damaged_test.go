@@ -14,6 +14,7 @@ import (
 
 func TestVolumeReplacedByLink(t *testing.T) {
 	s := start(t)
+	s.Expect("Quarantined", "DataMissing", "ForeignFile")
 	tests := []struct {
 		name   string
 		volume string
@@ -44,7 +45,7 @@ func TestVolumeReplacedByLink(t *testing.T) {
 	ids := make([]string, len(tests))
 	for i, test := range tests {
 		ids[i] = s.create(t, test.volume)
-		test.replace(s.volume(ids[i]))
+		test.replace(s.VolumeDir(ids[i]))
 	}
 	target := filepath.Join(s.KubeletDir, "target")
 	s.nowAndAfterRestart(t, func(t *testing.T) {
@@ -75,6 +76,7 @@ func TestDamagedRecords(t *testing.T) {
 		}
 	}
 	s := start(t)
+	s.Expect("Quarantined")
 	good := s.create(t, "pvc-good")
 	tests := []struct {
 		name   string
@@ -94,7 +96,7 @@ func TestDamagedRecords(t *testing.T) {
 	ids := make([]string, len(tests))
 	for i, test := range tests {
 		ids[i] = s.create(t, test.volume)
-		file := filepath.Join(s.volume(ids[i]), "volume.json")
+		file := filepath.Join(s.VolumeDir(ids[i]), "volume.json")
 		record, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -1,7 +1,6 @@
 package inputs
 
 import (
-	"net"
 	"slices"
 	"testing"
 
@@ -54,7 +53,7 @@ func TestNoDescriptors(t *testing.T) {
 // the limit that was.
 func (s *server) limitDescriptors(t *testing.T, n uint64) (was uint64) {
 	t.Helper()
-	pid := s.pid(t)
+	pid := s.PID()
 	var old unix.Rlimit
 	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &old); err != nil {
 		t.Fatal(err)
@@ -63,26 +62,4 @@ func (s *server) limitDescriptors(t *testing.T, n uint64) (was uint64) {
 		t.Fatal(err)
 	}
 	return old.Cur
-}
-
-// pid asks the kernel who listens on the plugin's socket.
-func (s *server) pid(t *testing.T) int {
-	t.Helper()
-	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: s.Socket, Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var peer *unix.Ucred
-	var failed error
-	if err := raw.Control(func(fd uintptr) {
-		peer, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	}); err != nil || failed != nil {
-		t.Fatal(err, failed)
-	}
-	return int(peer.Pid)
 }

@@ -28,6 +28,7 @@ func TestDiskUnmounted(t *testing.T) {
 			image := disk.Image(t, "ext4", 16*mebibyte)
 			disk.MountImage(t, image, base)
 			s := startConfigured(t, base, fmt.Sprintf("pools: [{name: default, paths: [%q], requireMountPoint: %t}]", base, required))
+			s.Expect("BaseUnusable") // the disk is gone in the end
 			id := s.create(t, "pvc-1")
 			target := filepath.Join(s.KubeletDir, "target")
 			wantCode(t, s.publish(id, target), codes.OK, "")
@@ -95,6 +96,7 @@ func TestPlainDirectoryRefused(t *testing.T) {
 	plugin.RequireRoot(t)
 	base := t.TempDir()
 	s := startConfigured(t, base, fmt.Sprintf("pools: [{name: default, paths: [%q], requireMountPoint: true}]", base))
+	s.Expect("BaseUnusable")
 	before := snapshot(t, base)
 	_, err := s.CreateVolume(s.ctx, goodCreate("pvc-1"))
 	wantCode(t, err, codes.ResourceExhausted, "no disk is mounted there")

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/hostdir/hostdir/tests/disk"
+	"github.com/hostdir/hostdir/tests/plugin"
 )
 
 // elsewhere is the UUID of a pool that no node has.
@@ -50,7 +51,7 @@ func TestVolumeIDs(t *testing.T) {
 			wantCode(t, s.publish(test.id, target), test.other, "")
 			_, err := s.ValidateVolumeCapabilities(s.ctx, &csi.ValidateVolumeCapabilitiesRequest{
 				VolumeId:           test.id,
-				VolumeCapabilities: []*csi.VolumeCapability{capability(singleWriter)},
+				VolumeCapabilities: []*csi.VolumeCapability{plugin.Capability(plugin.SingleWriter)},
 			})
 			wantCode(t, err, test.other, "")
 			_, err = s.NodeGetVolumeStats(s.ctx, &csi.NodeGetVolumeStatsRequest{VolumeId: test.id, VolumePath: target})

@@ -11,16 +11,16 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/hostdir/hostdir/tests/disk"
 	"github.com/hostdir/hostdir/tests/plugin"
 )
 
 const mebibyte = 1 << 20
 
-// server is a running plugin and clients of its services.
+// server is a running plugin and a client of its services.
 type server struct {
 	*plugin.Plugin
-	csi.ControllerClient
-	csi.NodeClient
+	plugin.Client
 
 	// ctx bounds the calls of the test.
 	ctx context.Context
@@ -47,7 +47,7 @@ func startConfigured(t *testing.T, base, config string) *server {
 	}
 	root := filepath.Dir(p.Config)
 	// Before the directory is removed, and after the plugin has stopped.
-	t.Cleanup(func() { unmountBelow(t, root) })
+	t.Cleanup(func() { disk.UnmountBelow(t, root) })
 	outside := filepath.Join(root, "outside")
 	if err := os.MkdirAll(filepath.Join(outside, "data"), 0o755); err != nil {
 		t.Fatal(err)
@@ -57,12 +57,11 @@ func startConfigured(t *testing.T, base, config string) *server {
 	}
 	p.Run(t)
 	return &server{
-		Plugin:           p,
-		ControllerClient: csi.NewControllerClient(p.Conn),
-		NodeClient:       csi.NewNodeClient(p.Conn),
-		ctx:              plugin.Context(t),
-		root:             root,
-		outside:          outside,
+		Plugin:  p,
+		Client:  plugin.NewClient(p.Conn),
+		ctx:     plugin.Context(t),
+		root:    root,
+		outside: outside,
 	}
 }
 
@@ -71,67 +70,31 @@ func (s *server) restart(t *testing.T) {
 	t.Helper()
 	s.Signal(t, os.Interrupt)
 	s.Run(t)
-	s.ControllerClient, s.NodeClient = csi.NewControllerClient(s.Conn), csi.NewNodeClient(s.Conn)
+	s.Client = plugin.NewClient(s.Conn)
 }
-
-// capability is a filesystem of this access mode, with mount flags.
-func capability(mode csi.VolumeCapability_AccessMode_Mode, flags ...string) *csi.VolumeCapability {
-	return &csi.VolumeCapability{
-		AccessMode: &csi.VolumeCapability_AccessMode{Mode: mode},
-		AccessType: &csi.VolumeCapability_Mount{Mount: &csi.VolumeCapability_MountVolume{MountFlags: flags}},
-	}
-}
-
-const singleWriter = csi.VolumeCapability_AccessMode_SINGLE_NODE_WRITER
 
 // goodCreate is a request that nothing is wrong with.
-func goodCreate(name string) *csi.CreateVolumeRequest {
-	return &csi.CreateVolumeRequest{
-		Name:               name,
-		CapacityRange:      &csi.CapacityRange{RequiredBytes: mebibyte},
-		VolumeCapabilities: []*csi.VolumeCapability{capability(singleWriter)},
-	}
-}
+func goodCreate(name string) *csi.CreateVolumeRequest { return plugin.GoodCreate(name, mebibyte) }
 
 // create makes a volume and returns its ID.
 func (s *server) create(t *testing.T, name string) string {
 	t.Helper()
-	resp, err := s.CreateVolume(s.ctx, goodCreate(name))
+	id, err := s.Create(s.ctx, name, mebibyte)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp.GetVolume().GetVolumeId()
-}
-
-// goodPublish is a request that nothing is wrong with.
-func goodPublish(volumeID, targetPath string) *csi.NodePublishVolumeRequest {
-	return &csi.NodePublishVolumeRequest{
-		VolumeId:         volumeID,
-		TargetPath:       targetPath,
-		VolumeCapability: capability(singleWriter),
-	}
+	return id
 }
 
 func (s *server) publish(volumeID, targetPath string) error {
-	_, err := s.NodePublishVolume(s.ctx, goodPublish(volumeID, targetPath))
-	return err
+	return s.Publish(s.ctx, volumeID, targetPath)
 }
 
 func (s *server) unpublish(volumeID, targetPath string) error {
-	_, err := s.NodeUnpublishVolume(s.ctx, &csi.NodeUnpublishVolumeRequest{VolumeId: volumeID, TargetPath: targetPath})
-	return err
+	return s.Unpublish(s.ctx, volumeID, targetPath)
 }
 
-func (s *server) delete(volumeID string) error {
-	_, err := s.DeleteVolume(s.ctx, &csi.DeleteVolumeRequest{VolumeId: volumeID})
-	return err
-}
-
-// volume is where the directory of a volume is; its ID ends in the name.
-func (s *server) volume(volumeID string) string {
-	_, name, _ := strings.Cut(volumeID, ".")
-	return filepath.Join(s.Base, "volumes", name)
-}
+func (s *server) delete(volumeID string) error { return s.Delete(s.ctx, volumeID) }
 
 // wantCode checks a call's error, and that it says what the reader needs.
 func wantCode(t *testing.T, err error, want codes.Code, says string) {

@@ -48,7 +48,7 @@ func TestNamesAreMadeHarmless(t *testing.T) {
 			if again := s.create(t, test.volume); again != id {
 				t.Errorf("created again it is %s, want %s", again, id)
 			}
-			directory := filepath.Base(s.volume(id))
+			directory := filepath.Base(s.VolumeDir(id))
 			if !plainName.MatchString(directory) {
 				t.Errorf("the volume's directory is called %q", directory)
 			}

@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/hostdir/hostdir/tests/disk"
 )
 
 // TestPublishWhileDeleting lets publications of a volume race with its
@@ -52,10 +54,10 @@ func TestPublishWhileDeleting(t *testing.T) {
 		if slices.Contains(deleted, codes.FailedPrecondition) && !isPublished {
 			t.Errorf("the volume is called in use (%v), but was not published (%v)", deleted, published)
 		}
-		if _, err := os.Lstat(s.volume(id)); errors.Is(err, os.ErrNotExist) != isDeleted {
+		if _, err := os.Lstat(s.VolumeDir(id)); errors.Is(err, os.ErrNotExist) != isDeleted {
 			t.Errorf("deleted: %t, but: %v", isDeleted, err)
 		}
-		if got, want := len(mountsBelow(t, s.KubeletDir)), count(published, codes.OK); got != want {
+		if got, want := len(disk.MountsBelow(t, s.KubeletDir)), count(published, codes.OK); got != want {
 			t.Errorf("%d mounts for %d publications", got, want)
 		}
 		for i := range publishers {
@@ -78,7 +80,7 @@ func TestRenamesWhileDeleting(t *testing.T) {
 	before := snapshot(t, s.root)
 	for round := range rounds {
 		id := s.create(t, fmt.Sprintf("pvc-%d", round))
-		data := filepath.Join(s.volume(id), "data")
+		data := filepath.Join(s.VolumeDir(id), "data")
 		for i := range directories {
 			mkdir(t, filepath.Join(data, fmt.Sprint(i), "data"))
 		}

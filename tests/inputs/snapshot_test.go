@@ -5,15 +5,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/moby/sys/mountinfo"
-	"golang.org/x/sys/unix"
+
+	"github.com/hostdir/hostdir/tests/disk"
 )
 
 // snapshot tells everything below a directory, times aside: by path the type,
@@ -49,7 +47,7 @@ func snapshot(t *testing.T, root string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, at := range mountsBelow(t, root) {
+	for _, at := range disk.MountsBelow(t, root) {
 		all["mounted: "+at] = ""
 	}
 	return all
@@ -60,32 +58,6 @@ func wantSame(t *testing.T, root string, before map[string]string) {
 	t.Helper()
 	if diff := cmp.Diff(before, snapshot(t, root)); diff != "" {
 		t.Errorf("the call has changed the disk (-before +after):\n%s", diff)
-	}
-}
-
-// mountsBelow tells what is mounted below a directory.
-func mountsBelow(t *testing.T, root string) []string {
-	t.Helper()
-	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(root))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var at []string
-	for _, m := range mounts {
-		if strings.HasPrefix(m.Mountpoint, root+"/") {
-			at = append(at, m.Mountpoint)
-		}
-	}
-	return at
-}
-
-// unmountBelow unmounts all that is mounted below a directory.
-func unmountBelow(t *testing.T, root string) {
-	t.Helper()
-	for _, at := range slices.Backward(mountsBelow(t, root)) { // the last one lies on top
-		if err := unix.Unmount(at, unix.UMOUNT_NOFOLLOW); err != nil {
-			t.Errorf("unmount %s: %v", at, err)
-		}
 	}
 }
 

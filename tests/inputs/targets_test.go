@@ -7,6 +7,8 @@ import (
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc/codes"
+
+	"github.com/hostdir/hostdir/tests/plugin"
 )
 
 func TestTargetPathsRefused(t *testing.T) {
@@ -74,8 +76,8 @@ func TestPublishRefusesFlags(t *testing.T) {
 		{"an empty one", []string{""}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			req := goodPublish(id, filepath.Join(s.KubeletDir, "target"))
-			req.VolumeCapability = capability(singleWriter, test.flags...)
+			req := plugin.GoodPublish(id, filepath.Join(s.KubeletDir, "target"))
+			req.VolumeCapability = plugin.Capability(plugin.SingleWriter, test.flags...)
 			_, err := s.NodePublishVolume(s.ctx, req)
 			wantCode(t, err, codes.InvalidArgument, test.flags[0])
 			wantSame(t, s.root, before)
@@ -93,10 +95,10 @@ func TestPublishRefusesCapabilities(t *testing.T) {
 	}{
 		{"none", nil},
 		{"block volume", block()},
-		{"many writers on many nodes", capability(csi.VolumeCapability_AccessMode_MULTI_NODE_MULTI_WRITER)},
+		{"many writers on many nodes", plugin.Capability(csi.VolumeCapability_AccessMode_MULTI_NODE_MULTI_WRITER)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			req := goodPublish(id, filepath.Join(s.KubeletDir, "target"))
+			req := plugin.GoodPublish(id, filepath.Join(s.KubeletDir, "target"))
 			req.VolumeCapability = test.capability
 			_, err := s.NodePublishVolume(s.ctx, req)
 			wantCode(t, err, codes.InvalidArgument, "")

@@ -1,7 +1,6 @@
 package inputs
 
 import (
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -11,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 
-	"github.com/hostdir/hostdir/tests/plugin"
+	"github.com/hostdir/hostdir/tests/disk"
 )
 
 func TestDeleteRemovesEntriesOnly(t *testing.T) {
 	s := start(t)
 	before := snapshot(t, s.root)
 	id := s.create(t, "pvc-hostile")
-	data := filepath.Join(s.volume(id), "data")
+	data := filepath.Join(s.VolumeDir(id), "data")
 	precious := filepath.Join(s.outside, "data", "precious")
 
 	symlink(t, "/", filepath.Join(data, "link-to-root"))
@@ -66,7 +65,7 @@ func TestDeleteRemovesEntriesOnly(t *testing.T) {
 func TestDeleteStopsAtMount(t *testing.T) {
 	s := start(t)
 	id := s.create(t, "pvc-mounted-inside")
-	data := filepath.Join(s.volume(id), "data")
+	data := filepath.Join(s.VolumeDir(id), "data")
 	mkdir(t, filepath.Join(data, "deep", "mount"))
 	// The same filesystem: no device number tells that this is a mount.
 	if err := unix.Mount(s.outside, filepath.Join(data, "deep", "mount"), "", unix.MS_BIND, ""); err != nil {
@@ -75,18 +74,18 @@ func TestDeleteStopsAtMount(t *testing.T) {
 	outside := snapshot(t, s.outside)
 
 	wantCode(t, s.delete(id), codes.OK, "")
-	if _, err := os.Lstat(s.volume(id)); !os.IsNotExist(err) {
+	if _, err := os.Lstat(s.VolumeDir(id)); !os.IsNotExist(err) {
 		t.Errorf("the volume is there after its deletion: %v", err)
 	}
 	// Each deletion wakes the purge, which the first volume must not keep from
 	// going on with the second.
 	next := s.create(t, "pvc-next")
 	wantCode(t, s.delete(next), codes.OK, "")
-	mounts := mountsBelow(t, filepath.Join(s.Base, "trash"))
+	s.waitTrash(t, 1)
+	mounts := disk.MountsBelow(t, filepath.Join(s.Base, "trash"))
 	if len(mounts) != 1 {
 		t.Fatalf("mounts in the trash: %q, want the one inside the volume", mounts)
 	}
-	s.waitTrash(t, 1)
 	wantSame(t, s.outside, outside)
 
 	if err := unix.Unmount(mounts[0], 0); err != nil {
@@ -100,75 +99,4 @@ func TestDeleteStopsAtMount(t *testing.T) {
 	if says := "is a mount: unmount it"; !strings.Contains(s.Log(), says) {
 		t.Errorf("the log does not say %q:\n%s", says, s.Log())
 	}
-}
-
-func TestDeleteManyFiles(t *testing.T) {
-	const files, perDirectory = 20_000, 1_000
-	s := startOn(t, tmpfs(t))
-	before := snapshot(t, s.Base)
-	id := s.create(t, "pvc-many")
-	for i := range files / perDirectory {
-		directory := filepath.Join(s.volume(id), "data", fmt.Sprint(i))
-		mkdir(t, directory)
-		for j := range perDirectory {
-			f, err := os.Create(filepath.Join(directory, fmt.Sprint(j)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			f.Close()
-		}
-	}
-	wantCode(t, s.delete(id), codes.OK, "")
-	s.waitPurged(t)
-	wantSame(t, s.Base, before)
-}
-
-func TestDeleteDeepTree(t *testing.T) {
-	const levels, descriptors = 4_000, 128 // the program cannot open all levels at once
-	s := startOn(t, tmpfs(t))
-	s.limitDescriptors(t, descriptors)
-	before := snapshot(t, s.Base)
-	outside := snapshot(t, s.outside)
-	id := s.create(t, "pvc-deep")
-	at, err := unix.Open(filepath.Join(s.volume(id), "data"), unix.O_DIRECTORY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// The path gets too long for a system call: each level is reached from
-	// the one above.
-	for range levels {
-		if err := unix.Mkdirat(at, "level", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := unix.Symlinkat(s.outside, at, "link"); err != nil {
-			t.Fatal(err)
-		}
-		next, err := unix.Openat(at, "level", unix.O_DIRECTORY, 0)
-		unix.Close(at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		at = next
-	}
-	unix.Close(at)
-	wantCode(t, s.delete(id), codes.OK, "")
-	s.waitPurged(t)
-	wantSame(t, s.Base, before)
-	wantSame(t, s.outside, outside)
-}
-
-// tmpfs is an empty filesystem in memory: to make many files is fast there.
-func tmpfs(t *testing.T) string {
-	t.Helper()
-	plugin.RequireRoot(t)
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, ""); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
 }

@@ -1,10 +1,12 @@
 // Package plugin runs hostdir's node plugin for tests: the real program, built
-// with the race detector, on directories and a socket of the test's own.
+// with the race detector unless a test wants it fast, on directories and a socket
+// of the test's own.
 package plugin
 
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -41,8 +43,16 @@ type Plugin struct {
 	// arguments, in its own place: with other system calls, other limits.
 	Through []string
 
-	cmd *exec.Cmd
-	log bytes.Buffer
+	// Plain runs a program that is built without the race detector.
+	Plain bool
+	// StartProgram starts the program in place of (*exec.Cmd).Start.
+	StartProgram func(*exec.Cmd) error
+
+	cmd     *exec.Cmd
+	log     bytes.Buffer
+	stopped bool // when the test ends
+	// expected are the kinds of findings that the test provokes.
+	expected []string
 }
 
 // Layout makes the surroundings of a plugin in a new directory, with a pool
@@ -89,12 +99,24 @@ func Start(t testing.TB) *Plugin {
 	return p
 }
 
-// Run starts the program and waits until it answers. When the test ends the
-// program is stopped; if it failed, its log is shown.
+// Run starts the program and waits until it answers. When the test ends
+// `hostdir check` must find nothing wrong (see Expect), and the program is
+// stopped; if the test failed, its log is shown.
 func (p *Plugin) Run(t testing.TB) {
 	t.Helper()
+	p.Launch(t)
+	p.waitHealthy(t)
+}
+
+// Launch is Run without the wait: the program may end before it ever answers.
+func (p *Plugin) Launch(t testing.TB) {
+	t.Helper()
+	build := Build
+	if p.Plain {
+		build = BuildPlain
+	}
 	p.HTTP = freeAddress(t)
-	command := append(slices.Clone(p.Through), Build(t),
+	command := append(slices.Clone(p.Through), build(t),
 		"--endpoint=unix://"+p.Socket,
 		"--node-name="+NodeName,
 		"--config="+p.Config,
@@ -103,30 +125,46 @@ func (p *Plugin) Run(t testing.TB) {
 		"--http-address="+p.HTTP,
 		"--v=4")
 	p.cmd = exec.Command(command[0], command[1:]...)
-	// The race detector would keep each end of the program waiting for a second.
-	p.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+	p.cmd.Env = p.environment()
 	p.cmd.Stdout = &p.log
 	p.cmd.Stderr = &p.log
-	if err := p.cmd.Start(); err != nil {
+	start := p.StartProgram
+	if start == nil {
+		start = (*exec.Cmd).Start
+	}
+	if err := start(p.cmd); err != nil {
+		p.cmd = nil
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		p.Signal(t, syscall.SIGTERM)
-		if t.Failed() {
-			t.Logf("hostdir's log:\n%s", p.log.String())
-		}
-		if bytes.Contains(p.log.Bytes(), []byte("WARNING: DATA RACE")) {
-			t.Errorf("the race detector found a race:\n%s", p.log.String())
-		}
-	})
+	if !p.stopped {
+		p.stopped = true
+		t.Cleanup(func() { p.stop(t) })
+	}
 	conn, err := grpc.NewClient("unix://"+p.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
 	p.Conn = conn
-	p.waitHealthy(t)
 }
+
+// stop ends the program at the end of the test and looks through its log.
+func (p *Plugin) stop(t testing.TB) {
+	if p.cmd != nil {
+		CheckClean(t, p)
+	}
+	p.Signal(t, syscall.SIGTERM)
+	if t.Failed() {
+		t.Logf("hostdir's log:\n%s", p.log.String())
+	}
+	if bytes.Contains(p.log.Bytes(), []byte("WARNING: DATA RACE")) {
+		t.Errorf("the race detector found a race:\n%s", p.log.String())
+	}
+}
+
+// environment is the program's. The race detector would keep each of its ends
+// waiting for a second.
+func (p *Plugin) environment() []string { return append(os.Environ(), "GORACE=atexit_sleep_ms=0") }
 
 // Signal sends the program a signal that ends it, and waits for the end.
 func (p *Plugin) Signal(t testing.TB, signal os.Signal) {
@@ -144,12 +182,23 @@ func (p *Plugin) Signal(t testing.TB, signal os.Signal) {
 	p.cmd = nil
 }
 
+// WaitKilled waits until the program ends that somebody else kills.
+func (p *Plugin) WaitKilled(t testing.TB) {
+	t.Helper()
+	err := p.cmd.Wait()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		t.Errorf("hostdir was not killed: %v", err)
+	}
+	p.cmd = nil
+}
+
 // Log returns what the program has written so far. Call it after Signal.
 func (p *Plugin) Log() string { return p.log.String() }
 
 func (p *Plugin) waitHealthy(t testing.TB) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		resp, err := http.Get("http://" + p.HTTP + "/healthz")
 		if err == nil {
 			resp.Body.Close()
@@ -188,9 +237,14 @@ func freeAddress(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// build keeps the program in the user's cache folder. A new one replaces the old
-// at once, so that test processes running side by side all find one.
-var build = sync.OnceValues(func() (string, error) {
+// Programs are kept in the user's cache folder. A new one replaces the old at
+// once, so that test processes running side by side all find one.
+var (
+	build      = sync.OnceValues(func() (string, error) { return buildAs("hostdir", os.Environ(), "-race") })
+	buildPlain = sync.OnceValues(func() (string, error) { return buildAs("hostdir-plain", append(os.Environ(), "CGO_ENABLED=0")) })
+)
+
+func buildAs(name string, env []string, flags ...string) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
@@ -204,17 +258,30 @@ var build = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(aside)
-	built := filepath.Join(aside, "hostdir")
-	out, err := exec.Command("go", "build", "-race", "-tags", "grpcnotrace", "-o", built, "github.com/hostdir/hostdir/cmd/hostdir").CombinedOutput()
-	if err != nil {
+	built := filepath.Join(aside, name)
+	args := append([]string{"build", "-tags", "grpcnotrace", "-o", built}, flags...)
+	cmd := exec.Command("go", append(args, "github.com/hostdir/hostdir/cmd/hostdir")...)
+	cmd.Env = env
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	program := filepath.Join(dir, "hostdir")
+	program := filepath.Join(dir, name)
 	return program, os.Rename(built, program)
-})
+}
 
 // Build builds the program once for all tests of a package.
 func Build(t testing.TB) string {
+	t.Helper()
+	return must(t, build)
+}
+
+// BuildPlain builds the program as it is shipped, without the race detector.
+func BuildPlain(t testing.TB) string {
+	t.Helper()
+	return must(t, buildPlain)
+}
+
+func must(t testing.TB, build func() (string, error)) string {
 	t.Helper()
 	program, err := build()
 	if err != nil {

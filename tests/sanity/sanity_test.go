@@ -47,11 +47,11 @@ func startInProcess(t *testing.T) *plugin.Plugin {
 	t.Helper()
 	p := plugin.Layout(t, "")
 	ctx, cancel := context.WithCancel(context.Background())
-	volumes, err := store.Open(ctx, plugin.NodeName, p.Config)
+	volumes, err := store.Open(ctx, plugin.NodeName, p.Config, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	mounts, err := mounter.New(p.KubeletDir, mounter.NewBind())
+	mounts, err := mounter.New(p.KubeletDir, mounter.NewBind(filepath.Join(filepath.Dir(p.Config), "mounting")))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/hostdir/hostdir/pkg/admin"
+	"github.com/hostdir/hostdir/pkg/mounter"
+	"github.com/hostdir/hostdir/pkg/program"
+	"github.com/hostdir/hostdir/pkg/store"
+)
+
+// checkCommand is `hostdir check`: a question, and with --repair an order.
+func checkCommand() *program.Command {
+	repair := false
+	command, c := newCommand("check", "tell what is wrong on this node, and what to do; fails if anything is", nil,
+		func(ctx context.Context, c *call) error { return check(ctx, c, repair) })
+	c.addOutput(command)
+	command.Flags.BoolVar(&repair, "repair", false, "show what is safe to mend, ask, and mend it")
+	c.addYes(command)
+	validate := command.Validate
+	command.Validate = func() error {
+		if c.yes && !repair {
+			return errors.New("--yes says yes to --repair, and means nothing without it")
+		}
+		return validate()
+	}
+	return command
+}
+
+// check fails, after it has shown all, if anything is wrong.
+func check(ctx context.Context, c *call, repair bool) error {
+	found, err := c.plugin.Check(ctx)
+	if err != nil {
+		return err
+	}
+	if repair && len(found.Repairable()) > 0 {
+		// What is printed on stdout is the answer alone.
+		if err := c.confirm(found.Plan(), os.Stdin, os.Stderr); err != nil {
+			return err
+		}
+		if found, err = c.plugin.Repair(ctx); err != nil {
+			return err
+		}
+	}
+	err = c.format.print(found, func(w io.Writer) error { return found.WriteText(w) })
+	if err != nil {
+		return err
+	}
+	return verdict(found)
+}
+
+// verdict is an error if anything is wrong.
+func verdict(found admin.Check) error {
+	wrong, repairable := len(found.Findings), len(found.Repairable())
+	switch {
+	case wrong == 0:
+		return nil
+	case repairable == 0:
+		return fmt.Errorf("findings: %d", wrong)
+	default:
+		return fmt.Errorf("findings: %d, of which --repair mends %d", wrong, repairable)
+	}
+}
+
+// mountTable tells the store of mounts, which it knows nothing about.
+func mountTable(base *os.File) ([]store.Mount, error) {
+	found, err := mounter.Beneath(base)
+	mounts := make([]store.Mount, len(found))
+	for i, m := range found {
+		mounts[i] = store.Mount(m)
+	}
+	return mounts, err
+}

@@ -1,0 +1,63 @@
+package store
+
+// Kind says in one word what is wrong. The words stay: scripts go by them. Each
+// is explained in docs/operating.md.
+type Kind string
+
+const (
+	// ConfigRefused: the configuration file is not in force.
+	ConfigRefused Kind = "ConfigRefused"
+	// BaseUnusable: a base directory serves nothing.
+	BaseUnusable Kind = "BaseUnusable"
+	// ReadOnly: a base directory's filesystem takes no writes.
+	ReadOnly Kind = "ReadOnly"
+	// NoInodes: a base directory's filesystem has no room for another file.
+	NoInodes Kind = "NoInodes"
+	// DirectoryMissing: one of hostdir's own directories is gone.
+	DirectoryMissing Kind = "DirectoryMissing"
+	// WrongMode: something that must be root's alone is not.
+	WrongMode Kind = "WrongMode"
+	// ForeignFile: something that hostdir did not make.
+	ForeignFile Kind = "ForeignFile"
+	// Leftover: a file that a crash left while another was replaced.
+	Leftover Kind = "Leftover"
+	// HalfBuilt: a volume that no call is building any more.
+	HalfBuilt Kind = "HalfBuilt"
+	// Quarantined: a volume whose record cannot be used.
+	Quarantined Kind = "Quarantined"
+	// DataMissing: a volume without its data directory.
+	DataMissing Kind = "DataMissing"
+	// UnknownVolume: a volume on disk that the plugin does not know.
+	UnknownVolume Kind = "UnknownVolume"
+	// MissingVolume: a volume that the plugin knows and that is gone.
+	MissingVolume Kind = "MissingVolume"
+	// StaleMemory: the plugin knows a volume otherwise than its record tells.
+	StaleMemory Kind = "StaleMemory"
+	// WrongSums: what is promised is not the sum of the volumes.
+	WrongSums Kind = "WrongSums"
+	// LimitUnsupported: a volume was made with a quota that its filesystem does
+	// not keep.
+	LimitUnsupported Kind = "LimitUnsupported"
+	// LimitNotInForce: the limit is gone, or not the record's.
+	LimitNotInForce Kind = "LimitNotInForce"
+	// SharedLimit: two volumes are held to one limit.
+	SharedLimit Kind = "SharedLimit"
+	// WrongLink: a link under claims/ that shows the wrong volume, or none.
+	WrongLink Kind = "WrongLink"
+	// OrphanMount: a mount whose volume is gone.
+	OrphanMount Kind = "OrphanMount"
+	// MountInside: a mount in a base directory.
+	MountInside Kind = "MountInside"
+	// UnsafeMount: a volume mounted without nosuid and nodev.
+	UnsafeMount Kind = "UnsafeMount"
+	// TrashStuck: a deleted volume that cannot be removed.
+	TrashStuck Kind = "TrashStuck"
+	// TrashUnreadable: a deleted volume that cannot be brought back, nor goes.
+	TrashUnreadable Kind = "TrashUnreadable"
+	// Unreadable: something could not be looked at.
+	Unreadable Kind = "Unreadable"
+	// Busy: a call has a volume in hand for too long.
+	Busy Kind = "Busy"
+	// TooMany: the report is not complete.
+	TooMany Kind = "TooMany"
+)
