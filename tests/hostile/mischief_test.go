@@ -29,6 +29,9 @@ var mischiefs = []mischief{
 		exchange(v.data, anyOf("directory"), anyOf("link"))
 		exchange(v.data, anyOf("directory")+"/sub", anyOf("link"))
 		exchange(v.data, anyOf("directory")+"/sub/sub", anyOf("directory")+"/file")
+		// The purge always finds one more.
+		mkdir(v.data, anyOf("directory"), 0o755)
+		symlink(v.precious(i), v.data, anyOf("link"))
 	}},
 	{name: "exchange the data directory for a link", privileged: true, step: func(v *tenant, i int) {
 		symlink(v.precious(i), v.volume, "link")
