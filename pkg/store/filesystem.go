@@ -78,9 +78,12 @@ func (d *dir) identity() (filesystem, error) {
 		if r.request == ext4GetUUID {
 			answer[0] = 16 // fsu_len: the room for the UUID
 		}
-		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(d.fd()), r.request, uintptr(unsafe.Pointer(&answer)))
+		errno := unix.EINTR
+		for errno == unix.EINTR {
+			_, _, errno = unix.Syscall(unix.SYS_IOCTL, uintptr(d.fd()), r.request, uintptr(unsafe.Pointer(&answer)))
+		}
 		switch u := answer[r.offset : r.offset+16]; {
-		case errno == unix.EINTR || isOf(errno, noSpaceErrnos):
+		case isOf(errno, noSpaceErrnos):
 			// Nothing is wrong with the question. Another one may be
 			// answered otherwise, and the pool be taken for a copy.
 			return filesystem{}, d.wrap("ioctl", ".", errno)

@@ -153,14 +153,14 @@ func (d *dir) readDiscarded(e discarded) (Record, error) {
 // even a power cut after the first of its files is gone. If somebody else has
 // moved the entry meanwhile, the error is fs.ErrNotExist.
 func (d *dir) doom(e discarded) (discarded, error) {
-	if e.deleted.IsZero() {
-		return e, nil
-	}
 	trash, err := d.sub(trashDir)
 	if err != nil {
 		return e, err
 	}
 	defer trash.close()
+	if e.deleted.IsZero() {
+		return e, trash.sync() // a crash may have come between the mark and its sync
+	}
 	doomed := discarded{file: e.doomedName(), name: e.name}
 	if err := trash.renameTo(e.file, trash, doomed.file); err != nil {
 		return e, err

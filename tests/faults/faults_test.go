@@ -3,118 +3,125 @@ package faults
 import (
 	"flag"
 	"fmt"
-	"slices"
-	"strings"
+	"os"
+	"regexp"
 	"testing"
 
 	"golang.org/x/sys/unix"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
-	"github.com/hostdir/hostdir/tests/faults/intercept"
+	"github.com/hostdir/hostdir/tests/disk"
+	"github.com/hostdir/hostdir/tests/plugin"
 )
 
 var (
-	long  = flag.Bool("long", false, "let each call fail in every way, not in two by turns")
+	long  = flag.Bool("long", false, "let each call fail in every way, not in one by turns, and kill before calls that only look, too")
 	show  = flag.Bool("points", false, "list the points of each operation")
 	point = flag.Int("point", nowhere, "try this point alone")
 )
 
+// TestMain says at the end how much was tried.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	status := m.Run()
+	fmt.Print(tried)
+	os.Exit(status)
+}
+
 // errnos are the ways in which calls fail.
 var errnos = []unix.Errno{unix.EIO, unix.ENOSPC, unix.EMFILE, unix.EROFS, unix.EINTR}
 
-// rehearsal is what an operation does, and leaves, without a fault.
-type rehearsal struct {
-	points []string
-	before state
-	after  state
-}
-
-// ready prepares a pool for an operation that is a call.
-func (op operation) ready(t *testing.T, base string) *server {
-	t.Helper()
-	s := layOut(t, base)
-	s.run(t)
-	prepareOther(t, s)
-	op.prepare(t, s)
-	s.tap.quiet()
-	return s
-}
-
-// rehearse runs the operation without a fault, in a test of its own that leaves
-// no program behind.
-func (op operation) rehearse(t *testing.T, number int) (r rehearsal) {
-	t.Helper()
-	if !t.Run(fmt.Sprintf("rehearsal_%d", number), func(t *testing.T) { r = op.rehearseOnce(t) }) {
-		t.FailNow()
+// ways are the errors to try at a point: in the short mode one, by turns.
+func ways(at int) []unix.Errno {
+	if *long {
+		return errnos
 	}
-	return r
+	return []unix.Errno{errnos[at%len(errnos)]}
 }
 
-func (op operation) rehearseOnce(t *testing.T) (r rehearsal) {
-	t.Helper()
-	s := op.ready(t, "")
-	r.before = s.state(t)
-	s.tap.arm(nowhere, intercept.Verdict{}, "")
-	if err := op.call(t, s); err != nil {
-		t.Fatalf("without a fault: %v", err)
+// looks matches points that change nothing: a crash before one is as good as a
+// crash before the next point. The requests of ioctl(2) ask for the UUID of ext4
+// and btrfs, and for a subvolume's ID.
+var looks = regexp.MustCompile(`^(openat |ioctl (0x8008662c|0x8400941f|0xd0009412) )`)
+
+// kills tells whether to kill the program at a point.
+func kills(point string) bool { return *long || !looks.MatchString(point) }
+
+// faults lets a point meet each fault that is to be tried.
+func faults(t *testing.T, name string, at int, point string, kill func(t *testing.T) (disturbed bool), fail func(t *testing.T, errno unix.Errno) (disturbed bool)) {
+	if !isWanted(at) {
+		return
 	}
-	s.waitPurged(t)
-	s.tap.quiet()
-	r.points = s.tap.disarm()
-	r.after = s.state(t)
-	s.tap.complain(t)
-	return r
-}
-
-// rehearsed rehearses until two runs agree: the program's background work may
-// have got into the first.
-func (op operation) rehearsed(t *testing.T) rehearsal {
-	t.Helper()
-	before := op.rehearse(t, 0)
-	for number := 1; ; number++ {
-		now := op.rehearse(t, number)
-		if slices.Equal(before.points, now.points) {
-			if *show {
-				t.Logf("%s has %d points:\n%s", op.name, len(now.points), list(now.points))
-			}
-			return now
-		}
-		before = now
+	if kills(point) {
+		try(t, fmt.Sprintf("%d_kill", at), point, kill)
+		tried.count(name, at, true)
+	}
+	for _, errno := range ways(at) {
+		try(t, fmt.Sprintf("%d_%s", at, unix.ErrnoName(errno)), point, func(t *testing.T) bool { return fail(t, errno) })
+		tried.count(name, at, false)
 	}
 }
 
-// numbers are those of the points to try.
-func (r rehearsal) numbers() []int {
-	var all []int
-	for i := range r.points {
-		if *point == nowhere || *point == i {
-			all = append(all, i)
-		}
+// place is where pools are made.
+type place struct {
+	// dir is on the filesystem to use; "" is any, without limits.
+	dir string
+	// limited says that volumes have limits there. What is purged is cleared
+	// away by the filesystem when it comes to it.
+	limited bool
+}
+
+// base makes the directory of a pool.
+func (p place) base(t *testing.T) string {
+	t.Helper()
+	if p.dir == "" {
+		return ""
 	}
-	return all
+	base, err := os.MkdirTemp(p.dir, "pool-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base
 }
 
-// disturbed tells that the points up to the fault were not those of the
-// rehearsal: background work got between, and the fault met another call.
-func (r rehearsal) disturbed(points []string, at int) bool {
-	return len(points) <= at || !slices.Equal(points[:at+1], r.points[:at+1])
-}
-
-// TestKill kills the program at each point of each call.
-func TestKill(t *testing.T) {
+// TestCalls lets each call of CSI, and each order of an operator, meet each fault.
+func TestCalls(t *testing.T) {
+	plugin.RequireRoot(t)
 	for _, op := range operations {
-		t.Run(op.name, func(t *testing.T) {
-			r := op.rehearsed(t)
-			for _, at := range r.numbers() {
-				try(t, fmt.Sprint(at), r.points[at], func(t *testing.T) bool { return op.kill(t, r, at) })
-			}
-			t.Logf("killed at %d points", len(r.numbers()))
-		})
+		t.Run(op.name, func(t *testing.T) { op.meetFaults(t, place{}) })
 	}
 }
 
-// try runs a test until it was not disturbed. do tells whether it was.
+// TestLimited is TestCalls on a filesystem that can limit volumes.
+func TestLimited(t *testing.T) {
+	plugin.RequireRoot(t)
+	p := place{dir: disk.MountLimited(t, 256*mebibyte), limited: true}
+	for _, op := range operations {
+		if op.limits {
+			t.Run(op.name, func(t *testing.T) { op.meetFaults(t, p) })
+		}
+	}
+	t.Run("the_end", p.wantCleared)
+}
+
+// meetFaults kills the program at each point of an operation, and lets each point
+// fail.
+func (op operation) meetFaults(t *testing.T, p place) {
+	r := rehearsed(t, func(t *testing.T) rehearsal { return op.rehearse(t, p) })
+	name := op.name
+	if p.limited {
+		name += " with limits"
+	}
+	for at, point := range r.points {
+		faults(t, name, at, point,
+			func(t *testing.T) bool { return op.kill(t, p, r, at) },
+			func(t *testing.T, errno unix.Errno) bool { return op.fail(t, p, r, at, errno) })
+	}
+}
+
+// isWanted tells whether a point is to be tried.
+func isWanted(at int) bool { return *point == nowhere || *point == at }
+
+// try runs a test until it was not disturbed; do tells whether it was.
 func try(t *testing.T, name, point string, do func(t *testing.T) (disturbed bool)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
@@ -130,122 +137,4 @@ func try(t *testing.T, name, point string, do func(t *testing.T) (disturbed bool
 		}
 		t.Error("the program does something else each time: the test proves nothing")
 	})
-}
-
-func (op operation) kill(t *testing.T, r rehearsal, at int) (disturbed bool) {
-	s := op.ready(t, "")
-	s.tap.arm(at, intercept.Kill, "")
-	err := op.call(t, s)
-	s.waitHit()
-	points := s.tap.disarm()
-	if r.disturbed(points, at) {
-		return true
-	}
-	s.WaitKilled(t)
-	if code := status.Code(err); err != nil && code != codes.Unavailable {
-		t.Errorf("a call whose server is killed ends with %v", err)
-	}
-	s.tap.arm(nowhere, intercept.Verdict{}, "")
-	s.run(t)
-	s.waitPurged(t)
-	if now := s.state(t); op.atomic {
-		if toBefore, toAfter := differs(r.before, now), differs(r.after, now); toBefore != "" && toAfter != "" {
-			t.Errorf("after a crash and a start the call is half done; against before it (-want +got):\n%s\nagainst after it:\n%s", toBefore, toAfter)
-		}
-	}
-	if err := op.call(t, s); err != nil {
-		t.Errorf("the retry after a crash: %v", err)
-	}
-	s.wantDone(t, r)
-	wantSynced(t, r.points[at:], s.tap.disarm())
-	return false
-}
-
-// wantSynced checks that what was not synced has been since: OK says that the
-// volume, or its end, survives a power cut.
-func wantSynced(t *testing.T, missed, since []string) {
-	t.Helper()
-	for _, point := range missed {
-		if strings.HasPrefix(point, "fsync ") && !slices.Contains(since, point) {
-			t.Errorf("the call is answered OK now, but nothing has made up for this: %s", point)
-		}
-	}
-}
-
-// waitHit waits until the fault has happened, or nothing happens any more.
-func (s *server) waitHit() {
-	if !s.tap.isHit() {
-		s.tap.quiet()
-	}
-}
-
-// wantDone checks that all is as after a call that met no fault.
-func (s *server) wantDone(t *testing.T, r rehearsal) {
-	t.Helper()
-	s.waitPurged(t)
-	if diff := differs(r.after, s.state(t)); diff != "" {
-		t.Errorf("the call has not left what it should (-want +got):\n%s", diff)
-	}
-	s.tap.complain(t)
-}
-
-// TestFail lets each point of each call fail.
-func TestFail(t *testing.T) {
-	for _, op := range operations {
-		t.Run(op.name, func(t *testing.T) {
-			r := op.rehearsed(t)
-			tried := 0
-			for _, at := range r.numbers() {
-				for _, errno := range ways(at) {
-					name := fmt.Sprintf("%d_%s", at, unix.ErrnoName(errno))
-					try(t, name, r.points[at], func(t *testing.T) bool { return op.fail(t, r, at, errno) })
-					tried++
-				}
-			}
-			t.Logf("%d failures of %d points", tried, len(r.numbers()))
-		})
-	}
-}
-
-// ways are the errors to try at a point: in the short mode two, in turns.
-func ways(at int) []unix.Errno {
-	if *long {
-		return errnos
-	}
-	return []unix.Errno{errnos[at%len(errnos)], errnos[(at+2)%len(errnos)]}
-}
-
-func (op operation) fail(t *testing.T, r rehearsal, at int, errno unix.Errno) (disturbed bool) {
-	s := op.ready(t, "")
-	s.tap.arm(at, intercept.Fail(errno), "")
-	err := op.call(t, s)
-	s.waitHit()
-	s.tap.quiet()
-	points := s.tap.disarm()
-	if r.disturbed(points, at) {
-		return true
-	}
-	op.wantAnswer(t, err, errno)
-	if err != nil && op.undoes && status.Code(err) != codes.Aborted {
-		if diff := differs(r.before.without("pool/trash/"), s.state(t).without("pool/trash/")); diff != "" {
-			t.Errorf("the call failed, and has left something behind (-want +got): %v\n%s", err, diff)
-		}
-	}
-	s.tap.arm(nowhere, intercept.Verdict{}, "")
-	if err := op.call(t, s); err != nil {
-		t.Errorf("the retry: %v", err)
-	}
-	s.tap.quiet()
-	// What nobody waits for may take until the next start: links for people, and
-	// the rest of the trash.
-	soft := []string{"pool/claims", "pool/trash/"}
-	if diff := differs(r.after.without(soft...), s.state(t).without(soft...)); diff != "" {
-		t.Errorf("the retry has not left what it should (-want +got):\n%s", diff)
-	}
-	if differs(r.after, s.state(t)) != "" {
-		s.restart(t)
-	}
-	s.wantDone(t, r)
-	wantSynced(t, r.points[at:at+1], s.tap.disarm())
-	return false
 }

@@ -3,13 +3,15 @@ package faults
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"golang.org/x/sys/unix"
+
+	"github.com/hostdir/hostdir/pkg/admin"
 )
 
 const mebibyte = 1 << 20
@@ -26,6 +28,11 @@ type operation struct {
 	atomic bool
 	// undoes says that a call that fails leaves nothing behind.
 	undoes bool
+	// once says that the call finds nothing to do, and says so, after it has
+	// happened. It is not sent again then.
+	once func(s *server) bool
+	// limits says that limits have to do with it.
+	limits bool
 	// answers are the codes of a call in which a system call failed.
 	answers answers
 }
@@ -39,10 +46,11 @@ var operations = []operation{
 		call:    createFirst,
 		atomic:  true,
 		undoes:  true,
+		limits:  true,
 		answers: ofCreate,
 	},
 	{
-		name: "CreateVolume_over_remains",
+		name: "CreateVolume_anew",
 		prepare: func(t *testing.T, s *server) {
 			inside := filepath.Join(s.Base, "volumes", ".new-pvc-1", "data", "dir")
 			if err := os.MkdirAll(inside, 0o700); err != nil {
@@ -51,6 +59,7 @@ var operations = []operation{
 			write(t, filepath.Join(s.Base, "volumes", ".new-pvc-1", "volume.json"), "{")
 		},
 		call:    createFirst,
+		limits:  true,
 		answers: ofCreate,
 	},
 	{
@@ -62,14 +71,49 @@ var operations = []operation{
 		answers: ofExisting,
 	},
 	{
-		name: "DeleteVolume_and_purge",
+		name: "DeleteVolume",
 		prepare: func(t *testing.T, s *server) {
 			prepareFirst(t, s)
 			fill(t, s.data("pvc-1"))
 		},
 		call:    deleteFirst,
 		atomic:  true,
+		limits:  true,
 		answers: ofDelete,
+	},
+	{
+		name:    "DeleteVolume_kept",
+		prepare: prepareKept,
+		call:    deleteFirst,
+		atomic:  true,
+		answers: ofDelete,
+	},
+	{
+		name:    "hostdir_undelete",
+		prepare: prepareDeleted,
+		call: func(t *testing.T, s *server) error {
+			_, err := s.operator().Undelete(s.ctx, "pvc-1")
+			return err
+		},
+		atomic: true,
+		once: func(s *server) bool {
+			_, err := os.Stat(s.data("pvc-1"))
+			return err == nil
+		},
+		answers: ofOrder,
+	},
+	{
+		name:    "hostdir_purge",
+		prepare: prepareDeleted,
+		call: func(t *testing.T, s *server) error {
+			_, err := s.operator().Purge(s.ctx, "pvc-1")
+			return err
+		},
+		once: func(s *server) bool {
+			all, _ := filepath.Glob(filepath.Join(s.Base, "trash", "pvc-1.2*"))
+			return len(all) == 0
+		},
+		answers: ofOrder,
 	},
 	{
 		name:    "NodePublishVolume",
@@ -79,7 +123,7 @@ var operations = []operation{
 		answers: ofNode,
 	},
 	{
-		name:    "NodePublishVolume_again",
+		name:    "NodePublish_again",
 		prepare: preparePublished,
 		call:    publishFirst,
 		undoes:  true,
@@ -96,6 +140,7 @@ var operations = []operation{
 		prepare: preparePublished,
 		call:    expandFirst,
 		atomic:  true,
+		limits:  true,
 		answers: ofExpand,
 	},
 }
@@ -136,16 +181,22 @@ func expandFirst(t *testing.T, s *server) error {
 
 // create makes a volume for a claim in a namespace of its own.
 func (s *server) create(name string) (volumeID string, err error) {
+	return s.createWith(name, nil)
+}
+
+func (s *server) createWith(name string, parameters map[string]string) (volumeID string, err error) {
+	all := map[string]string{
+		"mode": "2770", "uid": "1000", "gid": "1001",
+		"csi.storage.k8s.io/pvc/namespace": "of-" + name,
+		"csi.storage.k8s.io/pvc/name":      "claim",
+		"csi.storage.k8s.io/pv/name":       name,
+	}
+	maps.Copy(all, parameters)
 	resp, err := s.CreateVolume(s.ctx, &csi.CreateVolumeRequest{
 		Name:               name,
 		CapacityRange:      &csi.CapacityRange{RequiredBytes: mebibyte},
 		VolumeCapabilities: []*csi.VolumeCapability{capability()},
-		Parameters: map[string]string{
-			"mode": "2770", "uid": "1000", "gid": "1001",
-			"csi.storage.k8s.io/pvc/namespace": "of-" + name,
-			"csi.storage.k8s.io/pvc/name":      "claim",
-			"csi.storage.k8s.io/pv/name":       name,
-		},
+		Parameters:         all,
 	})
 	return resp.GetVolume().GetVolumeId(), err
 }
@@ -181,6 +232,29 @@ func prepareFirst(t *testing.T, s *server) {
 	}
 }
 
+// prepareKept makes a volume that stays in the trash once it is deleted.
+func prepareKept(t *testing.T, s *server) {
+	t.Helper()
+	s.keeps = true
+	if _, err := s.createWith("pvc-1", map[string]string{"trashTTL": "1h"}); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, s.data("pvc-1"))
+}
+
+func prepareDeleted(t *testing.T, s *server) {
+	t.Helper()
+	prepareKept(t, s)
+	if err := deleteFirst(t, s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// operator is who asks the program through its other socket.
+func (s *server) operator() *admin.Client {
+	return &admin.Client{Socket: admin.SocketPath(s.Socket)}
+}
+
 func preparePublished(t *testing.T, s *server) {
 	t.Helper()
 	prepareFirst(t, s)
@@ -202,30 +276,4 @@ func fill(t *testing.T, dir string) {
 	); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// starts are operations that the program does before it serves.
-var starts = []operation{
-	{
-		name:    "first_start",
-		prepare: nil,
-	},
-	{
-		name: "start_on_remains",
-		// A volume half built, one whose claim has no link, and the link of one
-		// that is gone.
-		prepare: func(t *testing.T, s *server) {
-			s.run(t)
-			prepareOther(t, s)
-			prepareFirst(t, s)
-			s.Signal(t, syscall.SIGKILL)
-			volumes, claims := filepath.Join(s.Base, "volumes"), filepath.Join(s.Base, "claims")
-			if err := errors.Join(
-				os.Rename(filepath.Join(volumes, "pvc-1"), filepath.Join(volumes, ".new-pvc-1")),
-				os.Rename(filepath.Join(claims, "of-pvc-other", "claim"), filepath.Join(claims, "of-pvc-other", ".new")),
-			); err != nil {
-				t.Fatal(err)
-			}
-		},
-	},
 }

@@ -29,6 +29,10 @@ func (s *server) state(t *testing.T) state {
 		stacked[at]++
 		all[fmt.Sprintf("%s %d", at, stacked[at])] = m.Options
 	}
+	if s.limited {
+		s.addLimits(t, all)
+		return all.without("pool/trash/")
+	}
 	return all
 }
 
