@@ -66,8 +66,15 @@ bench: packages ## Benchmarks of the store against the bare filesystem, and of q
 ##### Everything, on a fresh machine (Debian, root, Go)
 
 .PHONY: test
-test: ## All tests: unit, csi-sanity, bad inputs, chart, end to end on a real Kubernetes
+test: ## All tests: unit, csi-sanity, bad inputs, crashes, power cuts, end to end on a real Kubernetes
 	@tests/run $(TEST_CLUSTER)
+
+.PHONY: stress
+stress: packages ## The long modes of the tests that crash, cut, race and storm (an hour)
+	$(call say,hostile tenants, storms of calls, large volumes, kernels without new system calls)
+	go test -count=1 -p 1 -timeout 60m -v ./tests/hostile ./tests/load ./tests/inputs ./tests/oldkernel -args -long
+	$(call say,a crash and each failure at each system call, power cuts)
+	go test -count=1 -p 1 -timeout 90m -v ./tests/faults ./tests/powercut -args -long
 
 .PHONY: demo
 demo: ## A StatefulSet on a real two-node Kubernetes, with hostdir; stays up

@@ -30,6 +30,9 @@ type base struct {
 	// nextUUID is for the pool that is made of an empty directory. It stays
 	// the same until that succeeds.
 	nextUUID string
+	// lastPool is the pool that this node had here last, "" if it is not known,
+	// of a base directory that was refused.
+	lastPool string
 	// mountPoint tells that a disk was mounted there when it was taken.
 	mountPoint bool
 	// broken is why the base directory cannot be used, nil while it can.
@@ -140,6 +143,19 @@ func (b *base) refuse(pool Pool, why error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.pool, b.broken = pool, why
+}
+
+// had tells whether this pool was here last, of a base directory that was refused.
+func (b *base) had(uuid string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.lastPool == uuid
+}
+
+func (b *base) rememberPool(uuid string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lastPool = uuid
 }
 
 // take puts the directory that x saw to use. An empty one is made hostdir's own,

@@ -41,8 +41,7 @@ type Report struct {
 func (s *Store) Check(ctx context.Context, mounts MountTable) (Report, error) {
 	s.checking.Lock()
 	defer s.checking.Unlock()
-	c := checker{store: s, mounts: mounts}
-	return c.check(ctx)
+	return s.newChecker(mounts).check(ctx)
 }
 
 // Repair checks, and mends what can be mended without removing, moving or
@@ -51,7 +50,8 @@ func (s *Store) Check(ctx context.Context, mounts MountTable) (Report, error) {
 func (s *Store) Repair(ctx context.Context, mounts MountTable) (mended []Finding, left Report, err error) {
 	s.checking.Lock()
 	defer s.checking.Unlock()
-	c := checker{store: s, mounts: mounts, repair: true}
+	c := s.newChecker(mounts)
+	c.repair = true
 	before, err := c.check(ctx)
 	if err != nil {
 		return nil, Report{}, err
@@ -61,8 +61,7 @@ func (s *Store) Repair(ctx context.Context, mounts MountTable) (mended []Finding
 			mended = append(mended, f)
 		}
 	}
-	c = checker{store: s, mounts: mounts}
-	left, err = c.check(ctx)
+	left, err = s.newChecker(mounts).check(ctx)
 	return mended, left, err
 }
 
@@ -71,6 +70,8 @@ type checker struct {
 	store  *Store
 	mounts MountTable
 	repair bool
+	// patience is how long to wait for a call that has a volume in hand.
+	patience time.Duration
 
 	report Report
 	more   int // findings that the report has no room for
@@ -78,16 +79,19 @@ type checker struct {
 	owners map[limitKey]limitOwner
 }
 
+func (s *Store) newChecker(mounts MountTable) *checker {
+	return &checker{
+		store: s, mounts: mounts, patience: lockPatience,
+		report: Report{Findings: []Finding{}},
+		owners: map[limitKey]limitOwner{},
+	}
+}
+
 func (c *checker) check(ctx context.Context) (Report, error) {
-	c.report.Findings = []Finding{}
-	c.owners = map[limitKey]limitOwner{}
 	c.configuration()
 	for _, b := range c.store.snapshot() {
 		c.report.BaseDirectories++
-		// Each opens the base directory for itself: a descriptor that is held
-		// through the whole check would keep the admin's umount waiting.
-		_ = c.withBase(b, c.layout) && c.volumes(ctx, b) && c.trash(ctx, b) && c.claims(ctx, b) && c.mounted(b)
-		c.sums(b)
+		c.base(ctx, b)
 		if err := ctx.Err(); err != nil {
 			return Report{}, fmt.Errorf("the check of %s was not finished: %w", b.path, err)
 		}
@@ -100,6 +104,16 @@ func (c *checker) check(ctx context.Context) (Report, error) {
 		})
 	}
 	return c.report, nil
+}
+
+// base checks a base directory, until it turns out that it cannot be used. Each
+// part opens it for itself: a descriptor that is held through the whole check
+// would keep the admin's umount waiting.
+func (c *checker) base(ctx context.Context, b *base) {
+	c.sums(b)
+	if c.withBase(b, c.layout) && c.volumes(ctx, b) && c.trash(ctx, b) && c.claims(ctx, b) {
+		c.mounted(b)
+	}
 }
 
 // maxFindings bounds a report, and the memory it takes.
@@ -134,7 +148,7 @@ func (c *checker) look(ctx context.Context, about Finding, names []string, look 
 		unlock := c.lock(ctx, name)
 		if unlock == nil {
 			about.Kind = Busy
-			about.What = fmt.Sprintf("something may be wrong, but a call has been working on volume %s for more than %s", name, lockPatience)
+			about.What = fmt.Sprintf("something may be wrong, but a call has been working on volume %s for more than %s", name, c.patience)
 			about.Do = "check again; if it stays, the disk may hang: look into hostdir's log and the node's"
 			c.found(about)
 			return
@@ -153,7 +167,7 @@ const (
 
 // lock waits for a volume's lock. It returns nil if that takes too long.
 func (c *checker) lock(ctx context.Context, name string) (unlock func()) {
-	for deadline := time.Now().Add(lockPatience); ; time.Sleep(lockPoll) {
+	for deadline := time.Now().Add(c.patience); ; time.Sleep(lockPoll) {
 		unlock, err := c.store.locks.lock(name)
 		if err == nil {
 			return unlock

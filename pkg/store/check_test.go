@@ -1,13 +1,16 @@
 package store
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 // nothingMounted is a node without mounts.
@@ -265,9 +268,10 @@ func TestCheck(t *testing.T) {
 			wantFindings(t, base, mustCheck(t, s, nothingMounted).Findings)
 			d.do(t, s, base)
 			names := strings.NewReplacer("CONFIG", s.configFile[1:], "UUID", s.bases[0].uuid)
-			for _, list := range [][]string{d.finds, d.left} {
-				for i := range list {
-					list[i] = names.Replace(list[i])
+			for _, list := range []*[]string{&d.finds, &d.left} {
+				*list = slices.Clone(*list)
+				for i, finding := range *list {
+					(*list)[i] = names.Replace(finding)
 				}
 			}
 			before := tree(t, base)
@@ -291,10 +295,94 @@ func TestCheck(t *testing.T) {
 			if len(mended) == 0 {
 				wantTree(t, base, before)
 			}
+			if slices.Contains(d.left, "Quarantined volumes/pvc-1") {
+				reopen(t, s) // a start leaves it alone as well
+				wantTree(t, base, before)
+			}
 			if after := tree(t, base); strings.Count(after, "precious") != strings.Count(before, "precious") {
 				t.Errorf("the repair has removed data:\n%s", after)
 			}
 		})
+	}
+}
+
+// TestCheckWaitsForCalls damages what a call has in hand: whether it is damage, the
+// check finds out when the call is over.
+func TestCheckWaitsForCalls(t *testing.T) {
+	s, base := newStore(t)
+	createFor(t, s, "pvc-1", www)
+	halfBuilt := filepath.Join(base, volumesDir, newPrefix+"pvc-2")
+	mkdirAll(t, halfBuilt)
+	for name, lasts := range map[string]bool{"the volume is made": false, "nothing is made of it": true} {
+		t.Run(name, func(t *testing.T) {
+			unlock, err := s.locks.lock("pvc-2")
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.AfterFunc(50*time.Millisecond, func() {
+				if !lasts {
+					os.Rename(halfBuilt, halfBuilt+".away")
+				}
+				unlock()
+			})
+			found := mustCheck(t, s, nothingMounted).Findings
+			if lasts {
+				wantFindings(t, base, found, "HalfBuilt volumes/.new-pvc-2")
+				return
+			}
+			wantFindings(t, base, found)
+			if err := os.Rename(halfBuilt+".away", halfBuilt); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	t.Run("the call hangs", func(t *testing.T) {
+		unlock, err := s.locks.lock("pvc-2")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unlock()
+		c := s.newChecker(nothingMounted)
+		c.patience = 20 * time.Millisecond
+		c.repair = true
+		report, err := c.check(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantFindings(t, base, report.Findings, "Busy volumes/.new-pvc-2")
+		if _, err := os.Stat(halfBuilt); err != nil {
+			t.Errorf("what a call has in hand was touched: %v", err)
+		}
+	})
+}
+
+func TestRepairFails(t *testing.T) {
+	base := mountTmpfs(t, "")
+	s := openStore(t, onePool(base))
+	createFor(t, s, "pvc-1", www)
+	remove(t, base, "claims/shop/www-web-0")
+	remount(t, base, unix.MS_RDONLY, "")
+	mended, left, err := s.Repair(t.Context(), nothingMounted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(mended) != 1 || !strings.Contains(mended[0].Failed, "read-only") {
+		t.Errorf("what could not be mended: %+v", mended)
+	}
+	wantFindings(t, base, left.Findings, "ReadOnly ", "WrongLink claims/shop/www-web-0")
+}
+
+func TestCheckIsBounded(t *testing.T) {
+	const beyond = 5
+	base := mountTmpfs(t, "")
+	s := openStore(t, onePool(base))
+	for i := range maxFindings + beyond {
+		writeFile(t, fmt.Sprintf("%s/foreign-%d", base, i), "")
+	}
+	found := mustCheck(t, s, nothingMounted).Findings
+	last := found[len(found)-1]
+	if len(found) != maxFindings+1 || last.Kind != TooMany || !strings.Contains(last.What, fmt.Sprint(beyond)) {
+		t.Errorf("%d findings, the last is %+v", len(found), last)
 	}
 }
 

@@ -85,24 +85,24 @@ func (c *checker) linksOf(b *base, sub *dir, namespace string, links map[Claim]s
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		if name == linkNew {
-			c.linkLeftover(b, sub, path)
-			continue
-		}
-		if shown := sub.linkOf(name); shown != "" {
+		if shown := sub.linkOf(name); shown != "" && name != linkNew {
 			links[Claim{namespace, name}] = shown
-		} else if _, err := sub.lstat(name); err == nil { // not removed meanwhile
-			c.found(foreign(path + "/" + name))
+		} else {
+			c.noLink(b, sub, name, path+"/"+name)
 		}
 	}
 }
 
-// linkLeftover looks while nobody makes links.
-func (c *checker) linkLeftover(b *base, sub *dir, path string) {
+// noLink looks again while nobody makes links or removes them.
+func (c *checker) noLink(b *base, sub *dir, name, path string) {
 	b.links.Lock()
 	defer b.links.Unlock()
-	if _, err := sub.lstat(linkNew); err == nil {
-		c.found(leftover(sub, linkNew, path+"/"+linkNew))
+	switch _, err := sub.lstat(name); {
+	case err != nil: // it was in the making, or is gone
+	case name == linkNew:
+		c.found(leftover(sub, name, path))
+	case sub.linkOf(name) == "":
+		c.found(foreign(path))
 	}
 }
 

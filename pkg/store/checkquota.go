@@ -46,7 +46,11 @@ func (l *volumeLook) limit(data *dir, r Record) {
 		return
 	}
 	if !holds(limit, want) {
-		l.say(LimitNotInForce, fmt.Sprintf("its limit is %s, the record says %s", limitText(limit), limitText(want)),
+		what := fmt.Sprintf("its limit is %s, the record says %s", limitText(limit), limitText(want))
+		if limit.Bytes == 0 && r.Quota.Kind != quota.Btrfs {
+			what += fmt.Sprintf("; project %d has no limit, or %s is not labelled with it", r.Quota.ID, dataDir)
+		}
+		l.say(LimitNotInForce, what,
 			"find out who changed the quotas; hostdir itself puts the limit back every "+countInterval.String(),
 			func() error { return l.base.setLimit(l.pool, data, r) })
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,6 +72,36 @@ func TestDiskAbsent(t *testing.T) {
 		disk.MountImage(t, image, base)
 		s.refresh(t.Context())
 		wantVolume(t, s, v.ID, base)
+	})
+}
+
+// TestDisksAbsent holds that each volume's error names its own disk.
+func TestDisksAbsent(t *testing.T) {
+	bothWays(t, func(t *testing.T, again func(*Store) *Store) {
+		bases := []string{t.TempDir(), t.TempDir(), t.TempDir()}
+		for _, base := range bases {
+			disk.MountImage(t, smallImage(t), base)
+		}
+		s := openStore(t, onePool(bases...))
+		volumes := map[string]string{} // IDs by base directory
+		for i := range bases {         // each goes to the one with the most room
+			v := mustCreate(t, s, request(fmt.Sprintf("pvc-%d", i)))
+			volumes[strings.TrimSuffix(v.Path, "/volumes/"+v.Name+"/data")] = v.ID
+		}
+		if len(volumes) != len(bases) {
+			t.Fatalf("the volumes are on %v, want one on each disk", volumes)
+		}
+		for _, base := range bases {
+			mustUnmount(t, base)
+		}
+		s = again(s)
+		for base, id := range volumes {
+			_, err := s.Volume(id)
+			wantClass(t, err, errdefs.ErrUnavailable)
+			if err == nil || !strings.Contains(err.Error(), "base directory "+base+": ") {
+				t.Errorf("the volume on %s is away because: %v", base, err)
+			}
+		}
 	})
 }
 

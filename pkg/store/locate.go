@@ -154,7 +154,7 @@ func (s *Store) locate(id VolumeID) (*located, error) {
 // moved to another path of the configuration is found there.
 func (s *Store) baseOf(id VolumeID) (*base, error) {
 	var was *base
-	var broken error
+	var away, broken error
 	for _, b := range s.snapshot() {
 		status := b.status()
 		switch {
@@ -162,6 +162,8 @@ func (s *Store) baseOf(id VolumeID) (*base, error) {
 			return b, nil
 		case status.UUID == id.Base:
 			was = b
+		case status.Err != nil && b.had(id.Base):
+			away = b.unavailable(status.Err)
 		case status.Err != nil:
 			broken = b.unavailable(status.Err)
 		}
@@ -169,6 +171,8 @@ func (s *Store) baseOf(id VolumeID) (*base, error) {
 	switch {
 	case was != nil:
 		return was, nil
+	case away != nil:
+		return nil, away
 	case broken != nil:
 		return nil, fmt.Errorf("pool %s is not seen on node %s, and may be the one that cannot be used: %w", id.Base, s.node, broken)
 	default:

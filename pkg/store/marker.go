@@ -92,7 +92,7 @@ func (d *dir) initialise(uuid string, now time.Time) (marker, error) {
 	if err != nil {
 		return marker{}, err
 	}
-	if err := d.f.Chmod(0o700); err != nil {
+	if err := errors.Join(d.f.Chown(0, 0), d.f.Chmod(0o700)); err != nil {
 		return marker{}, err
 	}
 	for _, name := range []string{volumesDir, trashDir, claimsDir} {

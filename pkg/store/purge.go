@@ -113,7 +113,7 @@ func (s *Store) isDue(b *base, e discarded) (early, due bool) {
 		b.stuck(e, fmt.Errorf("%w; so it is kept, until hostdir purge is told to remove it", err))
 		return false, false
 	}
-	b.stuck(e, nil) // the record may not always have been readable
+	b.stuck(e, nil)
 	until, atLeast := b.until(e, r.Class)
 	now := time.Now()
 	if !now.Before(until) {

@@ -50,6 +50,7 @@ func (s *Store) useOne(ctx context.Context, x *sight) *base {
 	}
 	if x.refused != nil {
 		b.refuse(x.pool, x.refused)
+		b.rememberPool(s.seen.bases[x.path].Pool)
 	} else {
 		s.report(ctx, x, emptied)
 		s.seen.healthy(x)

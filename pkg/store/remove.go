@@ -17,15 +17,15 @@ import (
 )
 
 // removeVolume removes a volume's directory, or what there is of it. The record
-// goes last: while it is there, the ID that it names has limits and files, and
-// is given to nobody else.
+// goes last: while it is there, one knows whose files these were, and the ID that
+// it names is given to nobody else.
 func (b *base) removeVolume(ctx context.Context, parent *dir, name string) error {
 	volume, err := parent.sub(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err == nil:
-		err = b.removeLimited(ctx, volume)
+		err = b.removeData(ctx, volume)
 		volume.close()
 		if err != nil {
 			return err
@@ -44,12 +44,12 @@ func (b *base) clearAway(ctx context.Context, pool, volumes *dir, building strin
 	return err
 }
 
-// removeLimited removes the data of a volume that has limits, and then those.
-func (b *base) removeLimited(ctx context.Context, volume *dir) error {
+// removeData removes the data of a volume, and then its limit.
+func (b *base) removeData(ctx context.Context, volume *dir) error {
 	r, err := volume.readAnyRecord()
 	limits, _ := b.limiter()
 	if err != nil || r.Quota == nil || limits.Kind() != r.Quota.Kind {
-		return nil // what cannot be known of a limit cannot be given back
+		return volume.removeTree(ctx, dataDir) // what cannot be known of a limit cannot be given back
 	}
 	if data, err := volume.sub(dataDir); err == nil {
 		// At its limit, btrfs has no room even to remove what is in it.
@@ -62,7 +62,22 @@ func (b *base) removeLimited(ctx context.Context, volume *dir) error {
 	if err := volume.removeTree(ctx, dataDir); err != nil {
 		return err
 	}
+	if b.hasLimit(*r.Quota) {
+		return nil // a crash came after the next line, and the ID is another volume's by now
+	}
 	return limits.Remove(volume.f, r.Quota.ID)
+}
+
+// hasLimit tells whether a volume is known by this quota.
+func (b *base) hasLimit(q Quota) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, v := range b.volumes {
+		if v.Quota != nil && *v.Quota == q {
+			return true
+		}
+	}
+	return false
 }
 
 const (
@@ -87,6 +102,9 @@ func (d *dir) removeTree(ctx context.Context, name string) error {
 		return err
 	}
 	defer top.close()
+	if err := top.makeWritable(); err != nil {
+		return err
+	}
 	if err := top.removeContent(ctx, top, 1); err != nil {
 		return err
 	}

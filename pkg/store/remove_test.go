@@ -1,36 +1,75 @@
 package store
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/hostdir/hostdir/tests/disk"
 	"github.com/hostdir/hostdir/tests/plugin"
 )
 
 // TestPurgeSubvolumes removes what a tenant can make on btrfs: subvolumes in
-// subvolumes, and snapshots that are read-only.
+// subvolumes, snapshots that are read-only, and a volume that is.
 func TestPurgeSubvolumes(t *testing.T) {
 	plugin.RequireRoot(t)
-	base := disk.Mount(t, "btrfs", 256*mebibyte)
+	base := disk.MountLimited(t, 256*mebibyte)
 	s := openStore(t, onePool(base))
 	v := mustCreate(t, s, request("pvc-1"))
 	btrfs := func(args ...string) {
 		t.Helper()
-		if out, err := exec.Command("btrfs", append([]string{"subvolume"}, args...)...).CombinedOutput(); err != nil {
-			t.Fatalf("btrfs subvolume %q: %v\n%s", args, err, out)
+		if out, err := exec.Command("btrfs", args...).CombinedOutput(); err != nil {
+			t.Fatalf("btrfs %q: %v\n%s", args, err, out)
 		}
 	}
 	outer := filepath.Join(v.Path, "outer")
-	btrfs("create", outer)
+	btrfs("subvolume", "create", outer)
 	writeFile(t, filepath.Join(outer, "file"), "content")
-	btrfs("create", filepath.Join(outer, "inner"))
+	btrfs("subvolume", "create", filepath.Join(outer, "inner"))
 	writeFile(t, filepath.Join(outer, "inner", "file"), "content")
-	btrfs("snapshot", "-r", outer, filepath.Join(v.Path, "snapshot"))
-	btrfs("snapshot", "-r", filepath.Join(outer, "inner"), filepath.Join(outer, "snapshot"))
+	btrfs("subvolume", "snapshot", "-r", outer, filepath.Join(v.Path, "snapshot"))
+	btrfs("subvolume", "snapshot", "-r", filepath.Join(outer, "inner"), filepath.Join(outer, "snapshot"))
+
+	btrfs("property", "set", v.Path, "ro", "true")
 
 	mustDelete(t, s, v.ID)
-	s.purge(t.Context())
+	for range 100 { // btrfs clears subvolumes away in the background
+		s.purge(t.Context())
+		if len(s.Trash()) == 0 {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 	wantNames(t, filepath.Join(base, trashDir))
+}
+
+// TestLimitedLeftByPurge purges what a crash has left after the limit was
+// given back, and its ID to another volume.
+func TestLimitedLeftByPurge(t *testing.T) {
+	onLimited(t, func(t *testing.T, base string) {
+		s := openStore(t, onePool(base))
+		v := mustCreate(t, s, limitedRequest("pvc-1"))
+		left := filepath.Join(base, trashDir, "pvc-0.purge."+uuid.NewString())
+		mkdirAll(t, left)
+		record, err := os.ReadFile(filepath.Join(filepath.Dir(v.Path), recordFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(left, recordFile), string(record))
+		s.purge(t.Context())
+		wantTrash(t, s)
+		data, err := os.Open(v.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer data.Close()
+		limits, _ := s.bases[0].limiter()
+		if limit, _, err := limits.Get(data, v.Quota.ID); err != nil || limit.Bytes < limited {
+			t.Errorf("the volume's limit is %+v: %v", limit, err)
+		}
+	})
 }

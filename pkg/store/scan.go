@@ -64,8 +64,12 @@ func (d *dir) scanVolume(ctx context.Context, id VolumeID) (Record, error) {
 		return Record{}, err
 	}
 	defer sub.close()
+	r, err := sub.readRecord(id)
+	if err != nil {
+		return r, err // what is beside it may be the only record
+	}
 	if err := sub.unlink(recordNewFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		klog.FromContext(ctx).Error(err, "what a crash has left of a new record not cleared away", "volumeID", id.String())
 	}
-	return sub.readRecord(id)
+	return r, nil
 }

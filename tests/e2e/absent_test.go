@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 // A diskPool is a pool whose base directory is, on each node, the mount point of
@@ -19,10 +18,6 @@ type diskPool struct {
 	// the disk with which it was started.
 	requireMountPoint bool
 }
-
-// session tells the disks of this run from those of others on the same cluster:
-// hostdir remembers which disk a node had where.
-var session = time.Now().Format("150405")
 
 var (
 	guarded   = diskPool{"guarded", "/mnt/hostdir/guarded-" + session, true}
@@ -130,9 +125,11 @@ func forgottenMountPointLosesNothing(t *test) {
 // says are the ways in which hostdir tells that a pool's disk is not mounted. It
 // looks every ten seconds, and before each call.
 func (p diskPool) says() []string {
+	base := "pool unavailable: base directory " + p.dir + ": "
 	return []string{
-		"base directory " + p.dir + ": no disk is mounted there",
-		": is the disk mounted?",
+		base + "no disk is mounted there",
+		base + "its pool.json is gone: is the disk mounted?",
+		base + "pool ", // "... was here, now there is an empty directory"
 	}
 }
 

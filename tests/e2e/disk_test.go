@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A disk is a filesystem of a node's own, in an image on that node, and where
@@ -16,6 +17,10 @@ type disk struct {
 	*cluster
 	node, dir string
 }
+
+// session is in the paths of all disks, and tells those of this run from those of
+// others on the same cluster: hostdir remembers which disk a node had where.
+var session = time.Now().Format("150405")
 
 // makeDisk makes a filesystem and mounts it in a node.
 func (c *cluster) makeDisk(t testing.TB, node, dir string, size int64, mkfs ...string) disk {

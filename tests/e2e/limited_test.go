@@ -12,7 +12,7 @@ import (
 
 // limitedPool is the base directory of the pool "limited", which enforces the
 // sizes of its volumes. The first node has the smallest disk for it.
-const limitedPool = "/mnt/hostdir/limited"
+var limitedPool = "/mnt/hostdir/limited-" + session
 
 const mebibyte = 1 << 20
 

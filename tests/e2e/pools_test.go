@@ -16,7 +16,7 @@ import (
 // examples/pools.yaml, as it says itself: a second pool on disks, which exist on
 // one node at first.
 func secondPoolServesDisks(t *test) {
-	const disk = "/mnt/hostdir/nvme0"
+	disk := "/mnt/hostdir/nvme-" + session
 	without, with := t.nodes[0], t.nodes[1]
 	t.mountDisk(with, disk)
 	t.outside = append(t.outside, func() { t.install(t) })

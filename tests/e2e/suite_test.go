@@ -77,6 +77,7 @@ var departed = []promise{
 	{"a disk can be unmounted and mounted again, under pods and without", idleDiskMayGo},
 	{"nothing is lost while a disk is away under a StatefulSet", absentDiskLosesNothing},
 	{"nothing is lost either where requireMountPoint was forgotten", forgottenMountPointLosesNothing},
+	{"hostdir check finds nothing wrong", checkFindsNothing},
 }
 
 func TestHostdir(t *testing.T) {
@@ -90,6 +91,7 @@ func TestHostdir(t *testing.T) {
 			})
 		}
 	})
+	t.Run("hostdir check finds nothing wrong", func(t *testing.T) { checkFindsNothing(begin(t, c)) })
 	t.Run("limited", func(t *testing.T) {
 		c.installLimited(t)
 		for _, p := range limited {

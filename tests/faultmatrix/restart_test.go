@@ -38,7 +38,7 @@ func TestReboot(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	disk.MountImage(t, image, base)
+	run(t, "mount", "-o", "loop", image, base)
 	s.run(t)
 	for target, id := range ids {
 		for range 2 { // kubelet may ask again

@@ -29,7 +29,6 @@ type server struct {
 // layout prepares a plugin whose pool is at base. It does not run yet.
 func layout(t *testing.T, base string) *server {
 	t.Helper()
-	t.Setenv("GORACE", "atexit_sleep_ms=0")
 	s := &server{Plugin: plugin.Layout(t, base), ctx: t.Context()}
 	t.Cleanup(func() { disk.UnmountBelow(t, s.KubeletDir) })
 	return s

@@ -1,5 +1,5 @@
 // Package hostile lets tenants race with hostdir: while the real program
-// publishes, counts, expands, deletes and purges a volume, they exchange its
+// publishes, counts, expands, checks, deletes and purges a volume, they exchange its
 // directories for links, move trees about, link files, mount things inside and
 // make whatever a filesystem can hold. Some of it no pod could do; hostdir is not
 // to rely on that.

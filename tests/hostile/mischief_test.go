@@ -29,6 +29,9 @@ var mischiefs = []mischief{
 		exchange(v.data, anyOf("directory"), anyOf("link"))
 		exchange(v.data, anyOf("directory")+"/sub", anyOf("link"))
 		exchange(v.data, anyOf("directory")+"/sub/sub", anyOf("directory")+"/file")
+		// The purge always finds one more.
+		mkdir(v.data, anyOf("directory"), 0o755)
+		symlink(v.precious(i), v.data, anyOf("link"))
 	}},
 	{name: "exchange the data directory for a link", privileged: true, step: func(v *tenant, i int) {
 		symlink(v.precious(i), v.volume, "link")
@@ -50,7 +53,7 @@ var mischiefs = []mischief{
 		move(v.own, "sub", v.data, anyOf("directory")+"/sub")
 	}},
 	{name: "link files", step: func(v *tenant, i int) {
-		name := fmt.Sprintf("hard-%d", i%200)
+		name := fmt.Sprintf("hard-%d", i%50)
 		link(filepath.Join(v.outside, "file"), v.data, name)
 		link(filepath.Join(v.outside, "directory", "setuid"), v.data, anyOf("directory")+"/"+name)
 		link(v.data.Name()+"/"+anyOf("link"), v.data, anyOf("directory")+"/linked-"+name)
@@ -70,7 +73,7 @@ var mischiefs = []mischief{
 		unix.Unmount(at(v.data, anyOf("directory")+"/file"), unix.UMOUNT_NOFOLLOW)
 	}},
 	{name: "make everything a filesystem can hold", step: func(v *tenant, i int) {
-		below := func(name string) string { return fmt.Sprintf("%s/%s-%d", anyOf("directory"), name, i%500) }
+		below := func(name string) string { return fmt.Sprintf("%s/%s-%d", anyOf("directory"), name, i%50) }
 		node(v.data, below("fifo"), unix.S_IFIFO|0o666, 0)
 		node(v.data, below("null"), unix.S_IFCHR|0o666, unix.Mkdev(1, 3))
 		node(v.data, below("disk"), unix.S_IFBLK|0o666, unix.Mkdev(7, 0))
@@ -78,16 +81,19 @@ var mischiefs = []mischief{
 		node(v.data, below("socket"), unix.S_IFSOCK|0o666, 0)
 		mkdir(v.data, below("no-permissions"), 0)
 		mkdir(v.data, below("\xff\xfe not\nUTF-8 \x1b[2J"), 0o777)
-		mkdir(v.data, fmt.Sprintf("%s/%0255d", anyOf("directory"), i%500), 0o777)
+		mkdir(v.data, fmt.Sprintf("%s/%0255d", anyOf("directory"), i%50), 0o777)
 		symlink(v.precious(i), v.data, below("precious"))
 		symlink(strings.Repeat("../", 40)+"etc", v.data, below("upwards"))
 	}},
 	{name: "dig deeper", step: func(v *tenant, i int) {
-		// Each step makes a shaft, or goes to the end of one and on from there.
-		at, err := unix.Openat(int(v.data.Fd()), anyOf("directory"), unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
-		for level := 0; err == nil && level < 300; level++ {
-			unix.Symlinkat(v.precious(level), at, "link")
-			unix.Mkdirat(at, "level", 0o755)
+		// Each step goes down one of a few shafts, and digs on at its end.
+		const deepest, atOnce = 3000, 100
+		at, err := unix.Openat(int(v.data.Fd()), fmt.Sprintf("directory-%d", i%4), unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+		for level, dug := 0, 0; err == nil && level < deepest && dug < atOnce; level++ {
+			if unix.Mkdirat(at, "level", 0o755) == nil {
+				dug++
+				unix.Symlinkat(v.precious(level), at, "link")
+			}
 			var next int
 			next, err = unix.Openat(at, "level", unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 			unix.Close(at)

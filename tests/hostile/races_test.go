@@ -1,6 +1,9 @@
 package hostile
 
 import (
+	"encoding/json"
+	"errors"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -21,6 +24,7 @@ func TestRaces(t *testing.T) {
 		{"use", useRound},
 		{"purge", purgeRound},
 		{"count", countRound},
+		{"check", checkRound},
 	} {
 		t.Run(operation.name, func(t *testing.T) {
 			// ext4 without quotas, so that hostdir walks through volumes.
@@ -141,4 +145,30 @@ func countRound(t *testing.T, w *world, m mischief) (steps int64) {
 	v.putBack()
 	plugin.WantCode(t, "delete", w.Delete(w.ctx, id), codes.OK)
 	return steps
+}
+
+// checkRound has a volume, and one that is being purged, checked and repaired.
+func checkRound(t *testing.T, w *world, m mischief) (steps int64) {
+	id, doomed := w.create(t), w.create(t)
+	v, gone := w.tenant(t, id), w.tenant(t, doomed)
+	defer v.close()
+	defer gone.close()
+	if err := errors.Join(v.fill(), gone.fill()); err != nil {
+		t.Fatal(err)
+	}
+	var inTrash int64
+	steps = m.during(v, func() {
+		plugin.WantCode(t, "delete", w.Delete(w.ctx, doomed), codes.OK)
+		inTrash = m.during(gone, func() {
+			for range 3 {
+				cmd := exec.CommandContext(w.ctx, plugin.Build(t), "check", "--repair", "--yes", "--output=json", "--endpoint=unix://"+w.Socket)
+				if out, err := cmd.Output(); !json.Valid(out) {
+					t.Errorf("hostdir check answers %q: %v", out, err)
+				}
+			}
+		})
+	})
+	v.putBack()
+	plugin.WantCode(t, "delete", w.Delete(w.ctx, id), codes.OK)
+	return steps + inTrash
 }

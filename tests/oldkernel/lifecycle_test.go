@@ -54,7 +54,8 @@ func TestLifecycle(t *testing.T) {
 		t.Run(test.profile, func(t *testing.T) {
 			p := plugin.Layout(t, "")
 			p.Through = on(t, test.profile)
-			t.Cleanup(func() { unmountBelow(p.KubeletDir) })
+			t.Cleanup(func() { unmountBelow(filepath.Dir(p.KubeletDir)) })
+			leaveBehind(t, p)
 			p.Run(t)
 			liveThrough(t, p)
 			p.Signal(t, os.Interrupt)
@@ -68,6 +69,18 @@ func TestLifecycle(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// leaveBehind does what a crash in the middle of a publication does.
+func leaveBehind(t *testing.T, p *plugin.Plugin) {
+	t.Helper()
+	aside := filepath.Join(filepath.Dir(p.Socket), "mounting")
+	if err := os.MkdirAll(aside, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount(p.Base, aside, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
 	}
 }
 

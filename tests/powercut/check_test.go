@@ -3,7 +3,6 @@ package powercut
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -17,6 +16,7 @@ import (
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"golang.org/x/sys/unix"
 
+	"github.com/hostdir/hostdir/pkg/admin"
 	"github.com/hostdir/hostdir/pkg/store"
 	"github.com/hostdir/hostdir/tests/plugin"
 )
@@ -38,7 +38,8 @@ func (n *node) check(t *testing.T, may present) (wrong []string) {
 	wrong = append(wrong, n.compare(pool, may.volumes)...)
 
 	for _, name := range slices.Sorted(maps.Keys(may.underWay)) {
-		if err := n.do(may.underWay[name]); err != nil {
+		c := may.underWay[name]
+		if err := n.do(c); err != nil && !isBack(c, err) {
 			failed("finish what was under way: %v", err)
 		}
 	}
@@ -67,40 +68,36 @@ func (n *node) compare(pool string, may map[string][]*volume) (wrong []string) {
 	failed := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	resp, err := n.clients.ListVolumes(ctx, &csi.ListVolumesRequest{})
+	listed, err := n.listed(ctx, pool)
 	if err != nil {
 		return append(wrong, err.Error())
 	}
-	listed := map[string]*csi.Volume{}
-	for _, entry := range resp.GetEntries() {
-		name := strings.TrimPrefix(entry.GetVolume().GetVolumeId(), pool+".")
-		if listed[name] != nil {
-			failed("volume %s is listed twice", name)
-		}
-		listed[name] = entry.GetVolume()
+	kept, err := n.kept(ctx)
+	if err != nil {
+		return append(wrong, err.Error())
+	}
+	links := map[string]string{}
+	for name := range listed {
 		if may[name] == nil {
 			failed("volume %s is listed, and was never asked for", name)
 		}
 	}
-	links := map[string]string{}
 	for name, states := range may {
-		v := listed[name]
-		if v == nil {
-			if !slices.Contains(states, nil) {
-				failed("volume %s is lost: there must be %s", name, states)
+		seen := kept[name]
+		if v := listed[name]; v != nil {
+			if seen != nil {
+				failed("volume %s is listed, and in the trash as well", name)
 			}
-			continue
-		}
-		seen, err := n.look(ctx, v, name)
-		if err != nil {
-			failed("volume %s: %v", name, err)
-			continue
+			if seen, err = n.look(ctx, v, name); err != nil {
+				failed("volume %s: %v", name, err)
+				continue
+			}
+			if seen.claim != (store.Claim{}) {
+				links[seen.claim.Namespace+"/"+seen.claim.Name] = "../../volumes/" + name + "/data"
+			}
 		}
 		if !slices.ContainsFunc(states, seen.is) {
-			failed("volume %s has come back, or is not what it was: it is %s, there must be %s", name, seen, states)
-		}
-		if seen.claim != (store.Claim{}) {
-			links[seen.claim.Namespace+"/"+seen.claim.Name] = "../../volumes/" + name + "/data"
+			failed("volume %s: there is %s, there must be %s", name, seen, states)
 		}
 	}
 	if onDisk, err := names(filepath.Join(n.Base, "volumes")); err != nil {
@@ -116,15 +113,59 @@ func (n *node) compare(pool string, may map[string][]*volume) (wrong []string) {
 	return wrong
 }
 
-// look finds out what a volume is: from its record, its data directory and, as a
-// pod sees it, its files.
-func (n *node) look(ctx context.Context, listed *csi.Volume, name string) (*volume, error) {
-	data, err := os.ReadFile(filepath.Join(n.Base, "volumes", name, "volume.json"))
+// listed are the volumes that the program lists, by name.
+func (n *node) listed(ctx context.Context, pool string) (map[string]*csi.Volume, error) {
+	resp, err := n.clients.ListVolumes(ctx, &csi.ListVolumesRequest{})
 	if err != nil {
 		return nil, err
 	}
-	var record store.Record
-	if err := json.Unmarshal(data, &record); err != nil {
+	all := map[string]*csi.Volume{}
+	for _, entry := range resp.GetEntries() {
+		name, found := strings.CutPrefix(entry.GetVolume().GetVolumeId(), pool+".")
+		if !found || all[name] != nil {
+			return nil, fmt.Errorf("%s is listed twice or of another pool", entry.GetVolume())
+		}
+		all[name] = entry.GetVolume()
+	}
+	return all, nil
+}
+
+// kept are the deleted volumes that can be brought back, by name.
+func (n *node) kept(ctx context.Context) (map[string]*volume, error) {
+	trash, err := n.operator().Trash(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]*volume{}
+	for _, d := range trash.Volumes {
+		if isPurged(d) {
+			continue
+		}
+		if all[d.Name] != nil {
+			return nil, fmt.Errorf("volume %s is in the trash twice", d.Name)
+		}
+		record, err := readRecord(d.Path)
+		if err != nil {
+			return nil, err
+		}
+		v := volumeOf(record)
+		v.deleted = true
+		if v.files, err = readFiles(filepath.Join(d.Path, "data")); err != nil {
+			return nil, err
+		}
+		all[d.Name] = v
+	}
+	return all, nil
+}
+
+// isPurged tells that nothing is promised of a deleted volume any more.
+func isPurged(d admin.DeletedVolume) bool { return d.Until == nil || d.Until.Before(time.Now()) }
+
+// look finds out what a volume is: from its record, its data directory and, as a
+// pod sees it, its files.
+func (n *node) look(ctx context.Context, listed *csi.Volume, name string) (*volume, error) {
+	record, err := readRecord(filepath.Join(n.Base, "volumes", name))
+	if err != nil {
 		return nil, err
 	}
 	want := store.Record{
@@ -134,31 +175,58 @@ func (n *node) look(ctx context.Context, listed *csi.Volume, name string) (*volu
 	if record != want {
 		return nil, fmt.Errorf("its record is %+v, listed is %v", record, listed)
 	}
-	v := &volume{claim: record.Claim, class: record.Class, capacity: record.CapacityBytes, files: map[string]string{}}
-	err = n.publish(ctx, n.clients, listed.GetVolumeId(), name, func(dir string) error {
-		var stat unix.Stat_t
-		if err := unix.Stat(dir, &stat); err != nil {
-			return err
-		}
-		if got := fmt.Sprintf("%04o %d %d", stat.Mode&^unix.S_IFMT, stat.Uid, stat.Gid); got != fmt.Sprintf("%s %d %d", class.Mode, class.UID, class.GID) {
-			return fmt.Errorf("mode and owner of its data are %s, not those of its class", got)
-		}
-		files, err := names(dir)
-		for _, file := range files {
-			content, err := os.ReadFile(filepath.Join(dir, file))
-			if err != nil {
-				return err
-			}
-			v.files[file] = string(content)
-		}
+	v := volumeOf(record)
+	err = n.publish(ctx, n.clients, listed.GetVolumeId(), name, func(dir string) (err error) {
+		v.files, err = readFiles(dir)
 		return err
 	})
 	return v, err
 }
 
+func volumeOf(r store.Record) *volume {
+	return &volume{claim: r.Claim, class: r.Class, capacity: r.CapacityBytes}
+}
+
+func readRecord(dir string) (r store.Record, err error) {
+	data, err := os.ReadFile(filepath.Join(dir, "volume.json"))
+	if err == nil {
+		err = json.Unmarshal(data, &r)
+	}
+	return r, err
+}
+
+// readFiles reads what is in a data directory, whose mode and owner must be those
+// of its class.
+func readFiles(dir string) (map[string]string, error) {
+	var stat unix.Stat_t
+	if err := unix.Stat(dir, &stat); err != nil {
+		return nil, err
+	}
+	is := fmt.Sprintf("%04o %d %d", stat.Mode&^unix.S_IFMT, stat.Uid, stat.Gid)
+	if want := fmt.Sprintf("%s %d %d", class.Mode, class.UID, class.GID); is != want {
+		return nil, fmt.Errorf("mode and owner of %s are %s, not %s", dir, is, want)
+	}
+	all, err := names(dir)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string]string{}
+	for _, name := range all {
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return nil, err
+		}
+		files[name] = string(content)
+	}
+	return files, nil
+}
+
 // is tells whether what was seen agrees with what there may be.
 func (v *volume) is(may *volume) bool {
-	if may == nil || v.claim != may.claim || v.class != may.class || v.capacity != may.capacity {
+	if v == nil || may == nil {
+		return v == may
+	}
+	if v.claim != may.claim || v.class != may.class || v.capacity != may.capacity || v.deleted != may.deleted {
 		return false
 	}
 	for file, content := range may.files {
@@ -167,7 +235,7 @@ func (v *volume) is(may *volume) bool {
 		}
 	}
 	for file := range v.files { // not synced, perhaps, but of no other volume
-		if !strings.HasPrefix(file, may.claim.Name) {
+		if !strings.HasPrefix(file, may.claim.Name+".") {
 			return false
 		}
 	}
@@ -199,15 +267,17 @@ func names(dir string) ([]string, error) {
 	return all, err
 }
 
-// waitPurged waits until nothing deleted takes room any more.
+// waitPurged waits until nothing that is purged takes room any more.
 func (n *node) waitPurged() error {
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		left, err := names(filepath.Join(n.Base, "trash"))
-		if err != nil || len(left) == 0 {
-			return err
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	for ; ; time.Sleep(10 * time.Millisecond) {
+		trash, err := n.operator().Trash(ctx)
+		if err != nil {
+			return fmt.Errorf("the trash is not empty: %w %+v", err, trash)
 		}
-		if time.Now().After(deadline) {
-			return errors.New("the trash still holds " + strings.Join(left, ", "))
+		if !slices.ContainsFunc(trash.Volumes, isPurged) {
+			return nil
 		}
 	}
 }

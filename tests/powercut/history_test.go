@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 
 	"github.com/hostdir/hostdir/pkg/store"
 )
@@ -24,11 +25,11 @@ func (v *volume) String() string {
 	if v == nil {
 		return "no volume"
 	}
-	where := "in use"
+	what := "a volume"
 	if v.deleted {
-		where = "in the trash"
+		what = "a deleted volume"
 	}
-	return fmt.Sprintf("a volume for claim %s, %s, of %d bytes with %d synced files", v.claim, where, v.capacity, len(v.files))
+	return fmt.Sprintf("%s for claim %s of %d bytes with files %q", what, v.claim, v.capacity, slices.Sorted(maps.Keys(v.files)))
 }
 
 type kind string

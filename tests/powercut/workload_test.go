@@ -50,35 +50,47 @@ func (w workload) run(t *testing.T, n *node, luck *rand.Rand) {
 	n.Signal(t, syscall.SIGTERM)
 }
 
-// work is one worker's. Each volume's life is another one.
+// work is one worker's.
 func (w workload) work(t *testing.T, n *node, worker int, luck *rand.Rand) {
 	for i := range w.volumes {
 		name := fmt.Sprintf("pvc-%d-%d", worker, i)
 		for life := 0; life < 3; life++ {
 			claim := store.Claim{Namespace: fmt.Sprintf("ns-%d", worker%2), Name: fmt.Sprintf("data-%d-%d-%d", worker, i, life)}
-			calls := []call{{kind: create, name: name, claim: claim, class: class, capacity: mebibyte}}
-			for j := range luck.IntN(4) {
-				if luck.IntN(2) == 0 {
-					calls = append(calls, call{kind: expand, name: name, capacity: mebibyte + int64(j+1)*mebibyte/4})
-				} else {
-					calls = append(calls, call{kind: save, name: name, file: fmt.Sprintf("%s.%d", claim.Name, j), content: text(luck)})
-				}
-			}
-			done := luck.IntN(2) == 0
-			if !done {
-				calls = append(calls, call{kind: remove, name: name})
-			}
+			calls := aLife(name, claim, luck)
 			for _, c := range calls {
 				if err := insist(n, c); err != nil {
 					t.Error(err)
 					return
 				}
 			}
-			if done {
-				break
+			if last := calls[len(calls)-1]; last.kind != remove || calls[0].class == keptClass {
+				break // it stays, or what is kept of it
 			}
 		}
 	}
+}
+
+// aLife is what is asked for one volume: to make it, perhaps to write to it and
+// to expand it, perhaps to delete it and to bring it back.
+func aLife(name string, claim store.Claim, luck *rand.Rand) []call {
+	class := class
+	if luck.IntN(3) == 0 {
+		class = keptClass
+	}
+	calls := []call{{kind: create, name: name, claim: claim, class: class, capacity: mebibyte}}
+	for i := range luck.IntN(4) {
+		if luck.IntN(2) == 0 {
+			calls = append(calls, call{kind: expand, name: name, capacity: mebibyte + int64(i+1)*mebibyte/4})
+		} else {
+			calls = append(calls, call{kind: save, name: name, file: fmt.Sprintf("%s.%d", claim.Name, i), content: text(luck)})
+		}
+	}
+	for _, k := range []kind{remove, undelete, remove}[:luck.IntN(4)] {
+		if k != undelete || class == keptClass {
+			calls = append(calls, call{kind: k, name: name})
+		}
+	}
+	return calls
 }
 
 // class is what volumes are made with. Mode and owner are none that a directory
@@ -88,7 +100,7 @@ var class = store.Class{Pool: store.DefaultPool, Mode: "2750", UID: 1234, GID: 4
 // keptClass is the class of volumes that can be brought back.
 var keptClass = func() store.Class {
 	c := class
-	c.TrashTTL = "1h"
+	c.TrashTTL = "1h0m0s"
 	return c
 }()
 
@@ -99,10 +111,17 @@ func text(luck *rand.Rand) string {
 
 // insist repeats a call that was cut short by the end of the program.
 func insist(n *node, c call) error {
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+	deadline := time.Now().Add(time.Minute)
+	for again := false; ; again = true {
 		err := n.do(c)
-		if err == nil || status.Code(err) != codes.Unavailable || time.Now().After(deadline) {
+		switch {
+		case err == nil:
+			return nil
+		case again && isBack(c, err):
+			return nil
+		case c.kind != undelete && status.Code(err) != codes.Unavailable, time.Now().After(deadline):
 			return err
 		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }

@@ -11,7 +11,7 @@ import (
 // begins with ? may be unknown to an old strace.
 func Options(output string) []string {
 	return []string{
-		"-D", "-f", "-qq", "-y", "-s", "0", "--seccomp-bpf",
+		"-D", "-f", "-qq", "-y", "-s", "0", "-A", "--seccomp-bpf",
 		"-e", "signal=none", "-e", "trace=?" + strings.Join(Calls, ",?"), "-o", output,
 	}
 }
