@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 )
@@ -202,7 +203,7 @@ func (p *Plugin) Log() string { return p.log.String() }
 
 func (p *Plugin) waitHealthy(t testing.TB) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		resp, err := http.Get("http://" + p.HTTP + "/healthz")
 		if err == nil {
 			resp.Body.Close()
@@ -213,7 +214,17 @@ func (p *Plugin) waitHealthy(t testing.TB) {
 		if time.Now().After(deadline) {
 			t.Fatal("hostdir does not answer /healthz; its log follows")
 		}
+		if p.hasEnded() {
+			t.Fatal("hostdir has ended; its log follows")
+		}
 	}
+}
+
+// hasEnded tells whether the program has, without waiting for it.
+func (p *Plugin) hasEnded() bool {
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_PID, p.cmd.Process.Pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return err == nil && info.Signo != 0
 }
 
 // Context ends when the test does, or after a minute.
