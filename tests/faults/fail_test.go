@@ -2,6 +2,7 @@ package faults
 
 import (
 	"slices"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -20,6 +21,7 @@ func (op operation) fail(t *testing.T, p place, r rehearsal, at int, errno unix.
 	s.tap.quiet()
 	points := s.tap.disarm()
 	if r.disturbed(points, at) {
+		s.Signal(t, syscall.SIGKILL)
 		return true
 	}
 	op.wantAnswer(t, err, errno)
