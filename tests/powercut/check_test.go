@@ -269,7 +269,7 @@ func names(dir string) ([]string, error) {
 
 // waitPurged waits until nothing that is purged takes room any more.
 func (n *node) waitPurged() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	for ; ; time.Sleep(10 * time.Millisecond) {
 		trash, err := n.operator().Trash(ctx)

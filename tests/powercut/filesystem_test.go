@@ -13,8 +13,8 @@ type filesystem struct {
 	name string
 	kind string
 	size int64
-	// sector is what its drive writes as a whole. btrfs takes that for granted
-	// of its superblock, which has 4096 bytes.
+	// sector is what its drive writes as a whole. XFS takes that for granted of
+	// its blocks, which it logs in parts, and btrfs of its superblock.
 	sector int
 	// limited tells that volumes are held to their capacity.
 	limited bool
@@ -22,7 +22,7 @@ type filesystem struct {
 
 var filesystems = []filesystem{
 	{name: "ext4", kind: "ext4", size: 128 << 20, sector: 512},
-	{name: "xfs", kind: "xfs", size: 300 << 20, sector: 512},
+	{name: "xfs", kind: "xfs", size: 300 << 20, sector: 4096},
 	{name: "btrfs", kind: "btrfs", size: 256 << 20, sector: 4096},
 	{name: "btrfs with limits", kind: "btrfs", size: 256 << 20, sector: 4096, limited: true},
 }

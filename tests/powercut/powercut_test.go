@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	cuts = flag.Int("cuts", 60, "how often the power is cut on each filesystem")
+	cuts = flag.Int("cuts", 100, "how often the power is cut on each filesystem")
 	long = flag.Bool("long", false, "work longer, and cut the power ten times as often")
 	seed = flag.Uint64("seed", 0, "what decides when the power is cut and what survives; 0 for something new")
 )
