@@ -7,6 +7,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // mkfs makes each filesystem, as small as it goes.
@@ -60,7 +63,18 @@ func MountLimited(t testing.TB, size int64) string {
 func MountImage(t testing.TB, image, dir string) {
 	t.Helper()
 	run(t, "mount", "-o", "loop", image, dir)
-	t.Cleanup(func() { exec.Command("umount", dir).Run() })
+	t.Cleanup(func() { unmount(dir) })
+}
+
+// unmount takes a disk away that the test has not, once a plugin that still runs
+// has closed what it is looking at. If it cannot, the removal of the test's
+// directories says so.
+func unmount(dir string) {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if err := unix.Unmount(dir, 0); err != unix.EBUSY {
+			return
+		}
+	}
 }
 
 func run(t testing.TB, command ...string) {

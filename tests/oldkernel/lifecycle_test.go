@@ -129,7 +129,9 @@ func liveThrough(t *testing.T, p *plugin.Plugin) {
 		t.Error(err)
 	}
 	waitPurged(t, p)
-	wantNames(t, filepath.Dir(p.Socket), "admin.sock", "csi.sock") // nothing is left where mounts are prepared
+	if _, err := os.Lstat(filepath.Join(filepath.Dir(p.Socket), "mounting")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("something is left where mounts are prepared: %v", err)
+	}
 }
 
 // wantOptions checks a mount's options, and that it is the only one there.
