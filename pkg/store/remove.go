@@ -119,6 +119,8 @@ func (d *dir) removeLeaf(name string) (isDir bool, err error) {
 		return false, nil
 	case errors.Is(err, unix.EISDIR):
 		return true, nil
+	case errors.Is(err, unix.EBUSY):
+		return false, fmt.Errorf("%w: a file is mounted on it; unmount it, the rest is removed then", err)
 	case errors.Is(err, unix.EPERM): // root may remove anything else
 		return false, fmt.Errorf("%w: it, or its directory, is immutable or append-only (see lsattr); chattr -i -a lets the rest be removed", err)
 	default:

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,4 +73,50 @@ func TestLimitedLeftByPurge(t *testing.T) {
 			t.Errorf("the volume's limit is %+v: %v", limit, err)
 		}
 	})
+}
+
+// TestRemoveSaysWhatMountStops has a file, and a directory, that something is
+// mounted on.
+func TestRemoveSaysWhatMountStops(t *testing.T) {
+	plugin.RequireRoot(t)
+	outside := t.TempDir()
+	mustWrite := func(path string) {
+		t.Helper()
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustWrite(filepath.Join(outside, "precious"))
+	for name, lay := range map[string]func(path string) (from string){
+		"a file": func(path string) string {
+			mustWrite(path)
+			return filepath.Join(outside, "precious")
+		},
+		"a directory": func(path string) string {
+			mkdirAll(t, path)
+			return outside
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			top := t.TempDir()
+			path := filepath.Join(top, "tree", "mounted")
+			mkdirAll(t, filepath.Dir(path))
+			bindMount(t, lay(path), path)
+			d, err := openDir(top)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.close()
+			if err := d.removeTree(t.Context(), "tree"); err == nil || !strings.Contains(err.Error(), "unmount it") {
+				t.Errorf("error %v, want one that says to unmount it", err)
+			}
+			if _, err := os.Stat(filepath.Join(outside, "precious")); err != nil {
+				t.Error(err)
+			}
+			unmountAll(path)
+			if err := d.removeTree(t.Context(), "tree"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }

@@ -25,12 +25,19 @@ func MountsBelow(t testing.TB, root string) []string {
 	return at
 }
 
-// UnmountBelow unmounts all that is mounted below a directory.
+// UnmountBelow unmounts all that is mounted below a directory. What lies under
+// another mount can be unmounted only once that is gone, and the mount table does
+// not tell which lies on which.
 func UnmountBelow(t testing.TB, root string) {
 	t.Helper()
-	for _, at := range slices.Backward(MountsBelow(t, root)) { // the last one lies on top
-		if err := unix.Unmount(at, unix.UMOUNT_NOFOLLOW); err != nil {
-			t.Errorf("unmount %s: %v", at, err)
+	left := MountsBelow(t, root)
+	for progress := true; progress && len(left) > 0; left = MountsBelow(t, root) {
+		progress = false
+		for _, at := range slices.Backward(left) {
+			progress = unix.Unmount(at, unix.UMOUNT_NOFOLLOW) == nil || progress
 		}
+	}
+	if len(left) > 0 {
+		t.Errorf("still mounted below %s: %q", root, left)
 	}
 }

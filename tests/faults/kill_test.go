@@ -3,6 +3,7 @@ package faults
 import (
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ func (op operation) kill(t *testing.T, p place, r rehearsal, at int) (disturbed 
 		s.WaitKilled(t)
 	}
 	if r.disturbed(points, at) {
+		s.Signal(t, syscall.SIGKILL)
 		return true
 	}
 	if code := status.Code(err); err != nil && code != codes.Unavailable && code != codes.Unknown {

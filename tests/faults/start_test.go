@@ -98,6 +98,7 @@ func (st start) kill(t *testing.T, r rehearsal, at int) (disturbed bool) {
 		s.WaitKilled(t)
 	}
 	if r.disturbed(points, at) {
+		s.Signal(t, syscall.SIGKILL)
 		return true
 	}
 	s.tap.arm(nowhere, intercept.Verdict{}, "")
@@ -118,6 +119,7 @@ func (st start) fail(t *testing.T, r rehearsal, at int, errno unix.Errno) (distu
 	s.run(t)
 	points := s.tap.disarm()
 	if r.disturbed(points, at) {
+		s.Signal(t, syscall.SIGKILL)
 		return true
 	}
 	s.tap.arm(nowhere, intercept.Verdict{}, "")

@@ -26,9 +26,16 @@ const fanOut = 24
 // mischiefs are what every operation has to bear.
 var mischiefs = []mischief{
 	{name: "exchange directories for links", step: func(v *tenant, i int) {
-		exchange(v.data, anyOf("directory"), anyOf("link"))
+		// A few names, each exchanged very often: hostdir is to meet one that was a
+		// directory a moment before. The purge always finds one more.
+		few := func(name string) string { return fmt.Sprintf("%s-%d", name, rand.IntN(3)) }
+		for range 10 {
+			exchange(v.data, few("directory"), few("link"))
+		}
 		exchange(v.data, anyOf("directory")+"/sub", anyOf("link"))
 		exchange(v.data, anyOf("directory")+"/sub/sub", anyOf("directory")+"/file")
+		mkdir(v.data, few("directory"), 0o755)
+		symlink(v.precious(i), v.data, few("link"))
 	}},
 	{name: "exchange the data directory for a link", privileged: true, step: func(v *tenant, i int) {
 		symlink(v.precious(i), v.volume, "link")

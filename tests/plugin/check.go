@@ -25,7 +25,7 @@ func (p *Plugin) Expect(kinds ...string) { p.expected = append(p.expected, kinds
 // of each test.
 func CheckClean(t testing.TB, p *Plugin) {
 	t.Helper()
-	cmd := exec.Command(Build(t), "check", "--output=json", "--endpoint=unix://"+p.Socket)
+	cmd := exec.Command(p.program(t), "check", "--output=json", "--endpoint=unix://"+p.Socket)
 	cmd.Env = p.environment()
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

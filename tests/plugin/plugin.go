@@ -111,12 +111,8 @@ func (p *Plugin) Run(t testing.TB) {
 // Launch is Run without the wait: the program may end before it ever answers.
 func (p *Plugin) Launch(t testing.TB) {
 	t.Helper()
-	build := Build
-	if p.Plain {
-		build = BuildPlain
-	}
 	p.HTTP = freeAddress(t)
-	command := append(slices.Clone(p.Through), build(t),
+	command := append(slices.Clone(p.Through), p.program(t),
 		"--endpoint=unix://"+p.Socket,
 		"--node-name="+NodeName,
 		"--config="+p.Config,
@@ -146,6 +142,14 @@ func (p *Plugin) Launch(t testing.TB) {
 	}
 	t.Cleanup(func() { conn.Close() })
 	p.Conn = conn
+}
+
+func (p *Plugin) program(t testing.TB) string {
+	t.Helper()
+	if p.Plain {
+		return BuildPlain(t)
+	}
+	return Build(t)
 }
 
 // stop ends the program at the end of the test and looks through its log.
