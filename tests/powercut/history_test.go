@@ -129,18 +129,36 @@ func (h *history) at(position int) present {
 		if !known {
 			states = []*volume{nil}
 		}
-		var done []*volume
-		for _, v := range states {
-			done = append(done, c.apply(v))
+		done := make([]*volume, len(states))
+		for i, v := range states {
+			done[i] = c.apply(v)
 		}
 		switch {
 		case c.end <= position:
-			p.volumes[c.name] = done
+			p.volumes[c.name] = distinct(done)
 			delete(p.underWay, c.name)
 		case c.start < position: // it may have done its work, or not
-			p.volumes[c.name] = append(done, states...)
+			p.volumes[c.name] = distinct(append(done, states...))
 			p.underWay[c.name] = c
 		}
 	}
 	return p
+}
+
+// distinct leaves out what is there twice: a call may have been repeated often.
+func distinct(states []*volume) []*volume {
+	var all []*volume
+	for _, v := range states {
+		if !slices.ContainsFunc(all, v.equal) {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+func (v *volume) equal(other *volume) bool {
+	if v == nil || other == nil {
+		return v == other
+	}
+	return v.is(other) && maps.Equal(v.files, other.files)
 }

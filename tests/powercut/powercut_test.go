@@ -80,6 +80,7 @@ func cut(t *testing.T, name string, filesystem filesystem, log *drive.Log, h *hi
 		if t.Failed() {
 			return
 		}
+		plugin.CheckClean(t, n.Plugin)
 		if !filesystem.limited { // btrfs would take its time
 			if err := n.waitPurged(); err != nil {
 				t.Error(err)
