@@ -18,14 +18,15 @@ import (
 // them. So the mount is made and changed aside, where nobody gets copies, and
 // what is mounted at the target is a bind mount of that, which has its options
 // from the start everywhere.
-type asideMount struct {
-	mu  sync.Mutex // held while something is mounted at dir
-	dir string
-}
+type asideMount struct{ dir string }
+
+// preparing is held while something is mounted aside, and by those to whom that
+// would look like a fault.
+var preparing sync.RWMutex
 
 func (a *asideMount) attach(source, target string, options []string) (err error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	preparing.Lock()
+	defer preparing.Unlock()
 	if err := a.clear(); err != nil { // what a crash has left
 		return err
 	}

@@ -26,8 +26,11 @@ type Mount struct {
 	Harmless bool
 }
 
-// Beneath finds the mounts that show something in a directory, or lie in it.
+// Beneath finds the mounts that show something in a directory, or lie in it. One
+// that is still being prepared is none.
 func Beneath(dir *os.File) ([]Mount, error) {
+	preparing.RLock()
+	defer preparing.RUnlock()
 	table, at, err := find(dir)
 	if err != nil {
 		return nil, err

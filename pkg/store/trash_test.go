@@ -253,6 +253,29 @@ func TestUndeleteRefused(t *testing.T) {
 	wantTrash(t, s)
 }
 
+// TestStuckNoMore takes the record of a deleted volume away for a while, as an
+// error of the disk does.
+func TestStuckNoMore(t *testing.T) {
+	base := t.TempDir()
+	s := keeping(t, base, "trashTTL: 1h")
+	mustDelete(t, s, mustCreate(t, s, request("pvc-1")).ID)
+	record := filepath.Join(s.Trash()[0].Path, recordFile)
+	if err := os.Rename(record, record+".away"); err != nil {
+		t.Fatal(err)
+	}
+	s.purge(t.Context())
+	if s.Trash()[0].Stuck == nil {
+		t.Error("a deleted volume whose record is gone is not called stuck")
+	}
+	if err := os.Rename(record+".away", record); err != nil {
+		t.Fatal(err)
+	}
+	s.purge(t.Context())
+	if err := s.Trash()[0].Stuck; err != nil {
+		t.Errorf("it is called stuck still: %v", err)
+	}
+}
+
 // TestUndeleteRaces lets the purge and an operator meet.
 func TestUndeleteRaces(t *testing.T) {
 	base := t.TempDir()

@@ -112,6 +112,7 @@ func absentDiskLosesNothing(t *test) {
 // folder is not a new pool's.
 func forgottenMountPointLosesNothing(t *test) {
 	a := t.loseDisk(unguarded)
+	t.poolIs(unguarded, a.disk.node, "ready") // the plugin's container still has the disk
 	t.writesOn(a.hit.Name)
 	a.nothingAstray()
 	a.restartNode()

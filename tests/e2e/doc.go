@@ -1,6 +1,6 @@
 // Package e2e runs hostdir on a real Kubernetes with real kubelets: the cluster
 // that tests/cluster brings up. It installs the chart as a person does, applies
-// claims and pods, takes nodes and plugins away, and looks at what is in the
+// claims and pods, takes nodes, plugins and disks away, and looks at what is in the
 // nodes' folders. Sizes that are enforced it tests on small btrfs disks that it
 // gives to the nodes.
 //

@@ -47,7 +47,6 @@ var together = []promise{
 
 // Promises whose tests take nodes or plugins away, or need the whole cluster.
 var alone = []promise{
-	{"hostdir check finds nothing wrong after the others", checkFindsNothing},
 	{"thirty replicas at once bind on both nodes", thirtyReplicasBind},
 	{"writes go on while plugin and kubelet restart", writesGoOn},
 	{"the plugin registers again when its registration is removed", pluginRegistersAgain},

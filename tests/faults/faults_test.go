@@ -39,9 +39,9 @@ func ways(at int) []unix.Errno {
 }
 
 // looks matches points that change nothing: a crash before one is as good as a
-// crash before the next point. The requests of ioctl(2) ask for the UUID of ext4
-// and btrfs, and for a subvolume's ID.
-var looks = regexp.MustCompile(`^(openat |ioctl (0x8008662c|0x8400941f|0xd0009412) )`)
+// crash before the next point. The requests of ioctl(2) ask for the UUID of ext4,
+// btrfs and any filesystem, and for a subvolume's ID.
+var looks = regexp.MustCompile(`^(openat |ioctl (0x8008662c|0x8400941f|0x80111500|0xd0009412) )`)
 
 // kills tells whether to kill the program at a point.
 func kills(point string) bool { return *long || !looks.MatchString(point) }

@@ -16,13 +16,12 @@ import (
 
 const mebibyte = 1 << 20
 
-// operation is what meets a fault: a call of CSI, or the start of the program.
+// operation is what meets a fault: a call of CSI, or an order of an operator.
 type operation struct {
 	name string
 	// prepare brings the pool to where the operation begins; the program runs.
 	prepare func(t *testing.T, s *server)
-	// call is the call. It is nil for a start.
-	call func(t *testing.T, s *server) error
+	call    func(t *testing.T, s *server) error
 	// atomic says that after a crash and a start the call has happened or has
 	// not, even before it is sent again.
 	atomic bool
