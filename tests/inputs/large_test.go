@@ -22,6 +22,7 @@ func TestDeleteManyFiles(t *testing.T) {
 		files = 1_000_000
 	}
 	s := startOn(t, tmpfs(t))
+	s.ctx = t.Context() // to make the files takes its time
 	before := snapshot(t, s.Base)
 	id := s.create(t, "pvc-many")
 	for i := range files / perDirectory {

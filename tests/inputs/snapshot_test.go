@@ -70,7 +70,11 @@ func (s *server) waitPurged(t *testing.T) {
 // waitTrash waits until so many deleted volumes are left in the trash.
 func (s *server) waitTrash(t *testing.T, volumes int) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	patience := 30 * time.Second
+	if *long {
+		patience = 10 * time.Minute
+	}
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		entries, err := os.ReadDir(filepath.Join(s.Base, "trash"))
 		if err != nil {
 			t.Fatal(err)
