@@ -39,7 +39,13 @@ func (n *node) check(t *testing.T, may present) (wrong []string) {
 
 	for _, name := range slices.Sorted(maps.Keys(may.underWay)) {
 		c := may.underWay[name]
-		if err := n.do(c); err != nil && !isBack(c, err) {
+		err := n.do(c)
+		if err != nil && n.limited {
+			// After a power cut btrfs gives IDs of subvolumes a second time. The
+			// purge of what had one before may take the limit of what has it now.
+			err = n.do(c)
+		}
+		if err != nil && !isBack(c, err) {
 			failed("finish what was under way: %v", err)
 		}
 	}

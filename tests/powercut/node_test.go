@@ -72,8 +72,9 @@ func layOutAt(t *testing.T, base string) *node {
 func (n *node) run(t *testing.T) {
 	t.Helper()
 	if n.limited {
-		// btrfs may lose count when subvolumes go, and says so only to a program
-		// that starts.
+		// btrfs may lose count when subvolumes go, and a program that starts then
+		// limits nothing.
+		run(t, "btrfs", "subvolume", "sync", n.Base)
 		run(t, "btrfs", "quota", "rescan", "-w", n.Base)
 	}
 	n.Run(t)

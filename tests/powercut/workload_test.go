@@ -38,6 +38,7 @@ func (w workload) run(t *testing.T, n *node, luck *rand.Rand) {
 		wg.Wait()
 		close(finished)
 	}()
+	defer wg.Wait() // also when a start fails the test: workers use t
 	for range w.kills {
 		select {
 		case <-time.After(time.Duration(200+luck.IntN(400)) * time.Millisecond):
@@ -54,7 +55,7 @@ func (w workload) run(t *testing.T, n *node, luck *rand.Rand) {
 func (w workload) work(t *testing.T, n *node, worker int, luck *rand.Rand) {
 	for i := range w.volumes {
 		name := fmt.Sprintf("pvc-%d-%d", worker, i)
-		for life := 0; life < 3; life++ {
+		for life := range 3 {
 			claim := store.Claim{Namespace: fmt.Sprintf("ns-%d", worker%2), Name: fmt.Sprintf("data-%d-%d-%d", worker, i, life)}
 			calls := aLife(name, claim, luck)
 			for _, c := range calls {
