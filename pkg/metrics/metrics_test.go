@@ -116,11 +116,17 @@ func TestMetrics(t *testing.T) {
 	config, limited, advisory := layOut(t)
 	before := start(t, config)
 	create(t, before, "advisory", "b")
-	file := filepath.Join(create(t, before, "limited", "a").Path, "file")
-	if err := os.WriteFile(file, make([]byte, 1<<20), 0o600); err != nil {
+	file, err := os.Create(filepath.Join(create(t, before, "limited", "a").Path, "file"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	unix.Sync() // btrfs counts what is on the disk
+	defer file.Close()
+	if _, err := file.Write(make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Syncfs(int(file.Fd())); err != nil { // btrfs counts what is on the disk
+		t.Fatal(err)
+	}
 
 	s := start(t, config)
 	m := &Metrics{Version: "1.2.3", Store: s, Calls: &Calls{}}
