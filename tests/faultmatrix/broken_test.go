@@ -24,7 +24,7 @@ func TestBrokenDisk(t *testing.T) {
 	s := start(t, d.mounted)
 	id, doomed, target := s.create(t, "pvc-1"), s.create(t, "pvc-2"), s.target("target")
 	write(t, filepath.Join(s.VolumeDir(id), "data", "precious"), "written before")
-	unix.Sync()
+	run(t, "sync", "--file-system", d.mounted) // of that disk alone
 	d.fail(t)
 
 	created, deleted := map[string]bool{id: true, doomed: true}, map[string]bool{}
