@@ -70,9 +70,9 @@ test: ## All tests: unit, csi-sanity, bad inputs, crashes, power cuts, end to en
 	@tests/run $(TEST_CLUSTER)
 
 .PHONY: stress
-stress: packages ## The long modes of the tests that crash, cut, race and storm (an hour)
+stress: packages ## The long modes of the tests that crash, cut, race and storm (two hours)
 	$(call say,hostile tenants, storms of calls, large volumes, kernels without new system calls)
-	go test -count=1 -p 1 -timeout 60m -v ./tests/hostile ./tests/load ./tests/inputs ./tests/oldkernel -args -long
+	go test -count=1 -p 1 -timeout 90m -v ./tests/hostile ./tests/load ./tests/inputs ./tests/oldkernel -args -long
 	$(call say,a crash and each failure at each system call, power cuts)
 	go test -count=1 -p 1 -timeout 90m -v ./tests/faults ./tests/powercut -args -long
 
