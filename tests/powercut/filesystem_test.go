@@ -14,14 +14,15 @@ type filesystem struct {
 	kind string
 	size int64
 	// sector is what its drive writes as a whole. XFS takes that for granted of
-	// its blocks, which it logs in parts, and btrfs of its superblock.
+	// its blocks, which it logs in parts, btrfs and ext4 of their superblocks,
+	// which have a checksum and are not mounted when half of one is new.
 	sector int
 	// limited tells that volumes are held to their capacity.
 	limited bool
 }
 
 var filesystems = []filesystem{
-	{name: "ext4", kind: "ext4", size: 128 << 20, sector: 512},
+	{name: "ext4", kind: "ext4", size: 128 << 20, sector: 4096},
 	{name: "xfs", kind: "xfs", size: 300 << 20, sector: 4096},
 	{name: "btrfs", kind: "btrfs", size: 256 << 20, sector: 4096},
 	{name: "btrfs with limits", kind: "btrfs", size: 256 << 20, sector: 4096, limited: true},
