@@ -46,7 +46,7 @@ func TestFullFilesystem(t *testing.T) {
 		if err := os.Remove(block); err != nil {
 			t.Fatal(err)
 		}
-		syncDisk(t, base) // a block that was freed is given out after the next commit
+		disk.Sync(t, base) // a block that was freed is given out after the next commit
 	}
 	t.Error("no volume was made on an empty disk")
 }
@@ -64,20 +64,7 @@ func fill(t *testing.T, dir string) {
 				t.Fatal(err)
 			}
 		}
-		syncDisk(t, dir)
-	}
-}
-
-// syncDisk writes back the filesystem that a directory is on, and no other.
-func syncDisk(t *testing.T, dir string) {
-	t.Helper()
-	f, err := os.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if err := unix.Syncfs(int(f.Fd())); err != nil {
-		t.Fatal(err)
+		disk.Sync(t, dir)
 	}
 }
 

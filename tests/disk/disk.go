@@ -66,6 +66,20 @@ func MountImage(t testing.TB, image, dir string) {
 	t.Cleanup(func() { unmount(dir) })
 }
 
+// Sync writes back the filesystem that a directory is on, and no other: sync(2)
+// would wait for every disk of the machine.
+func Sync(t testing.TB, dir string) {
+	t.Helper()
+	f, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := unix.Syncfs(int(f.Fd())); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // unmount takes a disk away that the test has not, once a plugin that still runs
 // has closed what it is looking at. If it cannot, the removal of the test's
 // directories says so.

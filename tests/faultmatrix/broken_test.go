@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 
+	"github.com/hostdir/hostdir/tests/disk"
 	"github.com/hostdir/hostdir/tests/plugin"
 )
 
@@ -24,7 +25,7 @@ func TestBrokenDisk(t *testing.T) {
 	s := start(t, d.mounted)
 	id, doomed, target := s.create(t, "pvc-1"), s.create(t, "pvc-2"), s.target("target")
 	write(t, filepath.Join(s.VolumeDir(id), "data", "precious"), "written before")
-	syncDisk(t, d.mounted)
+	disk.Sync(t, d.mounted)
 	d.fail(t)
 
 	created, deleted := map[string]bool{id: true, doomed: true}, map[string]bool{}
@@ -150,17 +151,4 @@ func (d breakable) repair(t *testing.T) {
 		t.Fatalf("e2fsck: %v\n%s", err, out)
 	}
 	d.mount(t)
-}
-
-// syncDisk waits for the disk that a directory is on, and for no other.
-func syncDisk(t *testing.T, dir string) {
-	t.Helper()
-	f, err := os.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if err := unix.Syncfs(int(f.Fd())); err != nil {
-		t.Fatal(err)
-	}
 }
