@@ -413,3 +413,25 @@ func symlink(t *testing.T, to, path string) {
 		t.Fatal(err)
 	}
 }
+
+// TestCheckLinkInMotion has a claim's newest volume change between the look at
+// the links and the second look at one of them.
+func TestCheckLinkInMotion(t *testing.T) {
+	s, _ := newStore(t)
+	create := func(name string) Volume {
+		req := request(name)
+		req.Claim = Claim{"shop", "data-db-0"}
+		return mustCreate(t, s, req)
+	}
+	first := create("pvc-1")
+	create("pvc-2")
+	mustDelete(t, s, first.ID)
+	create("pvc-1") // the newest again, and shown
+	b := s.bases[0]
+	c := s.newChecker(nothingMounted)
+	c.repair = true
+	c.wrongLink(t.Context(), b, b.mustOpen(t), first.Claim, "pvc-1", "pvc-2")
+	if len(c.report.Findings) > 0 || b.mustOpen(t).linkFor(first.Claim) != "pvc-1" {
+		t.Errorf("a link that is right is found wrong, and shows %q: %+v", b.mustOpen(t).linkFor(first.Claim), c.report.Findings)
+	}
+}

@@ -134,8 +134,8 @@ func (c *checker) wrongLink(ctx context.Context, b *base, pool *dir, claim Claim
 	c.look(ctx, f, names, func(found func(Finding)) {
 		b.links.Lock()
 		defer b.links.Unlock()
-		v := b.volume(want)
-		if pool.linkFor(claim) == shown && (want == "" || v != nil && v.Claim == claim) {
+		// The newest may be another by now, be it the one that is shown.
+		if pool.linkFor(claim) == shown && b.newestOf(claim) == want {
 			found(f)
 		}
 	})
