@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -28,8 +29,8 @@ const (
 // errSlice ends a slice.
 var errSlice = errors.New("the slice is over")
 
-// fullShare is what a pool runs full at: less than this share of its filesystem
-// is free, or can be promised.
+// fullShare is what a filesystem runs full at: less than this share of its room,
+// or of its inodes, is free.
 const fullShare = 0.05
 
 // purge removes from every healthy base directory what has been in the trash for
@@ -66,11 +67,12 @@ func (b *base) discarded() ([]discarded, error) {
 func (s *Store) purgeBase(ctx context.Context, b *base, entries []discarded) {
 	log := klog.FromContext(ctx)
 	b.forgetStuck(entries)
+	full := sync.OnceValue(b.runsFull)
 	for _, e := range entries {
 		if ctx.Err() != nil {
 			return
 		}
-		early, due := s.isDue(b, e)
+		early, due := b.isDue(e, full)
 		if !due {
 			continue
 		}
@@ -80,6 +82,12 @@ func (s *Store) purgeBase(ctx context.Context, b *base, entries []discarded) {
 		}
 		err := b.purgeEntry(ctx, e)
 		s.countOthers(b) // what was freed can be promised at once
+		full = sync.OnceValue(b.runsFull)
+		if early && err == nil {
+			// One at a time: btrfs shows what it gets back only after a commit.
+			b.stuck(e, nil)
+			return
+		}
 		switch {
 		case err == nil:
 			b.stuck(e, nil)
@@ -98,8 +106,8 @@ func (s *Store) purgeBase(ctx context.Context, b *base, entries []discarded) {
 
 // isDue tells whether an entry is to be purged now, and whether that is early.
 // One whose record cannot be read stays until an operator purges it: nobody knows
-// how long it was to be kept.
-func (s *Store) isDue(b *base, e discarded) (early, due bool) {
+// how long it was to be kept. full tells whether the trash has to make room.
+func (b *base) isDue(e discarded, full func() bool) (early, due bool) {
 	if e.isDoomed() {
 		return false, true
 	}
@@ -119,12 +127,14 @@ func (s *Store) isDue(b *base, e discarded) (early, due bool) {
 	if !now.Before(until) {
 		return false, true
 	}
-	early = !now.Before(atLeast) && s.runsFull(b)
+	early = !now.Before(atLeast) && full()
 	return early, early
 }
 
-// runsFull tells whether the trash of a base directory has to make room.
-func (s *Store) runsFull(b *base) bool {
+// runsFull reports whether the trash of a base directory has to make room. It goes
+// by what the filesystem itself says is free: what can be promised is an estimate,
+// and nobody's deleted volume is destroyed for one. An error is no reason either.
+func (b *base) runsFull() bool {
 	pool, err := b.open()
 	if err != nil {
 		return false
@@ -134,9 +144,7 @@ func (s *Store) runsFull(b *base) bool {
 	if err != nil || room.readOnly {
 		return false
 	}
-	promise, err := s.roomOn(b)
-	return err != nil || // no free inodes
-		float64(min(room.free, promise.bytes)) < fullShare*float64(room.size) ||
+	return float64(room.free) < fullShare*float64(room.size) ||
 		float64(room.freeInodes) < fullShare*float64(room.inodes)
 }
 

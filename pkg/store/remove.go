@@ -47,6 +47,9 @@ func (b *base) clearAway(ctx context.Context, pool, volumes *dir, building strin
 // removeData removes the data of a volume, and then its limit.
 func (b *base) removeData(ctx context.Context, volume *dir) error {
 	r, err := volume.readAnyRecord()
+	if err = unreadable(err); errors.Is(err, errdefs.ErrUnavailable) {
+		return err // the record may be read another time, and tell of a limit
+	}
 	limits, _ := b.limiter()
 	if err != nil || r.Quota == nil || limits.Kind() != r.Quota.Kind {
 		return volume.removeTree(ctx, dataDir) // what cannot be known of a limit cannot be given back

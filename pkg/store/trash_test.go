@@ -151,6 +151,44 @@ func TestTrashOfFullPool(t *testing.T) {
 	wantTrash(t, s, "pvc-2") // never below the least time
 }
 
+// TestTrashSurvives does what makes a pool that is half empty look full to whoever
+// goes by what can be promised: volumes that nobody has counted yet. The trash
+// stays, and an error is no reason to purge it either.
+func TestTrashSurvives(t *testing.T) {
+	plugin.RequireRoot(t)
+	for _, filesystem := range []string{"ext4", "btrfs"} {
+		t.Run(filesystem, func(t *testing.T) {
+			base := disk.Mount(t, filesystem, 256*mebibyte)
+			s := keeping(t, base, "trashTTL: 168h, minTrashTTL: 1h")
+			writer := request("pvc-writer")
+			writer.RequiredBytes = 120 * mebibyte
+			v := mustCreate(t, s, writer)
+			mustDelete(t, s, mustCreate(t, s, request("pvc-deleted")).ID)
+			age(t, base, 2*time.Hour)
+
+			// A burst of writes within the claim, then a restart before anything is counted.
+			writeFile(t, filepath.Join(v.Path, "file"), strings.Repeat("x", 100*mebibyte))
+			disk.Sync(t, base)
+			s.purge(t.Context())
+			wantTrash(t, s, "pvc-deleted")
+			s = reopen(t, s)
+			s.purge(t.Context())
+			wantTrash(t, s, "pvc-deleted")
+
+			// More is promised than there is.
+			mustDelete(t, s, v.ID)
+			other := request("pvc-other")
+			other.RequiredBytes = 20 * mebibyte
+			mustCreate(t, s, other)
+			if _, err := s.Undelete(t.Context(), "pvc-writer"); err != nil {
+				t.Fatal(err)
+			}
+			s.purge(t.Context())
+			wantTrash(t, s, "pvc-deleted")
+		})
+	}
+}
+
 // leaveFree writes a file that takes all of the filesystem but this.
 func leaveFree(t *testing.T, path string, bytes int64) {
 	t.Helper()
