@@ -1,4 +1,4 @@
-package beneath
+package dir
 
 import (
 	"strconv"
@@ -80,7 +80,7 @@ func step(at int, component string, wantDir bool, home uint64, mounts Mounts) (i
 
 func allowed(fd int, wantDir bool, home uint64, mounts Mounts) error {
 	if mounts == RefuseMounts {
-		// The device would not tell: a bind mount shows the same filesystem.
+		// The device does not differ: a bind mount shows the same filesystem.
 		id, err := mountID(fd)
 		if err != nil {
 			return err
@@ -89,11 +89,10 @@ func allowed(fd int, wantDir bool, home uint64, mounts Mounts) error {
 			return unix.EXDEV
 		}
 	}
-	var s unix.Stat_t
-	if err := unix.Fstat(fd, &s); err != nil {
+	kind, err := kindOf(fd)
+	switch {
+	case err != nil:
 		return err
-	}
-	switch kind := s.Mode & unix.S_IFMT; {
 	case kind == unix.S_IFLNK: // a magic link of /proc as well
 		return unix.ELOOP
 	case wantDir && kind != unix.S_IFDIR:
@@ -102,13 +101,26 @@ func allowed(fd int, wantDir bool, home uint64, mounts Mounts) error {
 	return nil
 }
 
-// reopen opens what an O_PATH descriptor shows, and nothing else.
+// kindOf returns the type of a file, which never changes: no filesystem needs to be
+// asked for it. Before Linux 4.11 there is no way not to ask.
+func kindOf(fd int) (uint32, error) {
+	var x unix.Statx_t
+	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_TYPE, &x); err == nil {
+		return uint32(x.Mode) & unix.S_IFMT, nil
+	}
+	var s unix.Stat_t
+	err := unix.Fstat(fd, &s)
+	return s.Mode & unix.S_IFMT, err
+}
+
+// reopen opens what an O_PATH descriptor shows, and nothing else. Another O_PATH
+// descriptor is opened through /proc, which does not look into the directory.
 func reopen(fd, flags int) (int, error) {
-	switch {
-	case flags&unix.O_DIRECTORY != 0:
-		return openat(fd, ".", flags, 0)
-	case flags&unix.O_PATH != 0:
+	switch looking := flags&unix.O_PATH != 0; {
+	case looking && flags&unix.O_DIRECTORY == 0:
 		return fd, nil
+	case !looking && flags&unix.O_DIRECTORY != 0:
+		return openat(fd, ".", flags, 0)
 	}
 	return openat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), flags&^unix.O_NOFOLLOW, 0)
 }

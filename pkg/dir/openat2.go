@@ -1,4 +1,4 @@
-package beneath
+package dir
 
 import "golang.org/x/sys/unix"
 

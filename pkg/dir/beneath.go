@@ -1,13 +1,4 @@
-// Package beneath opens files and directories beneath an open directory: by
-// name, without following symbolic links, and without crossing mounts where
-// that is asked. os.Root would not do: it crosses mounts.
-//
-// openat2(2) does it in one system call. A kernel before Linux 5.6, or a
-// container runtime whose seccomp profile does not know that call, gets a walk,
-// one component of the name after the other, that refuses the same things with
-// the same errors. Which of the two it is shows once, when the first file is
-// opened.
-package beneath
+package dir
 
 import (
 	"errors"
@@ -36,13 +27,13 @@ const (
 // for a mount that is refused, and what open(2) says for the rest.
 type opener func(dir int, name string, flags int, mode uint32, mounts Mounts) (fd int, err error)
 
-// Open opens what is called name beneath dir. The name has components divided by
+// OpenBeneath opens what is called name beneath dir. The name has components divided by
 // single slashes, none of them "." or "..", or is "." for dir itself. Flags are
 // those of open(2); O_CREAT needs O_EXCL, and mode is for that.
 //
 // The error wraps an errno: ELOOP if the name is a symbolic link or leads
 // through one, EXDEV if it leads to or through a mount that is refused.
-func Open(dir *os.File, name string, flags int, mode uint32, mounts Mounts) (*os.File, error) {
+func OpenBeneath(dir *os.File, name string, flags int, mode uint32, mounts Mounts) (*os.File, error) {
 	path := dir.Name() + "/" + name
 	err := check(name, flags)
 	var fd int
@@ -96,7 +87,7 @@ var chosen = sync.OnceValue(func() choice {
 	// EPERM is what old seccomp profiles answer for a call that they do not
 	// know. To look at a directory never is a matter of permission to root.
 	case errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM):
-		return choice{walk, fmt.Sprintf("openat2(2) is not to be had here (%v; it takes Linux 5.6 and a seccomp profile that allows it): "+
+		return choice{walk, fmt.Sprintf("openat2(2) is not available here (%v; it takes Linux 5.6 and a seccomp profile that allows it): "+
 			"names are looked up one component at a time, which is as strict and takes more system calls", err)}
 	}
 	return choice{open: openat2}

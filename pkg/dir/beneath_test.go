@@ -1,4 +1,4 @@
-package beneath
+package dir
 
 import (
 	"errors"
@@ -31,7 +31,7 @@ func forBothWays(t *testing.T, test func(t *testing.T)) {
 }
 
 // tree lays out what the names of TestOpen mean, with mounts of the same
-// filesystem, which no device number tells.
+// filesystem, which have the same device number.
 func tree(t testing.TB) *os.File {
 	t.Helper()
 	plugin.RequireRoot(t)
@@ -168,7 +168,7 @@ func TestOpen(t *testing.T) {
 					want = test.refuse
 				}
 				before := descriptors(t)
-				f, err := Open(root, test.name, test.flags, 0o600, mounts)
+				f, err := OpenBeneath(root, test.name, test.flags, 0o600, mounts)
 				if !errors.Is(err, want) {
 					t.Errorf("%.40q, flags %#x, crossing mounts %t: error %v, want %v", test.name, test.flags, mounts, err, want)
 				}
@@ -224,7 +224,7 @@ func TestOpenMakesFiles(t *testing.T) {
 	forBothWays(t, func(t *testing.T) {
 		root := tree(t)
 		for _, name := range []string{"new", "a/b/new"} {
-			f, err := Open(root, name, newFile, 0o640, RefuseMounts)
+			f, err := OpenBeneath(root, name, newFile, 0o640, RefuseMounts)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -237,7 +237,7 @@ func TestOpenMakesFiles(t *testing.T) {
 				t.Errorf("mode %s, %v", info.Mode(), err)
 			}
 		}
-		if _, err := Open(root, "bound/new", newFile, 0o600, RefuseMounts); !errors.Is(err, unix.EXDEV) {
+		if _, err := OpenBeneath(root, "bound/new", newFile, 0o600, RefuseMounts); !errors.Is(err, unix.EXDEV) {
 			t.Errorf("making a file behind a mount ends with %v", err)
 		}
 		if _, err := os.Lstat(filepath.Join(root.Name(), "below", "new")); err == nil {
@@ -251,7 +251,7 @@ func TestOpenMagic(t *testing.T) {
 	forBothWays(t, func(t *testing.T) {
 		proc := open(t, "/proc/self")
 		for _, name := range []string{"root", "cwd", "root/etc", "fd/0", "exe"} {
-			if f, err := Open(proc, name, unix.O_RDONLY|unix.O_NONBLOCK, 0, CrossMounts); !errors.Is(err, unix.ELOOP) {
+			if f, err := OpenBeneath(proc, name, unix.O_RDONLY|unix.O_NONBLOCK, 0, CrossMounts); !errors.Is(err, unix.ELOOP) {
 				t.Errorf("%s is followed: %v, %v", name, f, err)
 			}
 		}
@@ -266,7 +266,7 @@ func TestOpenOfRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, flags := range []int{directory, newFile} {
-			if _, err := Open(dir, "name", flags, 0o600, RefuseMounts); !errors.Is(err, unix.ENOENT) {
+			if _, err := OpenBeneath(dir, "name", flags, 0o600, RefuseMounts); !errors.Is(err, unix.ENOENT) {
 				t.Errorf("flags %#x: error %v", flags, err)
 			}
 		}
@@ -281,7 +281,7 @@ func TestOpenStartsOnMount(t *testing.T) {
 		bound := open(t, filepath.Join(root.Name(), "bound"))
 		bind(t, filepath.Join(root.Name(), "a"), bound.Name())
 		for name, flags := range map[string]int{"sub": directory, "inside": file, ".": directory} {
-			f, err := Open(bound, name, flags, 0, RefuseMounts)
+			f, err := OpenBeneath(bound, name, flags, 0, RefuseMounts)
 			if err != nil {
 				t.Error(err)
 				continue
