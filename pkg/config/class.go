@@ -1,0 +1,132 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hostdir/hostdir/pkg/errdefs"
+)
+
+// DefaultPool is the pool of a StorageClass that names none.
+const DefaultPool = "default"
+
+// Class is what a StorageClass's parameters ask for. The record of a volume
+// keeps it, so that it outlives the StorageClass.
+type Class struct {
+	// Pool is the name of the pool.
+	Pool string `json:"pool"`
+	// Mode is the permission of the data directory, in octal. Only pods reach
+	// it, because the disk's directory above it is root's alone.
+	Mode string `json:"mode"`
+	// UID and GID own the data directory. A pod's fsGroup changes the group.
+	UID uint32 `json:"uid"`
+	GID uint32 `json:"gid"`
+	// Quota says whether the capacity is enforced.
+	Quota QuotaPolicy `json:"quota"`
+	// TrashTTL is how long a deleted volume is kept, as time.ParseDuration reads
+	// it. Empty leaves it to the pool.
+	TrashTTL string `json:"trashTTL,omitempty"`
+}
+
+// QuotaPolicy is the parameter "quota".
+type QuotaPolicy string
+
+const (
+	// QuotaAuto enforces the capacity where the filesystem can.
+	QuotaAuto QuotaPolicy = "auto"
+	// QuotaRequired refuses disks whose filesystem cannot enforce it.
+	QuotaRequired QuotaPolicy = "required"
+	// QuotaOff never enforces it.
+	QuotaOff QuotaPolicy = "off"
+)
+
+// ParseClass reads the parameters of a StorageClass. An unknown one is an
+// error: ignoring it would promise something that is not kept.
+func ParseClass(parameters map[string]string) (Class, error) {
+	c := Class{Pool: DefaultPool, Mode: "0777", Quota: QuotaAuto}
+	for key, value := range parameters {
+		var err error
+		switch key {
+		case "pool":
+			c.Pool = value
+			if !PoolNamePattern.MatchString(value) {
+				err = errors.New("is not a pool's name; pools are named in hostdir's configuration")
+			}
+		case "mode":
+			c.Mode, err = parseMode(value)
+		case "uid":
+			c.UID, err = parseOwner(value)
+		case "gid":
+			c.GID, err = parseOwner(value)
+		case "quota":
+			c.Quota = QuotaPolicy(value)
+			if c.Quota != QuotaAuto && c.Quota != QuotaRequired && c.Quota != QuotaOff {
+				err = errors.New("is none of auto, required and off")
+			}
+		case "trashTTL":
+			c.TrashTTL, err = ParseTTL(value)
+		default:
+			return Class{}, fmt.Errorf("%w: unknown StorageClass parameter %q; known are pool, mode, uid, gid, quota and trashTTL", errdefs.ErrInvalid, key)
+		}
+		if err != nil {
+			return Class{}, fmt.Errorf("%w: StorageClass parameter %s=%q %w", errdefs.ErrInvalid, key, value, err)
+		}
+	}
+	return c, nil
+}
+
+// String lists the parameters, for messages.
+func (c Class) String() string {
+	text := fmt.Sprintf("pool=%s mode=%s uid=%d gid=%d quota=%s", c.Pool, c.Mode, c.UID, c.GID, c.Quota)
+	if c.TrashTTL != "" {
+		text += " trashTTL=" + c.TrashTTL
+	}
+	return text
+}
+
+// parseMode accepts permissions, setgid and the sticky bit. Setuid means
+// nothing on a directory.
+func parseMode(s string) (string, error) {
+	mode, err := strconv.ParseUint(s, 8, 32)
+	if err != nil || mode > 0o3777 || strings.HasPrefix(s, "+") {
+		return "", errors.New("is not an octal directory mode such as 0777 or 2770")
+	}
+	return fmt.Sprintf("%04o", mode), nil
+}
+
+// parseOwner leaves out the highest ID: chown(2) takes it for "unchanged".
+func parseOwner(s string) (uint32, error) {
+	id, err := strconv.ParseUint(s, 10, 32)
+	if err != nil || id == 1<<32-1 {
+		return 0, errors.New("is not a numeric user or group ID")
+	}
+	return uint32(id), nil
+}
+
+// FileMode returns the number behind Mode, which ParseClass has checked.
+func (c Class) FileMode() uint32 {
+	mode, _ := strconv.ParseUint(c.Mode, 8, 32)
+	return uint32(mode)
+}
+
+// ParseTTL checks how long deleted volumes are kept, and writes it as a Class has
+// it.
+func ParseTTL(s string) (string, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return "", errors.New("is not a duration such as 30m or 168h")
+	}
+	return d.String(), nil
+}
+
+// TTL returns the duration behind TrashTTL, and whether there is one.
+func (c Class) TTL() (d time.Duration, ok bool) {
+	if c.TrashTTL == "" {
+		return 0, false
+	}
+	d, err := time.ParseDuration(c.TrashTTL)
+	return d, err == nil && d >= 0
+}

@@ -1,0 +1,164 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"os"
+	"path"
+	"regexp"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/hostdir/hostdir/pkg/errdefs"
+)
+
+// Config is the configuration file: the pools of every node.
+type Config struct {
+	// Pools are the pools of all nodes that no entry of Nodes matches.
+	Pools []Pool `json:"pools"`
+	// Nodes gives some nodes pools of their own. The first match wins.
+	Nodes []NodeConfig `json:"nodes,omitempty"`
+	// ProjectIDs are the IDs that volumes get on XFS and ext4.
+	ProjectIDs IDRange `json:"projectIDs,omitzero"`
+}
+
+// IDRange is a range of project IDs, both ends included.
+type IDRange struct {
+	First uint32 `json:"first"`
+	Last  uint32 `json:"last"`
+}
+
+// defaultProjectIDs are far from those that docker, podman (from 1 up) and
+// kubelet (from 1048577 up) take on the same filesystems.
+var defaultProjectIDs = IDRange{First: 1 << 24, Last: 1<<25 - 1}
+
+// NodeConfig gives the nodes whose name matches one of the globs in Match other
+// pools than Config.Pools.
+type NodeConfig struct {
+	Match []string `json:"match"`
+	Pools []Pool   `json:"pools"`
+}
+
+// Pool is what a StorageClass names with its parameter "pool".
+type Pool struct {
+	Name string `json:"name"`
+	// Paths are absolute paths of disks, or globs of them: see ExpandPaths.
+	Paths []string `json:"paths"`
+	// RequireMountPoint refuses a directory on which no filesystem is mounted,
+	// so that a disk that is absent is never replaced by the directory below it.
+	RequireMountPoint bool `json:"requireMountPoint,omitempty"`
+	// Reserve is kept free on each disk.
+	Reserve Reserve `json:"reserve,omitzero"`
+	// Overcommit is how much may be allocated, as a multiple of what the
+	// filesystem has for volumes.
+	Overcommit Overcommit `json:"overcommit,omitzero"`
+	// TrashTTL is how long deleted volumes are kept whose class does not say.
+	TrashTTL Duration `json:"trashTTL,omitzero"`
+	// MinTrashTTL is how long they are kept at least when the disk runs full,
+	// one hour if it is nil. It never makes the time longer.
+	MinTrashTTL *Duration `json:"minTrashTTL,omitempty"`
+}
+
+const defaultMinTrashTTL = time.Hour
+
+// KeepAtLeast returns MinTrashTTL, or what holds without it.
+func (p Pool) KeepAtLeast() time.Duration {
+	if p.MinTrashTTL == nil {
+		return defaultMinTrashTTL
+	}
+	return time.Duration(*p.MinTrashTTL)
+}
+
+// PoolNamePattern keeps pool names usable as labels and in messages.
+var PoolNamePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// ReadFile reads and checks the configuration file. An unknown field is an
+// error: it is most likely a misspelt known one.
+func ReadFile(file string) (Config, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration: %w", err)
+	}
+	return Parse(data)
+}
+
+// Parse is ReadFile for a configuration that was read already.
+func Parse(data []byte) (Config, error) {
+	var c Config
+	if err := yaml.UnmarshalStrict(data, &c); err != nil {
+		return Config{}, fmt.Errorf("configuration: %w: %w", errdefs.ErrInvalid, err)
+	}
+	if err := checkPools("pools", c.Pools); err != nil {
+		return Config{}, err
+	}
+	c.ProjectIDs = cmp.Or(c.ProjectIDs, defaultProjectIDs)
+	// 0 is everybody's and the highest number nobody's, see projid_t in the kernel.
+	if ids := c.ProjectIDs; ids.First == 0 || ids.Last == math.MaxUint32 || ids.First > ids.Last {
+		return Config{}, configError("projectIDs", "%d to %d is not a range of project IDs: it begins at 1 or above and ends below %d", ids.First, ids.Last, uint32(math.MaxUint32))
+	}
+	for i, n := range c.Nodes {
+		where := fmt.Sprintf("nodes[%d]", i)
+		if len(n.Match) == 0 {
+			return Config{}, configError(where+".match", "names no node; write [\"*\"] for all of them")
+		}
+		for _, glob := range n.Match {
+			if _, err := path.Match(glob, ""); err != nil {
+				return Config{}, configError(where+".match", "%q is not a glob", glob)
+			}
+		}
+		if err := checkPools(where+".pools", n.Pools); err != nil {
+			return Config{}, err
+		}
+	}
+	return c, nil
+}
+
+// PoolsFor returns the pools that the node of this name has.
+func (c Config) PoolsFor(nodeName string) []Pool {
+	for _, n := range c.Nodes {
+		for _, glob := range n.Match {
+			if ok, _ := path.Match(glob, nodeName); ok {
+				return n.Pools
+			}
+		}
+	}
+	return c.Pools
+}
+
+func checkPools(where string, pools []Pool) error {
+	names := map[string]bool{}
+	usedBy := map[string]string{}
+	for i, p := range pools {
+		at := fmt.Sprintf("%s[%d]", where, i)
+		if !PoolNamePattern.MatchString(p.Name) {
+			return configError(at+".name", "%q is not a pool's name: use lower-case letters, digits and dashes", p.Name)
+		}
+		if names[p.Name] {
+			return configError(at+".name", "pool %q is there twice", p.Name)
+		}
+		names[p.Name] = true
+		if len(p.Paths) == 0 {
+			return configError(at+".paths", "pool %q has no path", p.Name)
+		}
+		for _, dir := range p.Paths {
+			if !strings.HasPrefix(dir, "/") || path.Clean(dir) != dir || dir == "/" {
+				return configError(at+".paths", "%q is not the plain absolute path of a directory", dir)
+			}
+			if err := checkGlob(dir); err != nil {
+				return configError(at+".paths", "%q is not a glob", dir)
+			}
+			if other, ok := usedBy[dir]; ok {
+				return configError(at+".paths", "%q is in pool %q already", dir, other)
+			}
+			usedBy[dir] = p.Name
+		}
+	}
+	return nil
+}
+
+func configError(where, format string, args ...any) error {
+	return fmt.Errorf("configuration: %w: %s: %s", errdefs.ErrInvalid, where, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,134 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// lostFound is what mkfs leaves in every ext4: no glob means it.
+const lostFound = "lost+found"
+
+// ExpandPaths returns the pool's paths, each once. Of a glob these are the ones
+// that are there; a path without a glob is returned even if nothing is there, for
+// somebody has to report it. The error is why there may be more: a directory could not
+// be listed.
+//
+// It reads the directories that hold what a glob names, and waits for the disks
+// that these are on.
+func (p Pool) ExpandPaths() ([]string, error) {
+	var paths []string
+	var errs []error
+	for _, pattern := range p.Paths {
+		if !isGlob(pattern) {
+			paths = append(paths, pattern)
+			continue
+		}
+		found, err := expand(pattern)
+		paths = append(paths, found...)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("pool %q: what matches %s cannot be found out: %w", p.Name, pattern, err))
+		}
+	}
+	var once []string
+	for _, found := range paths {
+		if !slices.Contains(once, found) {
+			once = append(once, found)
+		}
+	}
+	return once, errors.Join(errs...)
+}
+
+// PlainPaths returns the pool's paths that are no globs.
+func (p Pool) PlainPaths() []string {
+	return slices.DeleteFunc(slices.Clone(p.Paths), isGlob)
+}
+
+// Matches reports whether path is one of the pool's, or would be if it were
+// there.
+func (p Pool) Matches(path string) bool {
+	return slices.ContainsFunc(p.Paths, func(pattern string) bool {
+		if !isGlob(pattern) {
+			return pattern == path
+		}
+		globs, names := strings.Split(pattern, "/"), strings.Split(path, "/")
+		if len(globs) != len(names) {
+			return false
+		}
+		for i, glob := range globs {
+			if !matches(glob, names[i]) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// expand returns what a glob matches. What is absent matches nothing; what cannot
+// be looked at is an error. (filepath.Glob takes the one for the other.)
+func expand(pattern string) (found []string, err error) {
+	found = []string{"/"}
+	var errs []error
+	for component := range strings.SplitSeq(strings.TrimPrefix(pattern, "/"), "/") {
+		var deeper []string
+		for _, at := range found {
+			names, err := namesMatching(at, component)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
+				errs = append(errs, err)
+			}
+			for _, name := range names {
+				deeper = append(deeper, path.Join(at, name))
+			}
+		}
+		found = deeper
+	}
+	return found, errors.Join(errs...)
+}
+
+// namesMatching returns the names in a directory that a component of a path
+// matches.
+func namesMatching(at, component string) ([]string, error) {
+	if !isGlob(component) {
+		_, err := os.Lstat(path.Join(at, component))
+		if err != nil {
+			return nil, err
+		}
+		return []string{component}, nil
+	}
+	dir, err := os.OpenFile(at, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	names = slices.DeleteFunc(names, func(name string) bool { return !matches(component, name) })
+	slices.Sort(names)
+	return names, err
+}
+
+// matches reports whether a component of a path matches a name.
+func matches(component, name string) bool {
+	if !isGlob(component) {
+		return component == name
+	}
+	ok, _ := path.Match(component, name) // checkGlob has been there
+	return ok && name != lostFound
+}
+
+func isGlob(s string) bool { return strings.ContainsAny(s, `*?[\`) }
+
+// checkGlob checks each component: a class of characters cannot hold a slash.
+func checkGlob(pattern string) error {
+	for component := range strings.SplitSeq(pattern, "/") {
+		if _, err := path.Match(component, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
