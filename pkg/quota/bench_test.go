@@ -7,7 +7,7 @@ import (
 	"github.com/hostdir/hostdir/pkg/quota"
 )
 
-// The benchmarks tell what each call costs.
+// The benchmarks measure what each call costs.
 
 func BenchmarkXFS(b *testing.B)  { benchmark(b, projects(b, quota.XFS, "HOSTDIR_VM_XFS")) }
 func BenchmarkExt4(b *testing.B) { benchmark(b, projects(b, quota.Ext4, "HOSTDIR_VM_EXT4")) }

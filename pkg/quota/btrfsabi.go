@@ -10,6 +10,7 @@ const (
 	groupCreate     = 0x4010942a // BTRFS_IOC_QGROUP_CREATE
 	groupLimit      = 0x8030942b // BTRFS_IOC_QGROUP_LIMIT
 	rescanStatus    = 0x8040942d // BTRFS_IOC_QUOTA_RESCAN_STATUS
+	rescanWait      = 0x942e     // BTRFS_IOC_QUOTA_RESCAN_WAIT
 
 	rootTree  = 1 // BTRFS_ROOT_TREE_OBJECTID
 	quotaTree = 8 // BTRFS_QUOTA_TREE_OBJECTID

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// btrfs tells what it knows of qgroups only to those who read its trees.
+// There is no other way to ask btrfs about qgroups than to read its trees.
 
 // find returns the item of a key whose offset is at least minOffset, nil if
 // there is none, or no such tree: quotas switched off have none.
@@ -45,7 +45,7 @@ func quotaFlags(fs *os.File) (uint64, error) {
 	return field(status, 2), nil // version, generation, flags
 }
 
-// groupUsage tells how much a qgroup holds, and whether there is one.
+// groupUsage returns how much a qgroup holds, and whether it exists.
 func groupUsage(fs *os.File, group uint64) (bytes int64, exists bool, err error) {
 	info, err := find(fs, quotaTree, 0, groupInfoKey, group, group)
 	if info == nil {
@@ -63,8 +63,8 @@ func groupMaximum(fs *os.File, group uint64) (int64, error) {
 	return int64(field(limit, 1)), nil // flags, most referenced bytes
 }
 
-// subvolumeExists tells whether btrfs knows a subvolume, be it only that the
-// removed one is not cleared away yet.
+// subvolumeExists reports whether btrfs knows a subvolume. It knows a removed one
+// until that is cleared away.
 func subvolumeExists(fs *os.File, id ID) (bool, error) {
 	root, err := find(fs, rootTree, uint64(id), rootKey, 0, ^uint64(0))
 	return root != nil, err

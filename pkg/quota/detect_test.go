@@ -1,6 +1,7 @@
 package quota_test
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -9,8 +10,8 @@ import (
 	"github.com/hostdir/hostdir/tests/disk"
 )
 
-// TestDetectExplains wants an admin to be told what to do with each filesystem
-// that could limit directories and does not.
+// TestDetectExplains wants the error to say what to do with each filesystem that
+// could limit directories and does not.
 func TestDetectExplains(t *testing.T) {
 	for _, test := range []struct{ filesystem, variable, want string }{
 		{"xfs", "HOSTDIR_VM_XFS_PLAIN", "prjquota"},
@@ -24,12 +25,12 @@ func TestDetectExplains(t *testing.T) {
 				dir = disk.Mount(t, test.filesystem, diskSize)
 			}
 			q, err := quota.Detect(open(t, dir))
-			if q.Kind() != quota.None || err == nil {
-				t.Fatalf("Detect() = %s, %v; want none and an error", q.Kind(), err)
+			if q != nil || !errors.Is(err, quota.ErrOff) {
+				t.Fatalf("Detect() = %v, %v; want none and ErrOff", q, err)
 			}
 			for _, want := range []string{dir, test.filesystem, test.want} {
 				if !strings.Contains(err.Error(), want) {
-					t.Errorf("the error does not tell %q: %v", want, err)
+					t.Errorf("the error does not say %q: %v", want, err)
 				}
 			}
 		})
@@ -38,7 +39,7 @@ func TestDetectExplains(t *testing.T) {
 
 func TestDetectOfOthersExplains(t *testing.T) {
 	q, err := quota.Detect(open(t, "/proc"))
-	if q.Kind() != quota.None || err == nil || !strings.Contains(err.Error(), "/proc is on a filesystem that cannot") {
-		t.Errorf("Detect() = %s, %v", q.Kind(), err)
+	if q != nil || !errors.Is(err, quota.ErrOff) || !strings.Contains(err.Error(), "/proc is on a filesystem that cannot") {
+		t.Errorf("Detect() = %v, %v", q, err)
 	}
 }

@@ -13,18 +13,25 @@ import (
 )
 
 // limited makes a directory that is limited to 8 MiB.
-func limited(t *testing.T, dir, name string, wish quota.ID) (q quota.Quota, f *os.File, id quota.ID) {
+func limited(t *testing.T, dir, name string, requested quota.ID) (q quota.Quota, f *os.File, id quota.ID) {
 	t.Helper()
 	parent := open(t, dir)
 	q, err := quota.Detect(parent)
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, err = q.Create(parent, name, wish)
+	id, err = q.Create(parent, name, requested)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir + "/" + name) })
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir + "/" + name); err != nil {
+			t.Error(err)
+		}
+		if err := q.Remove(parent, id); err != nil && !errors.Is(err, errdefs.ErrBusy) {
+			t.Error(err)
+		}
+	})
 	f = open(t, dir+"/"+name)
 	if err := q.Set(f, id, quota.Limit{Bytes: 8 << 20}); err != nil {
 		t.Fatal(err)

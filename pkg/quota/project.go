@@ -17,11 +17,14 @@ type project struct{ kind Kind }
 
 func (p project) Kind() Kind { return p.kind }
 
-func (p project) Create(parent *os.File, name string, wish ID) (ID, error) {
-	if _, err := projectID(wish, Limit{}); err != nil {
+func (p project) Create(parent *os.File, name string, requested ID) (ID, error) {
+	if _, err := projectID(requested, Limit{}); err != nil {
 		return 0, err
 	}
-	return wish, mkdir(parent, name)
+	if err := checkProjects(parent); err != nil {
+		return 0, err
+	}
+	return requested, mkdir(parent, name)
 }
 
 func (p project) Set(dir *os.File, id ID, limit Limit) error {
@@ -69,7 +72,11 @@ func (p project) Get(dir *os.File, id ID) (Limit, Usage, error) {
 	if err := ioctl("get project", dir, getAttributes, &a); err != nil {
 		return Limit{}, Usage{}, err
 	}
-	if a.project != project || a.flags&inheritID == 0 {
+	enforced, err := enforcesProjects(dir)
+	if err != nil {
+		return Limit{}, Usage{}, err
+	}
+	if a.project != project || a.flags&inheritID == 0 || !enforced {
 		limit = Limit{}
 	}
 	return limit, usage, nil
@@ -116,24 +123,32 @@ func projectID(id ID, limit Limit) (uint32, error) {
 	return uint32(id), nil
 }
 
-// tryProject finds out whether project quotas of this filesystem work: the
-// kernel says that it enforces limits, and a directory can be labelled and is
-// counted.
-func tryProject(dir *os.File, kind Kind) (Quota, error) {
+// enforcesProjects reports whether the filesystem holds projects to their limits.
+// It returns ErrOff if it does not even count what they use.
+func enforcesProjects(fs *os.File) (bool, error) {
 	state := quotaState{version: 1}
-	err := quotactl("get state of quotas", dir, getState, 0, &state)
-	switch {
-	case errors.Is(err, unix.ENOSYS): // also without any quota switched on
-		return nil, errors.New("project quotas are off, or this kernel has none (it takes Linux 5.14)")
-	case err != nil:
-		return nil, err
-	case state.flags&stateCounted == 0:
-		return nil, errors.New("project quotas are off")
-	case state.flags&stateEnforced == 0:
-		return nil, errors.New("project quotas are counted, but not enforced")
+	if err := quotactl("get state of quotas", fs, getState, 0, &state); err != nil {
+		return false, err // ENOSYS also if quotas are off for users, groups and projects alike
 	}
+	if state.flags&stateCounted == 0 {
+		return false, offAt(fs, off{why: "project quotas are off"})
+	}
+	return state.flags&stateEnforced != 0, nil
+}
+
+// checkProjects returns ErrOff unless project quotas are counted and enforced.
+func checkProjects(fs *os.File) error {
+	enforced, err := enforcesProjects(fs)
+	if err == nil && !enforced {
+		err = offAt(fs, off{"project quotas are counted, but not enforced", "unmount it and mount it with the option prjquota"})
+	}
+	return err
+}
+
+// tryProject finds out whether a directory can be labelled and is then counted.
+func tryProject(dir *os.File, kind Kind) (Quota, error) {
 	p := project{kind}
-	err = p.try(dir)
+	err := p.try(dir)
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EROFS) {
 		return p, nil // no room to try, but the kernel has said enough
 	}

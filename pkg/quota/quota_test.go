@@ -41,15 +41,6 @@ func TestBtrfsSimple(t *testing.T) {
 	t.Run("limits nested subvolumes", func(t *testing.T) { limitsNested(t, dir) })
 }
 
-func TestNone(t *testing.T) {
-	dir := t.TempDir()
-	if err := unix.Mount("none", dir, "tmpfs", 0, ""); err != nil {
-		t.Skipf("no tmpfs can be mounted: %v", err)
-	}
-	t.Cleanup(func() { unix.Unmount(dir, 0) })
-	quotatest.Run(t, dir, quota.None)
-}
-
 // projects returns where a filesystem with project quotas is mounted: what the
 // virtual machine of tests/vm says, or else a disk of its own.
 func projects(t testing.TB, kind quota.Kind, variable string) string {
@@ -57,24 +48,43 @@ func projects(t testing.TB, kind quota.Kind, variable string) string {
 	if dir := os.Getenv(variable); dir != "" {
 		return dir
 	}
+	image := projectImage(t, kind)
+	dir := t.TempDir()
+	mountOrSkip(t, image, dir, "prjquota")
+	return dir
+}
+
+// projectImage makes a filesystem that can have project quotas.
+func projectImage(t testing.TB, kind quota.Kind) string {
+	t.Helper()
 	needDisks(t)
 	image := disk.Image(t, string(kind), diskSize)
 	if kind == quota.Ext4 {
-		if out, err := exec.Command("tune2fs", "-O", "project,quota", "-Q", "prjquota", image).CombinedOutput(); err != nil {
-			t.Fatalf("tune2fs: %v\n%s", err, out)
-		}
+		run(t, "tune2fs", "-O", "project,quota", "-Q", "prjquota", image)
 	}
-	dir := t.TempDir()
-	if out, err := exec.Command("mount", "-o", "loop,prjquota", image, dir).CombinedOutput(); err != nil {
-		t.Skipf("this kernel has no project quotas for %s, tests/vm runs this on one that has: %s", kind, out)
+	return image
+}
+
+// mountOrSkip mounts an image until the test ends.
+func mountOrSkip(t testing.TB, image, dir, options string) {
+	t.Helper()
+	if out, err := exec.Command("mount", "-o", "loop,"+options, image, dir).CombinedOutput(); err != nil {
+		t.Skipf("this kernel has no project quotas, tests/vm runs this on one that has: %s", out)
 	}
 	t.Cleanup(func() { exec.Command("umount", dir).Run() })
-	return dir
+}
+
+func run(t testing.TB, command ...string) {
+	t.Helper()
+	if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+		t.Fatalf("%q: %v\n%s", command, err, out)
+	}
 }
 
 // What struct btrfs_ioctl_quota_ctl_args asks for.
 const (
 	enableFull   = 1 // BTRFS_QUOTA_CTL_ENABLE
+	disable      = 2 // BTRFS_QUOTA_CTL_DISABLE
 	enableSimple = 4 // BTRFS_QUOTA_CTL_ENABLE_SIMPLE_QUOTA, Linux 6.7
 )
 
@@ -83,17 +93,23 @@ func btrfs(t testing.TB, enable uint64) string {
 	t.Helper()
 	needDisks(t)
 	dir := disk.Mount(t, "btrfs", diskSize)
+	switchQuotas(t, dir, enable)
+	return dir
+}
+
+// switchQuotas switches the quotas of a btrfs on or off.
+func switchQuotas(t testing.TB, dir string, to uint64) {
+	t.Helper()
 	f := open(t, dir)
 	defer f.Close() // or else it could not be unmounted
-	args := [2]uint64{enable}
+	args := [2]uint64{to}
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), 0xc0109428 /* BTRFS_IOC_QUOTA_CTL */, uintptr(unsafe.Pointer(&args)))
-	if errno == unix.EINVAL && enable == enableSimple {
+	if errno == unix.EINVAL && to == enableSimple {
 		t.Skip("this kernel is older than simple quotas")
 	}
 	if errno != 0 {
-		t.Fatalf("enabling quotas: %v", errno)
+		t.Fatalf("switching quotas: %v", errno)
 	}
-	return dir
 }
 
 func needDisks(t testing.TB) {

@@ -56,8 +56,8 @@ func (s *suite) blocks(t *testing.T, f *os.File) int64 {
 	return stat.Blocks * 512
 }
 
-func (s *suite) mends(t *testing.T) {
-	v := s.create(t, "mended", quota.Limit{Bytes: 8 * mib})
+func (s *suite) restores(t *testing.T) {
+	v := s.create(t, "restored", quota.Limit{Bytes: 8 * mib})
 	f := s.file(t, v, "file")
 	s.set(t, v, quota.Limit{}) // somebody else
 	if limit, _ := s.get(t, v); limit != (quota.Limit{}) {

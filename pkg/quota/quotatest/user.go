@@ -42,7 +42,7 @@ func openat(dir *os.File, name string) (*os.File, error) {
 }
 
 // Fill appends to a file, as an ordinary user, until that is refused for want
-// of room or the file has grown by most bytes. It tells how much it grew.
+// of room or the file has grown by most bytes. It returns how much it grew.
 func Fill(f *os.File, most int64) (grown int64, full bool, err error) {
 	chunk := make([]byte, 16<<10)
 	err = asUser(func() error {
@@ -62,6 +62,6 @@ func Fill(f *os.File, most int64) (grown int64, full bool, err error) {
 	return grown, full, errors.Join(err, f.Sync())
 }
 
-// isFull tells whether an error is how a full filesystem or a reached limit
+// isFull reports whether an error is how a full filesystem or a reached limit
 // shows: XFS says ENOSPC, ext4 and btrfs EDQUOT.
 func isFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
