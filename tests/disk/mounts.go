@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MountsBelow tells what is mounted below a directory, the last mount last.
+// MountsBelow returns what is mounted below a directory, the last mount last.
 func MountsBelow(t testing.TB, root string) []string {
 	t.Helper()
 	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(root))
@@ -27,7 +27,7 @@ func MountsBelow(t testing.TB, root string) []string {
 
 // UnmountBelow unmounts all that is mounted below a directory. What lies under
 // another mount can be unmounted only once that is gone, and the mount table does
-// not tell which lies on which.
+// not say which lies on which.
 func UnmountBelow(t testing.TB, root string) {
 	t.Helper()
 	left := MountsBelow(t, root)

@@ -1,0 +1,94 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/hostdir/hostdir/pkg/dir"
+)
+
+// Probe is what was found at a path.
+type Probe struct {
+	Path string
+	// Err is why nothing more is known. All below is set if it is nil.
+	Err        error
+	Inode      dir.Inode
+	Filesystem dir.Filesystem
+	// Marker is nil in an empty directory.
+	Marker *Marker
+	// MountPoint reports that a disk is mounted there.
+	MountPoint bool
+}
+
+// Look probes a path and changes nothing. With requireMountPoint a directory on
+// which no disk is mounted is refused. before is an earlier probe of the path:
+// whether a disk is mounted there is not asked again if nothing has changed, for
+// the mount table may be long.
+func Look(path string, requireMountPoint bool, before Probe) Probe {
+	p := Probe{Path: path}
+	p.Err = p.look(requireMountPoint, before)
+	return p
+}
+
+func (p *Probe) look(requireMountPoint bool, before Probe) error {
+	d, err := Open(p.Path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if requireMountPoint {
+		if err := d.CheckMountPoint(); errors.Is(err, dir.ErrNotMounted) {
+			return Refuse(Absent, "%w", err)
+		} else if err != nil {
+			return err
+		}
+	}
+	if p.Inode, err = d.Inode(); err != nil {
+		return err
+	}
+	if p.Filesystem, err = d.Filesystem(); err != nil {
+		return err
+	}
+	m, err := loadMarker(d)
+	if err == nil {
+		p.Marker = &m
+	} else if errors.Is(err, fs.ErrNotExist) {
+		err = checkEmpty(d)
+	}
+	if before.Err == nil && before.Marker != nil && p.Marker != nil && before.Identity() == p.Identity() {
+		p.MountPoint = before.MountPoint
+		return nil
+	}
+	// The history remembers the answer: it is no guess.
+	mounted := d.CheckMountPoint()
+	if mounted != nil && !errors.Is(mounted, dir.ErrNotMounted) {
+		return errors.Join(err, mounted)
+	}
+	p.MountPoint = mounted == nil
+	return err
+}
+
+// Identity returns which disk was found. It is of use if there is a marker.
+func (p Probe) Identity() Identity {
+	return Identity{UUID: p.Marker.UUID, Generation: p.Marker.Generation, Inode: p.Inode}
+}
+
+// holds reports whether p found this disk, on the filesystem that it was made on.
+func (p Probe) holds(uuid string) bool {
+	return p.Err == nil && p.Marker != nil && p.Marker.UUID == uuid && p.Marker.checkFilesystem(p.Filesystem) == nil
+}
+
+// String says what there is, for people.
+func (p Probe) String() string {
+	switch {
+	case p.Err != nil:
+		return p.Err.Error()
+	case p.Marker == nil:
+		return fmt.Sprintf("an empty directory on %s", p.Filesystem)
+	case p.Marker.checkFilesystem(p.Filesystem) != nil:
+		return fmt.Sprintf("a copy of disk %s on %s, which was made on %s", p.Marker.UUID, p.Filesystem, p.Marker.Filesystem)
+	default:
+		return fmt.Sprintf("disk %s on %s", p.Marker.UUID, p.Filesystem)
+	}
+}
