@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/hostdir/hostdir/pkg/beneath"
+	"github.com/hostdir/hostdir/pkg/dir"
 )
 
 // asideMount makes mounts with mount(2) alone. That call cannot make one with
@@ -80,7 +80,7 @@ func (a *asideMount) prepare(source string, options []string) (root *os.File, fl
 	return root, flags, nil
 }
 
-// isMounted tells whether source is what is mounted at target, and returns an
+// isMounted reports whether source is what is mounted at target, and returns an
 // error if it is not, or not with these flags.
 func isMounted(source, target string, want mountFlags) (bool, error) {
 	at, err := openPath(target)
@@ -93,15 +93,11 @@ func isMounted(source, target string, want mountFlags) (bool, error) {
 		return false, err
 	}
 	defer data.Close()
-	mounted, err := beneath.IsMountRoot(at)
+	mounted, err := dir.IsMountRoot(at)
 	if err != nil {
 		return false, err
 	}
-	found, err := idOf(at)
-	if err != nil {
-		return false, err
-	}
-	if wanted, err := idOf(data); err != nil || !mounted || found != wanted {
+	if same, err := isSame(at, data); err != nil || !mounted || !same {
 		return false, errors.Join(err, errors.New("what was mounted is not what is there now: somebody changed the target meanwhile; look at it with findmnt"))
 	}
 	got, err := flagsOf(at)

@@ -30,12 +30,9 @@ func NewBind(aside string) mount.Interface {
 	return b
 }
 
-// Mount attaches the directory source at target, with its options in force from
-// the first moment, for other mount namespaces too.
+// Mount attaches the directory source at target, with options that CheckOptions
+// accepts in force from the first moment, for other mount namespaces too.
 func (b bind) Mount(source, target, _ string, options []string) error {
-	if err := CheckOptions(options); err != nil {
-		return err
-	}
 	return b.attach(source, target, options)
 }
 
@@ -78,7 +75,7 @@ var Fallback = sync.OnceValue(func() string {
 		// EPERM is what old seccomp profiles answer for a call that they do
 		// not know.
 		if errors.Is(probe.err, unix.ENOSYS) || errors.Is(probe.err, unix.EPERM) {
-			return fmt.Sprintf("%s(2) is not to be had here (%v; it takes Linux 5.12 and a seccomp profile that allows it): "+
+			return fmt.Sprintf("%s(2) is not available here (%v; it takes Linux 5.12 and a seccomp profile that allows it): "+
 				"volumes are mounted with mount(2), prepared aside and checked afterwards; "+
 				"a crash between these steps leaves a mount in the directory of hostdir's socket until it starts again", probe.call, probe.err)
 		}

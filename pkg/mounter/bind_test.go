@@ -21,7 +21,7 @@ type place struct {
 	aside                 string
 }
 
-// newPlace makes one whose pool is a mount with these flags.
+// newPlace makes one whose disk is a mount with these flags.
 func newPlace(t *testing.T, poolFlags uintptr) *place {
 	t.Helper()
 	plugin.RequireRoot(t)
@@ -101,7 +101,7 @@ func TestBind(t *testing.T) {
 		{unix.MS_NOATIME, "nosuid,nodev,relatime", "rw,nosuid,nodev,relatime"},
 		{unix.MS_STRICTATIME, "nosuid,nodev", "rw,nosuid,nodev"},
 		{unix.MS_STRICTATIME, "nosuid,nodev,nodiratime", "rw,nosuid,nodev,nodiratime"},
-		// What the pool's mount has, its volumes have.
+		// What the disk's mount has, its volumes have.
 		{defaults | unix.MS_RDONLY | unix.MS_NOEXEC, "nosuid,nodev", "ro,nosuid,nodev,noexec,relatime"},
 		{defaults | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NODIRATIME, "nosuid,nodev,ro", "ro,nosuid,nodev,nodiratime,relatime"},
 	} {
@@ -120,7 +120,7 @@ func TestBind(t *testing.T) {
 						t.Errorf("%s does not show the volume", at)
 					}
 				}
-				// What the node mounts into the pool stays out of pods.
+				// What the node mounts into the disk stays out of pods.
 				if test.pool&unix.MS_RDONLY == 0 {
 					mkdirAll(t, filepath.Join(p.pool, "data", "inside"))
 					if err := unix.Mount("tmpfs", filepath.Join(p.pool, "data", "inside"), "tmpfs", 0, ""); err != nil {
@@ -140,7 +140,7 @@ func TestBindFails(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		prepare func(t *testing.T, p *place)
-		source  string // below the pool
+		source  string // below the disk
 	}{
 		{"no source", func(*testing.T, *place) {}, "missing"},
 		{"no target", func(t *testing.T, p *place) {

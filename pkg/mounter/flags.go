@@ -1,15 +1,12 @@
 package mounter
 
 import (
-	"errors"
-	"fmt"
 	"os"
 	"strings"
 
-	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
-	"github.com/hostdir/hostdir/pkg/beneath"
+	"github.com/hostdir/hostdir/pkg/dir"
 )
 
 // mountFlags are the MS_* flags of mount(2) that a bind mount has of its own.
@@ -42,24 +39,17 @@ func (f mountFlags) with(options []string) mountFlags {
 	return f
 }
 
+// has reports whether an option is in force.
+func (f mountFlags) has(option string) bool { return f&flagNames[option] != 0 }
+
 // flagsOf returns the flags of the mount that an open directory is on.
-func flagsOf(dir *os.File) (mountFlags, error) {
-	id, err := beneath.MountID(dir)
+func flagsOf(d *os.File) (mountFlags, error) {
+	m, err := dir.MountOf(d)
 	if err != nil {
 		return 0, err
 	}
-	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
-		found := uint64(m.ID) == id
-		return !found, found
-	})
-	if err != nil {
-		return 0, fmt.Errorf("the mount table cannot be read: %w", err)
-	}
-	if len(mounts) == 0 {
-		return 0, errors.New("the mount of " + dir.Name() + " is not in the mount table")
-	}
 	var f mountFlags
-	for word := range strings.SplitSeq(mounts[0].Options, ",") {
+	for word := range strings.SplitSeq(m.Options, ",") {
 		f |= flagNames[word]
 	}
 	if f&atimeFlags == 0 {

@@ -36,7 +36,7 @@ func FuzzMountTable(f *testing.F) {
 				return
 			}
 		}
-		// The pool's disk, and two mounts of the volume beside one of a
+		// The disk, and two mounts of the volume beside one of a
 		// neighbour whose name begins like the volume's.
 		name := filepath.Join(pool, "volumes", "pvc-1", "data")
 		ours := []*mountinfo.Info{

@@ -24,8 +24,8 @@ func (m *Mounter) CheckUnused(data *os.File) error {
 }
 
 // mountsOf finds where a directory is bind-mounted.
-func mountsOf(dir *os.File) ([]string, error) {
-	table, at, err := find(dir)
+func mountsOf(d *os.File) ([]string, error) {
+	table, at, err := find(d)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func mountsOf(dir *os.File) ([]string, error) {
 }
 
 // mountedIn finds in a mount table where a directory, or anything beneath it, is
-// bind-mounted. The table tells, for each mount, the filesystem and the directory
+// bind-mounted. The table names, for each mount, the filesystem and the directory
 // of it that was mounted.
 func (at position) mountedIn(table []*mountinfo.Info) []string {
 	var found []string

@@ -16,11 +16,11 @@ func TestCheckUnused(t *testing.T) {
 	n := newNode(t)
 	data, target := n.volume(t, "pvc-1"), n.target("mount")
 	// Names that begin like the volume's are others.
-	n.mustPublish(t, n.volume(t, "pvc-10"), Publication{TargetPath: n.target("other")})
+	n.mustPublish(t, n.volume(t, "pvc-10"), PublishOptions{TargetPath: n.target("other")})
 	if err := n.CheckUnused(data); err != nil {
 		t.Error(err)
 	}
-	n.mustPublish(t, data, Publication{TargetPath: target})
+	n.mustPublish(t, data, PublishOptions{TargetPath: target})
 	err := n.CheckUnused(data)
 	wantClass(t, err, errdefs.ErrInUse)
 	if err != nil && (!strings.Contains(err.Error(), target) || strings.Contains(err.Error(), n.target("other"))) {
@@ -58,8 +58,8 @@ func TestCheckUnusedSeesSubPaths(t *testing.T) {
 func TestExclusive(t *testing.T) {
 	n := newNode(t)
 	data := n.volume(t, "pvc-1")
-	first := Publication{TargetPath: n.target("first"), Exclusive: true}
-	second := Publication{TargetPath: n.target("second"), Exclusive: true}
+	first := PublishOptions{TargetPath: n.target("first"), Exclusive: true}
+	second := PublishOptions{TargetPath: n.target("second"), Exclusive: true}
 	n.mustPublish(t, data, first)
 	n.mustPublish(t, data, first)
 	wantClass(t, n.Publish(data, second), errdefs.ErrInUse)
@@ -69,7 +69,7 @@ func TestExclusive(t *testing.T) {
 	n.mustUnpublish(t, first.TargetPath)
 	n.mustPublish(t, data, second)
 	// Those who share the volume do not ask.
-	n.mustPublish(t, data, Publication{TargetPath: n.target("third")})
+	n.mustPublish(t, data, PublishOptions{TargetPath: n.target("third")})
 	n.wantMounts(t, 2)
 }
 
@@ -111,7 +111,7 @@ func TestCheckUnusedFindsPool(t *testing.T) {
 			if err := n.CheckUnused(data); err != nil {
 				t.Error(err)
 			}
-			n.mustPublish(t, data, Publication{TargetPath: target})
+			n.mustPublish(t, data, PublishOptions{TargetPath: target})
 			wantClass(t, n.CheckUnused(data), errdefs.ErrInUse)
 			n.mustUnpublish(t, target)
 			if err := n.CheckUnused(data); err != nil {

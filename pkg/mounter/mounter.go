@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 	"k8s.io/mount-utils"
 
+	"github.com/hostdir/hostdir/pkg/dir"
 	"github.com/hostdir/hostdir/pkg/errdefs"
 )
 
@@ -29,8 +30,8 @@ func New(kubeletDir string, mounts mount.Interface) (*Mounter, error) {
 	return &Mounter{kubeletDir: path.Clean(kubeletDir), mounts: mounts}, nil
 }
 
-// Publication is how a volume is to be mounted.
-type Publication struct {
+// PublishOptions is how a volume is to be mounted.
+type PublishOptions struct {
 	// TargetPath is where. Its parent directory must exist.
 	TargetPath string
 	// Options are mount options that CheckOptions accepts, besides nosuid and
@@ -40,39 +41,40 @@ type Publication struct {
 	Exclusive bool
 }
 
-// Publish mounts the data directory at the target path. Where just that is
-// mounted already there is nothing to do. Otherwise it returns ErrIncompatible
-// if the path is taken, ErrInUse if the volume is published elsewhere and has to
-// be exclusive, and leaves nothing behind.
-func (m *Mounter) Publish(data *os.File, p Publication) error {
-	if err := CheckOptions(p.Options); err != nil {
-		return err
-	}
+// Publish mounts the data directory at the target path, with options that the
+// caller has checked. Where just that is mounted already there is nothing to do.
+// Otherwise it returns ErrConflict if the path is taken, ErrInUse if the volume
+// is published elsewhere and has to be exclusive, and leaves nothing behind.
+func (m *Mounter) Publish(data *os.File, p PublishOptions) error {
 	t, err := m.openTarget(p.TargetPath)
 	if err != nil {
 		return err
 	}
 	defer t.close()
-	here, err := t.inspect()
+	at, mounted, err := t.look()
 	if err != nil {
 		return err
 	}
-	if here.mounted {
-		return here.compatible(data, p)
+	made := at == nil
+	if !made {
+		defer at.Close()
+	}
+	if mounted {
+		return compatible(at, data, p)
 	}
 	if p.Exclusive {
 		if err := m.CheckUnused(data); err != nil {
 			return err
 		}
 	}
-	if !here.exists {
+	if made {
 		if err := unix.Mkdirat(int(t.parent.Fd()), t.name, 0o750); err != nil {
 			return &fs.PathError{Op: "mkdirat", Path: t.path, Err: err}
 		}
 	}
 	options := slices.Concat(always, p.Options)
 	if err := m.mounts.Mount(descriptorPath(data), t.reference(), "", options); err != nil {
-		if !here.exists {
+		if made {
 			err = errors.Join(err, t.rmdir())
 		}
 		return fmt.Errorf("%s cannot be mounted at %s: %w", data.Name(), t.path, err)
@@ -80,36 +82,50 @@ func (m *Mounter) Publish(data *os.File, p Publication) error {
 	return nil
 }
 
-// compatible returns ErrIncompatible unless what is mounted is the data
-// directory, as asked.
-func (here mountedHere) compatible(data *os.File, p Publication) error {
-	id, err := idOf(data)
+// compatible returns ErrConflict unless what is mounted at the target is the
+// data directory, as asked.
+func compatible(at, data *os.File, p PublishOptions) error {
+	same, err := isSame(at, data)
 	if err != nil {
 		return err
 	}
-	if here.file != id {
-		return fmt.Errorf("target path %s %w: something else is mounted there", p.TargetPath, errdefs.ErrIncompatible)
+	if !same {
+		return fmt.Errorf("target path %s %w: something else is mounted there", p.TargetPath, errdefs.ErrConflict)
 	}
-	source, err := statfsFlags(data)
+	source, err := flagsOf(data)
 	if err != nil {
 		return err
 	}
-	for option, flag := range map[string]int64{"ro": unix.ST_RDONLY, "noexec": unix.ST_NOEXEC} {
-		// What the pool's own mount has, every volume in it has as well.
-		want := slices.Contains(p.Options, option) || source&flag != 0
-		if is := here.flags&flag != 0; is != want {
-			return fmt.Errorf("target path %s %w: the volume is mounted there with %s=%t, asked is %t", p.TargetPath, errdefs.ErrIncompatible, option, is, want)
+	here, err := flagsOf(at)
+	if err != nil {
+		return err
+	}
+	for _, option := range []string{"ro", "noexec"} {
+		// What the disk's own mount has, every volume on it has as well.
+		want := slices.Contains(p.Options, option) || source.has(option)
+		if is := here.has(option); is != want {
+			return fmt.Errorf("target path %s %w: the volume is mounted there with %s=%t, requested is %t", p.TargetPath, errdefs.ErrConflict, option, is, want)
 		}
 	}
 	return nil
+}
+
+// isSame reports whether two descriptors are of one directory.
+func isSame(a, b *os.File) (bool, error) {
+	one, err := dir.InodeOf(a)
+	if err != nil {
+		return false, err
+	}
+	other, err := dir.InodeOf(b)
+	return one == other, err
 }
 
 // maxStacked bounds how many mounts on one target path Unpublish takes away.
 // hostdir makes one; a fault may leave a second.
 const maxStacked = 16
 
-// Unpublish unmounts the target path and removes its directory. A path that is
-// gone is no error. Files found in the directory below the mount are nobody's
+// Unpublish unmounts the target path and removes its directory, even if the disk
+// that is mounted there does not answer. A path that is gone is no error. Files found in the directory below the mount are nobody's
 // that hostdir knows: they are left there, with an error.
 func (m *Mounter) Unpublish(targetPath string) error {
 	t, err := m.openTarget(targetPath)
@@ -121,11 +137,12 @@ func (m *Mounter) Unpublish(targetPath string) error {
 	}
 	defer t.close()
 	for range maxStacked {
-		here, err := t.inspect()
-		if err != nil || !here.exists {
+		at, mounted, err := t.look()
+		if err != nil || at == nil {
 			return err
 		}
-		if !here.mounted {
+		at.Close()
+		if !mounted {
 			return t.rmdir()
 		}
 		err = m.mounts.Unmount(t.reference())
@@ -162,15 +179,20 @@ func (m *Mounter) CheckPublished(data *os.File, targetPath string) error {
 		return err
 	}
 	defer t.close()
-	here, err := t.inspect()
+	at, mounted, err := t.look()
 	if err != nil {
 		return err
 	}
-	id, err := idOf(data)
-	if err != nil {
-		return err
+	if at != nil {
+		defer at.Close()
 	}
-	if !here.mounted || here.file != id {
+	same := false
+	if mounted {
+		if same, err = isSame(at, data); err != nil {
+			return err
+		}
+	}
+	if !same {
 		return fmt.Errorf("%w: the volume is not mounted at %s", errdefs.ErrNotFound, targetPath)
 	}
 	return nil

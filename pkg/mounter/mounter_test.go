@@ -52,7 +52,7 @@ func (n *node) volume(t *testing.T, name string) *os.File {
 
 func (n *node) target(name string) string { return filepath.Join(n.kubelet, "pod", name) }
 
-func (n *node) mustPublish(t *testing.T, data *os.File, p Publication) {
+func (n *node) mustPublish(t *testing.T, data *os.File, p PublishOptions) {
 	t.Helper()
 	if err := n.Publish(data, p); err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func (n *node) mustUnpublish(t *testing.T, target string) {
 	}
 }
 
-// mountsBelow tells what is mounted below a directory.
+// mountsBelow returns what is mounted below a directory.
 func mountsBelow(t *testing.T, dir string) []string {
 	t.Helper()
 	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
@@ -129,7 +129,7 @@ func TestPublish(t *testing.T) {
 	n := newNode(t)
 	data, target := n.volume(t, "pvc-1"), n.target("mount")
 	for range 2 { // a retry finds what is there
-		n.mustPublish(t, data, Publication{TargetPath: target})
+		n.mustPublish(t, data, PublishOptions{TargetPath: target})
 		n.wantMounts(t, 1)
 	}
 	if !exists(filepath.Join(target, "of-pvc-1")) {
@@ -149,27 +149,27 @@ func TestPublish(t *testing.T) {
 }
 
 func TestPublishOptions(t *testing.T) {
-	const always = unix.ST_NOSUID | unix.ST_NODEV
+	const always = unix.MS_NOSUID | unix.MS_NODEV
 	for _, test := range []struct {
 		name    string
 		options []string
-		want    int64 // besides always
-		without int64
+		want    mountFlags // besides always
+		without mountFlags
 	}{
-		{"none", nil, 0, unix.ST_RDONLY | unix.ST_NOEXEC | unix.ST_NOATIME},
-		{"ro", []string{"ro"}, unix.ST_RDONLY, unix.ST_NOEXEC},
-		{"noexec", []string{"noexec"}, unix.ST_NOEXEC, unix.ST_RDONLY},
-		{"noatime", []string{"noatime"}, unix.ST_NOATIME, unix.ST_RELATIME},
-		{"relatime", []string{"relatime"}, unix.ST_RELATIME, unix.ST_NOATIME},
-		{"nodiratime", []string{"nodiratime"}, unix.ST_NODIRATIME, 0},
-		{"what is in force anyway", []string{"nosuid", "nodev"}, 0, unix.ST_RDONLY},
-		{"several", []string{"ro", "noexec", "noatime"}, unix.ST_RDONLY | unix.ST_NOEXEC | unix.ST_NOATIME, unix.ST_RELATIME},
+		{"none", nil, 0, unix.MS_RDONLY | unix.MS_NOEXEC | unix.MS_NOATIME},
+		{"ro", []string{"ro"}, unix.MS_RDONLY, unix.MS_NOEXEC},
+		{"noexec", []string{"noexec"}, unix.MS_NOEXEC, unix.MS_RDONLY},
+		{"noatime", []string{"noatime"}, unix.MS_NOATIME, unix.MS_RELATIME},
+		{"relatime", []string{"relatime"}, unix.MS_RELATIME, unix.MS_NOATIME},
+		{"nodiratime", []string{"nodiratime"}, unix.MS_NODIRATIME, 0},
+		{"what is in force anyway", []string{"nosuid", "nodev"}, 0, unix.MS_RDONLY},
+		{"several", []string{"ro", "noexec", "noatime"}, unix.MS_RDONLY | unix.MS_NOEXEC | unix.MS_NOATIME, unix.MS_RELATIME},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			n := newNode(t)
 			target := n.target("mount")
-			n.mustPublish(t, n.volume(t, "pvc-1"), Publication{TargetPath: target, Options: test.options})
-			flags, err := statfsFlags(open(t, target))
+			n.mustPublish(t, n.volume(t, "pvc-1"), PublishOptions{TargetPath: target, Options: test.options})
+			flags, err := flagsOf(open(t, target))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -177,7 +177,7 @@ func TestPublishOptions(t *testing.T) {
 				t.Errorf("flags %#x, want %#x and none of %#x", flags, want, test.without)
 			}
 			err = os.WriteFile(filepath.Join(target, "new"), nil, 0o644)
-			if readOnly := test.want&unix.ST_RDONLY != 0; errors.Is(err, unix.EROFS) != readOnly {
+			if readOnly := test.want&unix.MS_RDONLY != 0; errors.Is(err, unix.EROFS) != readOnly {
 				t.Errorf("a write ends with %v", err)
 			}
 		})
@@ -194,21 +194,21 @@ func TestCheckOptionsRefuses(t *testing.T) {
 func TestPublishWhereSomethingIs(t *testing.T) {
 	n := newNode(t)
 	first, second, target := n.volume(t, "pvc-1"), n.volume(t, "pvc-2"), n.target("mount")
-	n.mustPublish(t, first, Publication{TargetPath: target})
+	n.mustPublish(t, first, PublishOptions{TargetPath: target})
 	for _, test := range []struct {
 		name string
 		data *os.File
-		Publication
+		PublishOptions
 		want error
 	}{
-		{"the same", first, Publication{TargetPath: target}, nil},
-		{"the same, exclusive", first, Publication{TargetPath: target, Exclusive: true}, nil},
-		{"read-only", first, Publication{TargetPath: target, Options: []string{"ro"}}, errdefs.ErrIncompatible},
-		{"without programs", first, Publication{TargetPath: target, Options: []string{"noexec"}}, errdefs.ErrIncompatible},
-		{"another volume", second, Publication{TargetPath: target}, errdefs.ErrIncompatible},
+		{"the same", first, PublishOptions{TargetPath: target}, nil},
+		{"the same, exclusive", first, PublishOptions{TargetPath: target, Exclusive: true}, nil},
+		{"read-only", first, PublishOptions{TargetPath: target, Options: []string{"ro"}}, errdefs.ErrConflict},
+		{"without programs", first, PublishOptions{TargetPath: target, Options: []string{"noexec"}}, errdefs.ErrConflict},
+		{"another volume", second, PublishOptions{TargetPath: target}, errdefs.ErrConflict},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			wantClass(t, n.Publish(test.data, test.Publication), test.want)
+			wantClass(t, n.Publish(test.data, test.PublishOptions), test.want)
 			n.wantMounts(t, 1)
 			if !exists(filepath.Join(target, "of-pvc-1")) {
 				t.Error("the first volume is not at the target any more")
@@ -217,22 +217,22 @@ func TestPublishWhereSomethingIs(t *testing.T) {
 	}
 	t.Run("a read-only one for writing", func(t *testing.T) {
 		target := n.target("read-only")
-		n.mustPublish(t, first, Publication{TargetPath: target, Options: []string{"ro"}})
-		wantClass(t, n.Publish(first, Publication{TargetPath: target}), errdefs.ErrIncompatible)
+		n.mustPublish(t, first, PublishOptions{TargetPath: target, Options: []string{"ro"}})
+		wantClass(t, n.Publish(first, PublishOptions{TargetPath: target}), errdefs.ErrConflict)
 	})
 	t.Run("an empty directory, as after a reboot", func(t *testing.T) {
 		target := n.target("rebooted")
 		mkdirAll(t, target)
-		n.mustPublish(t, first, Publication{TargetPath: target})
+		n.mustPublish(t, first, PublishOptions{TargetPath: target})
 		if !exists(filepath.Join(target, "of-pvc-1")) {
 			t.Error("the volume is not at the target")
 		}
 	})
 }
 
-// TestPublishOfReadOnlyPool repeats a publication on a pool that is mounted
+// TestPublishOfReadOnlyDisk repeats a publication on a disk that is mounted
 // read-only: nobody asked for ro, and yet it is as asked.
-func TestPublishOfReadOnlyPool(t *testing.T) {
+func TestPublishOfReadOnlyDisk(t *testing.T) {
 	n := newNode(t)
 	n.volume(t, "pvc-1")
 	if err := unix.Mount(n.volumes, n.volumes, "", unix.MS_BIND, ""); err != nil {
@@ -243,13 +243,13 @@ func TestPublishOfReadOnlyPool(t *testing.T) {
 	}
 	data := open(t, filepath.Join(n.volumes, "pvc-1"))
 	for range 2 {
-		n.mustPublish(t, data, Publication{TargetPath: n.target("mount")})
+		n.mustPublish(t, data, PublishOptions{TargetPath: n.target("mount")})
 	}
 	n.wantMounts(t, 1)
 }
 
 // TestPublishIsPrivate mounts something below a volume that is published: pods
-// do not see what people mount into the pool.
+// do not see what people mount into the disk.
 func TestPublishIsPrivate(t *testing.T) {
 	n := newNode(t)
 	inside := filepath.Join(n.volumes, "pvc-1", "inside")
@@ -262,7 +262,7 @@ func TestPublishIsPrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	data := n.volume(t, "pvc-1")
-	n.mustPublish(t, data, Publication{TargetPath: n.target("mount")})
+	n.mustPublish(t, data, PublishOptions{TargetPath: n.target("mount")})
 	if err := unix.Mount("tmpfs", inside, "tmpfs", 0, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +279,7 @@ func TestPublishWhatWasOpened(t *testing.T) {
 	if err := os.Symlink("/", filepath.Join(n.volumes, "pvc-1")); err != nil {
 		t.Fatal(err)
 	}
-	n.mustPublish(t, data, Publication{TargetPath: n.target("mount")})
+	n.mustPublish(t, data, PublishOptions{TargetPath: n.target("mount")})
 	if !exists(filepath.Join(n.target("mount"), "of-pvc-1")) {
 		t.Error("something else than the opened directory is mounted")
 	}

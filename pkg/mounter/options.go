@@ -40,7 +40,7 @@ func CheckOptions(options []string) error {
 }
 
 // mountAttr translates options for mount_setattr(2). The mount is private: what
-// is mounted below the pool on the node does not show up in pods.
+// is mounted below the disk's directory on the node does not show up in pods.
 func mountAttr(options []string) unix.MountAttr {
 	attr := unix.MountAttr{Propagation: unix.MS_PRIVATE}
 	for _, option := range options {

@@ -21,12 +21,12 @@ func TestPublishRollsBack(t *testing.T) {
 	n.mounts = failing{mount.NewFakeMounter(nil), unix.EPERM}
 	data := n.volume(t, "pvc-1")
 
-	wantClass(t, n.Publish(data, Publication{TargetPath: n.target("new")}), unix.EPERM)
+	wantClass(t, n.Publish(data, PublishOptions{TargetPath: n.target("new")}), unix.EPERM)
 	if exists(n.target("new")) {
 		t.Error("the directory that was made for the mount stays")
 	}
 	mkdirAll(t, n.target("there-before"))
-	wantClass(t, n.Publish(data, Publication{TargetPath: n.target("there-before")}), unix.EPERM)
+	wantClass(t, n.Publish(data, PublishOptions{TargetPath: n.target("there-before")}), unix.EPERM)
 	if !exists(n.target("there-before")) {
 		t.Error("a directory that this call did not make is gone")
 	}
@@ -36,7 +36,7 @@ func TestPublishAsksForSafeOptions(t *testing.T) {
 	n := newNode(t)
 	fake := mount.NewFakeMounter(nil)
 	n.mounts = fake
-	n.mustPublish(t, n.volume(t, "pvc-1"), Publication{TargetPath: n.target("mount"), Options: []string{"noexec"}})
+	n.mustPublish(t, n.volume(t, "pvc-1"), PublishOptions{TargetPath: n.target("mount"), Options: []string{"noexec"}})
 	if len(fake.MountPoints) != 1 {
 		t.Fatalf("mounts %+v, want one", fake.MountPoints)
 	}
@@ -50,7 +50,7 @@ func TestPublishAsksForSafeOptions(t *testing.T) {
 func TestPublishWithoutParent(t *testing.T) {
 	n := newNode(t)
 	target := n.target("no-such-directory/mount")
-	if err := n.Publish(n.volume(t, "pvc-1"), Publication{TargetPath: target}); err == nil {
+	if err := n.Publish(n.volume(t, "pvc-1"), PublishOptions{TargetPath: target}); err == nil {
 		t.Error("a target without a parent directory is no error")
 	}
 	if exists(n.target("no-such-directory")) {

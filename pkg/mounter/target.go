@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/hostdir/hostdir/pkg/beneath"
+	"github.com/hostdir/hostdir/pkg/dir"
 	"github.com/hostdir/hostdir/pkg/errdefs"
 )
 
@@ -47,13 +47,13 @@ func (t *target) close() { t.parent.Close() }
 // openBeneath opens a directory for looking only: the descriptor neither reads
 // nor keeps a device busy longer than the call. Mounts may be on the way: kubelet's
 // directory is the admin's to lay out.
-func openBeneath(dir *os.File, name string) (*os.File, error) {
-	f, err := beneath.Open(dir, name, unix.O_PATH|unix.O_DIRECTORY, 0, beneath.CrossMounts)
+func openBeneath(parent *os.File, name string) (*os.File, error) {
+	f, err := dir.OpenBeneath(parent, name, unix.O_PATH|unix.O_DIRECTORY, 0, dir.CrossMounts)
 	switch {
 	case errors.Is(err, unix.ELOOP):
 		return nil, fmt.Errorf("%w: %w", errdefs.ErrInvalid, err)
 	case errors.Is(err, unix.ENOTDIR):
-		return nil, fmt.Errorf("%w: %s/%s is not a directory", errdefs.ErrInvalid, dir.Name(), name)
+		return nil, fmt.Errorf("%w: %s/%s is not a directory", errdefs.ErrInvalid, parent.Name(), name)
 	}
 	return f, err
 }
@@ -66,49 +66,26 @@ func (t *target) reference() string {
 
 func descriptorPath(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }
 
-// mountedHere is what is found at a target path.
-type mountedHere struct {
-	exists  bool
-	mounted bool
-	file    fileID // of the root of what is mounted, if mounted
-	flags   int64  // ST_* of statfs(2), if mounted
-}
-
-// fileID tells directories apart.
-type fileID struct{ device, inode uint64 }
-
-func (t *target) inspect() (mountedHere, error) {
-	f, err := openBeneath(t.parent, t.name)
+// look opens what is at the target, nil if nothing is, and reports whether
+// something is mounted on it. Of a filesystem that is mounted there it asks
+// nothing: that may be on a disk which does not answer.
+func (t *target) look() (at *os.File, mounted bool, err error) {
+	at, err = openBeneath(t.parent, t.name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return mountedHere{}, nil
+		return nil, false, nil
 	}
 	if err != nil {
-		return mountedHere{}, fmt.Errorf("target path %s: %w", t.path, err)
+		return nil, false, fmt.Errorf("target path %s: %w", t.path, err)
 	}
-	defer f.Close()
-	here := mountedHere{exists: true}
-	if here.mounted, err = beneath.IsMountRoot(f); err != nil || !here.mounted {
-		return here, err
+	above, err := dir.MountID(t.parent)
+	if err == nil {
+		var id uint64
+		id, err = dir.MountID(at)
+		mounted = id != above
 	}
-	if here.file, err = idOf(f); err != nil {
-		return here, err
+	if err != nil {
+		at.Close()
+		return nil, false, err
 	}
-	here.flags, err = statfsFlags(f)
-	return here, err
-}
-
-func idOf(f *os.File) (fileID, error) {
-	var s unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &s); err != nil {
-		return fileID{}, &fs.PathError{Op: "fstat", Path: f.Name(), Err: err}
-	}
-	return fileID{s.Dev, s.Ino}, nil
-}
-
-func statfsFlags(f *os.File) (int64, error) {
-	var s unix.Statfs_t
-	if err := unix.Fstatfs(int(f.Fd()), &s); err != nil {
-		return 0, &fs.PathError{Op: "statfs", Path: f.Name(), Err: err}
-	}
-	return s.Flags, nil
+	return at, mounted, nil
 }

@@ -25,7 +25,7 @@ func TestUnpublishWhatIsNotThere(t *testing.T) {
 func TestUnpublishWhileInUse(t *testing.T) {
 	n := newNode(t)
 	target := n.target("mount")
-	n.mustPublish(t, n.volume(t, "pvc-1"), Publication{TargetPath: target})
+	n.mustPublish(t, n.volume(t, "pvc-1"), PublishOptions{TargetPath: target})
 	process := open(t, filepath.Join(target, "of-pvc-1"))
 	wantClass(t, n.Unpublish(target), errdefs.ErrBusy)
 	n.wantMounts(t, 1)
@@ -36,7 +36,7 @@ func TestUnpublishWhileInUse(t *testing.T) {
 func TestUnpublishStackedMounts(t *testing.T) {
 	n := newNode(t)
 	target := n.target("mount")
-	n.mustPublish(t, n.volume(t, "pvc-1"), Publication{TargetPath: target})
+	n.mustPublish(t, n.volume(t, "pvc-1"), PublishOptions{TargetPath: target})
 	if err := unix.Mount(filepath.Join(n.volumes, "pvc-1"), target, "", unix.MS_BIND, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestUnpublishLeavesFiles(t *testing.T) {
 	target := n.target("mount")
 	mkdirAll(t, target)
 	writeFile(t, filepath.Join(target, "precious"), "nobody knows whose")
-	n.mustPublish(t, n.volume(t, "pvc-1"), Publication{TargetPath: target})
+	n.mustPublish(t, n.volume(t, "pvc-1"), PublishOptions{TargetPath: target})
 	for range 2 {
 		err := n.Unpublish(target)
 		if err == nil || !strings.Contains(err.Error(), "its files are left alone") {
@@ -69,7 +69,7 @@ func TestUnpublishLeavesFiles(t *testing.T) {
 func TestCheckPublished(t *testing.T) {
 	n := newNode(t)
 	data, other := n.volume(t, "pvc-1"), n.volume(t, "pvc-2")
-	n.mustPublish(t, data, Publication{TargetPath: n.target("mount")})
+	n.mustPublish(t, data, PublishOptions{TargetPath: n.target("mount")})
 	mkdirAll(t, n.target("empty"))
 	for _, test := range []struct {
 		name, target string

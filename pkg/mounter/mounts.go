@@ -9,53 +9,43 @@ import (
 
 	"github.com/moby/sys/mountinfo"
 
-	"github.com/hostdir/hostdir/pkg/beneath"
+	"github.com/hostdir/hostdir/pkg/dir"
 )
 
-// Mount is a mount that has to do with a directory.
-type Mount struct {
-	// ID is the mount's in the mount table, At where it is.
-	ID int
-	At string
-	// Shows is what of the directory is mounted there, a path in it; "" if
-	// something else is.
-	Shows string
-	// Lies is where in the directory At is, "" if outside.
-	Lies string
-	// Harmless tells that it has the options that every published volume has.
-	Harmless bool
-}
-
-// Beneath finds the mounts that show something in a directory, or lie in it. One
+// Mounts finds the mounts that show something of a directory, or lie in it. One
 // that is still being prepared is none.
-func Beneath(dir *os.File) ([]Mount, error) {
+func Mounts(d *os.File) ([]dir.Mount, error) {
 	preparing.RLock()
 	defer preparing.RUnlock()
-	table, at, err := find(dir)
+	table, at, err := find(d)
 	if err != nil {
 		return nil, err
 	}
-	var found []Mount
+	var found []dir.Mount
 	inside := map[int]bool{at.mountID: true}
 	for _, m := range table {
-		f := Mount{ID: m.ID, At: m.Mountpoint, Harmless: true}
-		for _, option := range always {
-			f.Harmless = f.Harmless && slices.Contains(strings.Split(m.Options, ","), option)
-		}
+		f := dir.Mount{ID: m.ID, Target: m.Mountpoint, Restricted: isRestricted(m)}
 		if deviceOf(m) == at.device {
-			f.Shows = below(at.inFilesystem, m.Root)
+			f.Source = below(at.inFilesystem, m.Root)
 		}
 		// A mount that another one covers may have a path in the directory,
-		// and yet lie elsewhere: the mounts that it is in tell.
-		if lies := below(at.path, m.Mountpoint); lies != "" && inside[m.Parent] {
-			f.Lies = lies
+		// and yet lie elsewhere: the mounts that it is in say so.
+		if within := below(at.path, m.Mountpoint); within != "" && inside[m.Parent] {
+			f.Within = within
 			inside[m.ID] = true
 		}
-		if f.Shows != "" || f.Lies != "" {
+		if f.Source != "" || f.Within != "" {
 			found = append(found, f)
 		}
 	}
 	return found, nil
+}
+
+// isRestricted reports whether a mount has the options that every published volume
+// has.
+func isRestricted(m *mountinfo.Info) bool {
+	options := strings.Split(m.Options, ",")
+	return !slices.ContainsFunc(always, func(option string) bool { return !slices.Contains(options, option) })
 }
 
 // below returns the path of name in dir, "" if it is not beneath.
@@ -80,14 +70,14 @@ type position struct {
 }
 
 // find reads the mount table and finds the position of a directory in it.
-func find(dir *os.File) ([]*mountinfo.Info, position, error) {
-	id, err := beneath.MountID(dir)
+func find(d *os.File) ([]*mountinfo.Info, position, error) {
+	id, err := dir.MountID(d)
 	if err != nil {
 		return nil, position{}, err
 	}
-	// The kernel's name of the descriptor: the admin's path to the pool may go
+	// The kernel's name of the descriptor: the admin's path to the disk may go
 	// through symbolic links.
-	name, err := os.Readlink(descriptorPath(dir))
+	name, err := os.Readlink(descriptorPath(d))
 	if err != nil {
 		return nil, position{}, err
 	}
@@ -99,8 +89,8 @@ func find(dir *os.File) ([]*mountinfo.Info, position, error) {
 	return table, at, err
 }
 
-// positionIn is the position of the directory of this name, which is on the mount of
-// this ID.
+// positionIn returns the position of the directory of this name, which is on the
+// mount of this ID.
 func positionIn(table []*mountinfo.Info, id uint64, name string) (position, error) {
 	for _, mount := range table {
 		if uint64(mount.ID) == id {

@@ -8,9 +8,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sys/unix"
+
+	"github.com/hostdir/hostdir/pkg/dir"
 )
 
-func TestBeneath(t *testing.T) {
+func TestMounts(t *testing.T) {
 	n := newNode(t)
 	data := n.volume(t, "pvc-1")
 	inside := filepath.Join(n.volumes, "pvc-1")
@@ -20,9 +22,9 @@ func TestBeneath(t *testing.T) {
 	mkdirAll(t, n.target("gone"))
 	mkdirAll(t, filepath.Join(inside, "gone"))
 	volumes := open(t, n.volumes)
-	look := func(dir *os.File) []Mount {
+	look := func(d *os.File) []dir.Mount {
 		t.Helper()
-		found, err := Beneath(dir)
+		found, err := Mounts(d)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,7 +34,7 @@ func TestBeneath(t *testing.T) {
 		t.Errorf("mounts where there are none: %+v", found)
 	}
 
-	n.mustPublish(t, data, Publication{TargetPath: n.target("mount")})
+	n.mustPublish(t, data, PublishOptions{TargetPath: n.target("mount")})
 	mount := func(from, to string) {
 		t.Helper()
 		if err := unix.Mount(from, to, "tmpfs", unix.MS_BIND, ""); err != nil {
@@ -52,15 +54,15 @@ func TestBeneath(t *testing.T) {
 	mkdirAll(t, filepath.Join(hole, "deeper"))
 	mount(filepath.Join(hole, "deeper"), filepath.Join(hole, "deeper"))
 
-	want := []Mount{
-		{At: n.target("mount"), Shows: "pvc-1", Harmless: true},
-		{At: n.target("sub"), Shows: "pvc-1/sub"},
-		{At: n.target("gone"), Shows: "pvc-1/gone//deleted"},
-		{At: hole, Lies: "pvc-1/hole"},
-		{At: filepath.Join(hole, "deeper"), Lies: "pvc-1/hole/deeper"},
+	want := []dir.Mount{
+		{Target: n.target("mount"), Source: "pvc-1", Restricted: true},
+		{Target: n.target("sub"), Source: "pvc-1/sub"},
+		{Target: n.target("gone"), Source: "pvc-1/gone//deleted"},
+		{Target: hole, Within: "pvc-1/hole"},
+		{Target: filepath.Join(hole, "deeper"), Within: "pvc-1/hole/deeper"},
 	}
-	byPath := cmpopts.SortSlices(func(a, b Mount) bool { return a.At < b.At })
-	if diff := cmp.Diff(want, look(volumes), byPath, cmpopts.IgnoreFields(Mount{}, "ID")); diff != "" {
+	byPath := cmpopts.SortSlices(func(a, b dir.Mount) bool { return a.Target < b.Target })
+	if diff := cmp.Diff(want, look(volumes), byPath, cmpopts.IgnoreFields(dir.Mount{}, "ID")); diff != "" {
 		t.Errorf("mounts (-want +got):\n%s", diff)
 	}
 
