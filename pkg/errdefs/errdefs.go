@@ -13,15 +13,15 @@ var (
 	ErrInvalid = errors.New("invalid")
 
 	// ErrNotFound is returned for a volume, or a path of one, that does not
-	// exist although its pool is healthy.
+	// exist although its disk is healthy.
 	ErrNotFound = errors.New("not found")
 
-	// ErrIncompatible is returned for something that exists, but not as asked:
+	// ErrConflict is returned for something that exists, but not as asked:
 	// a volume of the same name with another size, a target path that is
 	// already mounted otherwise.
-	ErrIncompatible = errors.New("exists, but differs")
+	ErrConflict = errors.New("exists, but differs")
 
-	// ErrOutOfRange is returned for a size that no pool could ever satisfy.
+	// ErrOutOfRange is returned for a size that no disk could ever satisfy.
 	ErrOutOfRange = errors.New("out of range")
 
 	// ErrNoSpace is returned when this node cannot take a new volume now,
@@ -33,14 +33,14 @@ var (
 	// publishing one a second time that allows a single writer.
 	ErrInUse = errors.New("in use")
 
-	// ErrElsewhere is returned for a well-formed volume ID whose pool is not
+	// ErrWrongNode is returned for a well-formed volume ID whose disk is not
 	// on this node.
-	ErrElsewhere = errors.New("not on this node")
+	ErrWrongNode = errors.New("not on this node")
 
 	// ErrBusy is returned while another call works on the same volume.
 	ErrBusy = errors.New("busy")
 
-	// ErrUnavailable is returned for an existing volume whose pool cannot be
-	// used now, such as one whose disk is not mounted.
-	ErrUnavailable = errors.New("pool unavailable")
+	// ErrUnavailable is returned for a volume whose disk cannot be used now, such
+	// as one that is not mounted or does not answer.
+	ErrUnavailable = errors.New("disk unavailable")
 )
