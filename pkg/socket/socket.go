@@ -1,6 +1,6 @@
-// Package socket serves on Unix sockets that outlive what happens to their
-// files: one that is left over from a crash is replaced, one that somebody
-// removes is made again.
+// Package socket serves on Unix sockets and keeps their files in place: it
+// replaces one that a crash has left over, and makes one again that somebody
+// removes.
 package socket
 
 import (
@@ -15,21 +15,21 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Server is what Serve needs of a *grpc.Server.
+// Server is what Serve needs of a *grpc.Server or *http.Server.
 type Server interface {
 	Serve(net.Listener) error
 }
 
 // watchInterval is how soon Serve notices that its socket's file is gone. One
-// stat(2) a second costs nothing, and needs no inotify instance.
+// stat(2) a second costs next to nothing, and takes no inotify instance.
 const watchInterval = time.Second
 
 // maxPath is the longest path of a socket, see unix(7).
 const maxPath = 107
 
 // Serve lets the server accept connections at path until the context ends, and
-// then removes the socket. It returns an error if another process serves there,
-// or the server fails. Only root can connect.
+// then removes the socket. Only root can connect. It returns an error if another
+// process serves there, or if the server fails.
 func Serve(ctx context.Context, path string, server Server) error {
 	for {
 		listener, file, err := listen(path)
@@ -56,8 +56,8 @@ func Serve(ctx context.Context, path string, server Server) error {
 
 var errGone = errors.New("socket is gone")
 
-// watch returns when the context ends, the server fails or the file at path is
-// no longer the socket.
+// watch returns when the context ends, when the server fails, or when the file
+// at path is no longer the socket.
 func watch(ctx context.Context, path string, file os.FileInfo, failed <-chan error) error {
 	for tick := time.Tick(watchInterval); ; {
 		select {
@@ -73,7 +73,7 @@ func watch(ctx context.Context, path string, file os.FileInfo, failed <-chan err
 	}
 }
 
-// listen makes the socket, in place of one on which nobody listens.
+// listen makes the socket. It replaces one on which nobody listens.
 func listen(path string) (*net.UnixListener, os.FileInfo, error) {
 	if len(path) > maxPath {
 		return nil, nil, fmt.Errorf("the socket's path %s is longer than %d bytes, which the kernel does not take: choose a shorter one", path, maxPath)
