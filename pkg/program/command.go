@@ -15,7 +15,7 @@ import (
 
 // Command is something that a program does once, for a person.
 type Command struct {
-	// Name is one word or several: "pools", "pools init".
+	// Name is one word or several: "disks", "disks init".
 	Name string
 	// Args are the names of the arguments that must follow, for --help.
 	Args []string
@@ -24,13 +24,13 @@ type Command struct {
 	Flags   *pflag.FlagSet
 	// Validate checks the flags once they are parsed.
 	Validate func() error
-	// Run does it, with as many arguments as Args has. Its error is told to
+	// Run does it, with as many arguments as Args has. Its error is shown to
 	// the person.
 	Run func(ctx context.Context, args []string) error
 }
 
-// command is the one that the arguments begin with, and the rest of them: the
-// one with the longest name, nil if they name none.
+// command returns the command that the arguments begin with, nil if there is
+// none, and the arguments behind its name. Of several the longest name counts.
 func (p *Program) command(args []string) (found *Command, rest []string) {
 	for _, c := range p.Commands {
 		words := strings.Fields(c.Name)
@@ -81,7 +81,7 @@ func (c *Command) checkArgs(args []string) error {
 	return nil
 }
 
-// usage is how to call the command.
+// usage returns how to call the command.
 func (c *Command) usage(program string) string {
 	return strings.Join(append([]string{program, c.Name, "[flags]"}, c.Args...), " ")
 }
@@ -91,7 +91,7 @@ func badFlags(name string, err error) int {
 	return 2
 }
 
-// usage is what --help says.
+// usage prints what --help shows.
 func (p *Program) usage() {
 	if len(p.Commands) == 0 {
 		fmt.Fprintf(os.Stderr, "Usage: %s [flags]\n", p.Name)

@@ -22,19 +22,19 @@ func TestCommandNames(t *testing.T) {
 			},
 		}
 	}
-	p := &Program{Name: "program", Commands: []*Command{newCommand("pools"), newCommand("pools init", "PATH"), newCommand("volumes")}}
+	p := &Program{Name: "program", Commands: []*Command{newCommand("disks"), newCommand("disks init", "PATH"), newCommand("volumes")}}
 	for _, test := range []struct {
 		line   []string
 		called string // "" if the program is to serve
 		with   []string
 		code   int
 	}{
-		{[]string{"pools"}, "pools", nil, 0},
-		{[]string{"pools", "init", "/mnt/a"}, "pools init", []string{"/mnt/a"}, 0},
+		{[]string{"disks"}, "disks", nil, 0},
+		{[]string{"disks", "init", "/mnt/a"}, "disks init", []string{"/mnt/a"}, 0},
 		{[]string{"volumes"}, "volumes", nil, 0},
-		{[]string{"pools", "init"}, "", nil, 2},
-		{[]string{"pools", "init", "/mnt/a", "/mnt/b"}, "", nil, 2},
-		{[]string{"pools", "other"}, "", nil, 2},
+		{[]string{"disks", "init"}, "", nil, 2},
+		{[]string{"disks", "init", "/mnt/a", "/mnt/b"}, "", nil, 2},
+		{[]string{"disks", "other"}, "", nil, 2},
 		{[]string{"init"}, "", nil, -1},
 		{[]string{"--flag"}, "", nil, -1},
 		{nil, "", nil, -1},

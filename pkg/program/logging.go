@@ -11,7 +11,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// logging lets klog, which the libraries use as well, write to standard error.
+// logging sets up klog, which the libraries use as well, to write to standard
+// error.
 type logging struct {
 	verbosity int
 	format    string

@@ -1,6 +1,6 @@
 // Package program holds what hostdir's programs have in common: flags and
-// logging, health checks, and the way to run servers until the first one fails
-// or the process is told to stop.
+// logging, health checks, and running servers until one fails or the process is
+// asked to stop.
 package program
 
 import (
@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"sync"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
@@ -26,8 +25,8 @@ type Program struct {
 	Validate func() error
 	// Run serves until the context ends or something fails.
 	Run func(ctx context.Context) error
-	// Commands are what the program does when called with the name of one, in
-	// place of serving.
+	// Commands are what the program does in place of serving, when it is called
+	// with the name of one.
 	Commands []*Command
 
 	log         logging
@@ -77,24 +76,4 @@ func (p *Program) Main() int {
 	}
 	klog.InfoS(p.Name + " stopped")
 	return 0
-}
-
-// ServeAll runs servers side by side. When one returns, all are told to stop;
-// the first error is returned once they have.
-func ServeAll(ctx context.Context, servers ...func(ctx context.Context) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var wg sync.WaitGroup
-	var once sync.Once
-	var failed error
-	for _, serve := range servers {
-		wg.Go(func() {
-			if err := serve(ctx); err != nil {
-				once.Do(func() { failed = err })
-			}
-			cancel()
-		})
-	}
-	wg.Wait()
-	return failed
 }
