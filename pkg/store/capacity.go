@@ -7,177 +7,141 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hostdir/hostdir/pkg/config"
 	"github.com/hostdir/hostdir/pkg/errdefs"
 	"github.com/hostdir/hostdir/pkg/quota"
 )
 
-// What a base directory can still promise is
-//
-//	(what its filesystem has for volumes - the reserve) x overcommit - what is promised already
-//
-// where the filesystem has for volumes what others do not hold: files that are
-// not hostdir's, and the trash. Unused room of a volume is promised all the
-// same, so that a claim finds what it was told.
-
 // Capacity is what a pool of this node can still take.
 type Capacity struct {
-	// AvailableBytes is the room on all base directories together.
+	// AvailableBytes is the room on all disks together.
 	AvailableBytes int64
 	// MaximumVolumeBytes is the largest volume that fits on one of them.
 	MaximumVolumeBytes int64
 }
 
-// Capacity never fails: a pool that is not here, or cannot be used, has none.
-// Base directories on one filesystem are counted once.
-func (s *Store) Capacity(class Class) Capacity {
+// Capacity never fails, and never waits: a pool that is not here, or cannot be
+// used, has none. Disks on one filesystem are counted once.
+func (s *Store) Capacity(class config.Class) Capacity {
 	var c Capacity
-	counted := map[uint64]bool{} // by device
-	for _, b := range s.snapshot() {
-		if b.status().Pool != class.Pool || b.refuses(class) != nil {
+	most := map[string]int64{} // by storage
+	for _, d := range s.inUse() {
+		if d.poolNow().Name != class.Pool || d.refuses(class) != nil {
 			continue
 		}
-		room, err := s.roomOn(b)
-		if err != nil || counted[room.device] {
-			continue
+		if bytes, err := d.available(); err == nil {
+			most[d.storage] = max(most[d.storage], bytes)
 		}
-		counted[room.device] = true
-		c.AvailableBytes += room.bytes
-		c.MaximumVolumeBytes = max(c.MaximumVolumeBytes, room.bytes)
+	}
+	for _, bytes := range most {
+		c.AvailableBytes += bytes
+		c.MaximumVolumeBytes = max(c.MaximumVolumeBytes, bytes)
 	}
 	return c
 }
 
-// candidates returns the base directories of a pool that have room for a new
-// volume, the roomiest first, or ErrNoSpace with the reason for each.
-func (s *Store) candidates(class Class, capacity int64) ([]*base, error) {
+// candidates returns the disks of a pool that have room for a new volume, the
+// roomiest of those that answer first, or ErrNoSpace with the reason for each. It
+// returns ErrUnavailable if in a moment there may be more: no pod should have to go
+// to another node because hostdir has just started.
+func (s *Store) candidates(class config.Class, capacity int64) ([]*diskState, error) {
 	type candidate struct {
-		base  *base
+		disk  *diskState
 		bytes int64
+	}
+	none := errdefs.ErrNoSpace
+	if s.isPoolComingUp(class.Pool) {
+		none = errdefs.ErrUnavailable
 	}
 	var fit []candidate
 	var reasons []string
-	for _, b := range s.snapshot() {
-		if b.status().Pool != class.Pool {
+	for _, p := range s.places() {
+		if p.pool.Name != class.Pool {
 			continue
 		}
-		if err := b.refuses(class); err != nil {
-			reasons = append(reasons, err.Error())
-			continue
-		}
-		room, err := s.roomOn(b)
-		if err == nil && room.bytes < capacity {
-			err = room.tooSmall(b, capacity)
+		err := p.err
+		var bytes int64
+		if p.disk != nil {
+			if err = p.disk.refuses(class); err == nil {
+				bytes, err = p.disk.available()
+			}
+			if err == nil && bytes < capacity {
+				err = tooSmall(p.path, bytes, capacity)
+			}
 		}
 		if err != nil {
-			reasons = append(reasons, err.Error())
+			reasons = append(reasons, reasonAt(p.path, err))
 			continue
 		}
-		fit = append(fit, candidate{b, room.bytes})
+		fit = append(fit, candidate{p.disk, bytes})
 	}
 	if len(fit) > 0 {
-		slices.SortStableFunc(fit, func(a, b candidate) int { return cmp.Compare(b.bytes, a.bytes) })
-		bases := make([]*base, len(fit))
+		slices.SortStableFunc(fit, func(a, b candidate) int {
+			return cmp.Or(cmp.Compare(doubt(a.disk), doubt(b.disk)), cmp.Compare(b.bytes, a.bytes))
+		})
+		disks := make([]*diskState, len(fit))
 		for i, c := range fit {
-			bases[i] = c.base
+			disks[i] = c.disk
 		}
-		return bases, nil
+		return disks, nil
 	}
 	if len(reasons) == 0 {
 		return nil, fmt.Errorf("%w: node %s has no pool %q in hostdir's configuration", errdefs.ErrNoSpace, s.node, class.Pool)
 	}
-	return nil, fmt.Errorf("%w: pool %q on node %s cannot take %s: %s", errdefs.ErrNoSpace, class.Pool, s.node, formatSize(capacity), strings.Join(reasons, "; "))
+	return nil, fmt.Errorf("%w: pool %q on node %s cannot take %s: %s", none, class.Pool, s.node, config.FormatSize(capacity), strings.Join(reasons, "; "))
 }
 
-// refuses returns why a base directory takes no volumes of a class, whatever
-// room it has.
-func (b *base) refuses(class Class) error {
-	if limits, why := b.limiter(); class.Quota == QuotaRequired && limits.Kind() == quota.None {
+// doubt is 1 for a disk that has not answered for a moment.
+func doubt(d *diskState) int {
+	if d.calls.inDoubt() != nil {
+		return 1
+	}
+	return 0
+}
+
+// reasonAt names the path of an error that does not.
+func reasonAt(path string, err error) string {
+	if strings.Contains(err.Error(), path) {
+		return err.Error()
+	}
+	return path + ": " + err.Error()
+}
+
+// refuses returns why a disk takes no volumes of a class, whatever room it has.
+func (d *diskState) refuses(class config.Class) error {
+	if limits, why := d.limiter(); class.Quota == config.QuotaRequired && quota.KindOf(limits) == quota.None {
 		return fmt.Errorf("quota is required, but %w", why)
 	}
 	return nil
 }
 
-// measurement is the room on one base directory.
-type measurement struct {
-	bytes  int64
-	device uint64
-}
-
-func (m measurement) tooSmall(b *base, bytes int64) error {
-	return fmt.Errorf("%s %w %s, asked are %s", b.path, errTooSmall, formatSize(m.bytes), formatSize(bytes))
-}
-
-// errTooSmall is in the error for more than a base directory can promise: "/mnt/a
-// has room for 1Gi, asked are 2Gi".
+// errTooSmall is in the error for more than a disk can give: "/mnt/a has room for
+// 1Gi, 2Gi is required".
 var errTooSmall = errors.New("has room for")
 
-// promise reserves room until done is called: by then the volume has been
-// created, or expanded, and counts itself. Two promises never share the room.
-// The error is errTooSmall, or why the base directory can take nothing.
-func (s *Store) promise(b *base, bytes int64) (done func(), err error) {
-	s.promising.Lock()
-	defer s.promising.Unlock()
-	room, err := s.roomOn(b)
+func tooSmall(path string, bytes, required int64) error {
+	return fmt.Errorf("%s %w %s, %s is required", path, errTooSmall, config.FormatSize(bytes), config.FormatSize(required))
+}
+
+// allocate takes room until done is called: by then the volume has been made, or
+// has grown, and counts itself. Two callers never get the same room. The error is
+// errTooSmall, or why the disk can give nothing.
+func (s *Store) allocate(d *diskState, bytes int64) (done func(), err error) {
+	s.allocating.Lock()
+	defer s.allocating.Unlock()
+	room, err := d.available()
 	if err != nil {
 		return nil, err
 	}
-	if room.bytes < bytes {
-		return nil, room.tooSmall(b, bytes)
+	if room < bytes {
+		return nil, tooSmall(d.path, room, bytes)
 	}
-	b.promise(bytes)
-	return func() { b.promise(-bytes) }, nil
+	d.addPending(bytes)
+	return func() { d.addPending(-bytes) }, nil
 }
 
-// roomOn finds out how much a base directory can still promise. Its error says
-// why it can take nothing.
-func (s *Store) roomOn(b *base) (measurement, error) {
-	d, err := b.open()
-	if err != nil {
-		return measurement{}, err
-	}
-	defer d.close()
-	room, err := d.room()
-	if err != nil {
-		return measurement{}, err
-	}
-	switch {
-	case room.readOnly:
-		return measurement{}, fmt.Errorf("%s is read-only", b.path)
-	case room.inodes > 0 && room.freeInodes == 0:
-		return measurement{}, fmt.Errorf("%s has no free inodes", b.path)
-	}
-	var account account
-	for _, other := range s.snapshot() {
-		account.add(other, room)
-	}
-	account.others = max(account.others, room.size-room.free-account.used)
-	free := min(maxCapacity, b.overcommit().of(max(0, room.size-account.others-account.reserve))) - account.promised
-	// A reserve is kept free whatever was promised.
-	if room.free <= account.reserve {
-		free = 0
-	}
-	return measurement{bytes: max(0, free), device: room.device}, nil
-}
-
-// account sums up the base directories on one filesystem.
-type account struct {
-	promised, used, others, reserve int64
-}
-
-func (a *account) add(b *base, on room) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.inode.device != on.device {
-		return
-	}
-	a.promised += b.promised
-	a.used += b.used
-	a.others = max(a.others, b.others)
-	a.reserve = max(a.reserve, b.pool.Reserve.of(on.size))
-}
-
-func (b *base) overcommit() Overcommit {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.pool.Overcommit
+func (d *diskState) addPending(bytes int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.pending += bytes
 }

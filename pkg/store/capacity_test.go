@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hostdir/hostdir/pkg/config"
 	"github.com/hostdir/hostdir/pkg/errdefs"
 )
 
@@ -23,12 +24,12 @@ func wantAbout(t *testing.T, what string, got, want int64) {
 
 func TestCapacity(t *testing.T) {
 	small, large := mountTmpfs(t, "size=16m"), mountTmpfs(t, "size=64m")
-	// Base directories that share a filesystem share its room.
+	// Disks on one filesystem share its room.
 	sibling := filepath.Join(small, "sibling")
 	mkdirAll(t, sibling)
 	mkdirAll(t, filepath.Join(small, "pool"))
 	s := openStore(t, onePool(filepath.Join(small, "pool"), sibling, large))
-	c := s.Capacity(Class{Pool: DefaultPool})
+	c := s.Capacity(config.Class{Pool: config.DefaultPool})
 	wantAbout(t, "the pool", c.AvailableBytes, 80*mebibyte)
 	wantAbout(t, "the largest volume", c.MaximumVolumeBytes, 64*mebibyte)
 
@@ -54,7 +55,7 @@ func TestReserve(t *testing.T) {
 		t.Run(test.reserve, func(t *testing.T) {
 			base := mountTmpfs(t, "size=64m")
 			s := openStore(t, fmt.Sprintf("pools: [{name: default, paths: [%q], reserve: %q}]", base, test.reserve))
-			wantAbout(t, "capacity", s.Capacity(Class{Pool: DefaultPool}).AvailableBytes, test.want)
+			wantAbout(t, "capacity", s.Capacity(config.Class{Pool: config.DefaultPool}).AvailableBytes, test.want)
 			_, err := s.Create(t.Context(), CreateRequest{Name: "pvc-1", RequiredBytes: test.want + mebibyte, Class: defaultClass})
 			wantClass(t, err, errdefs.ErrNoSpace)
 			wantNames(t, filepath.Join(base, volumesDir))
@@ -69,10 +70,11 @@ func TestRoomiestBaseIsChosen(t *testing.T) {
 	wantNames(t, filepath.Join(large, volumesDir), "pvc-1")
 
 	writeFile(t, filepath.Join(large, volumesDir, "pvc-1", dataDir, "file"), strings.Repeat("x", 12*mebibyte))
+	s.sampleAll()
 	mustCreate(t, s, request("pvc-2"))
 	wantNames(t, filepath.Join(small, volumesDir), "pvc-2")
 
-	// A base directory that cannot be used does not keep the other from it.
+	// A disk that cannot be used does not keep the other from it.
 	if err := os.Remove(filepath.Join(small, markerFile)); err != nil {
 		t.Fatal(err)
 	}
@@ -85,22 +87,23 @@ func TestReadOnlyFilesystem(t *testing.T) {
 	s := openStore(t, onePool(base))
 	v := mustCreate(t, s, request("pvc-1"))
 	remount(t, base, unix.MS_RDONLY, "")
+	s.sampleAll()
 
-	if c := s.Capacity(Class{Pool: DefaultPool}); c != (Capacity{}) {
+	if c := s.Capacity(config.Class{Pool: config.DefaultPool}); c != (Capacity{}) {
 		t.Errorf("capacity %+v, want none", c)
 	}
 	_, err := s.Create(t.Context(), request("pvc-2"))
 	wantClass(t, err, errdefs.ErrNoSpace)
 	wantClass(t, s.Delete(t.Context(), v.ID, anyUse), unix.EROFS)
 	// What is there can be read.
-	if err := s.Use(t.Context(), v.ID, anyUse); err != nil {
+	if err := s.WithData(t.Context(), v.ID, anyUse); err != nil {
 		t.Error(err)
 	}
 	if again := mustCreate(t, s, request("pvc-1")); again.ID != v.ID {
 		t.Errorf("the volume is %s now, it was %s", again.ID, v.ID)
 	}
 	s = reopen(t, s)
-	if _, err := s.Volume(v.ID); err != nil {
+	if _, err := s.Volume(t.Context(), v.ID); err != nil {
 		t.Errorf("after a restart: %v", err)
 	}
 
@@ -131,7 +134,7 @@ func TestBaseTakesWhatItCan(t *testing.T) {
 			refused := 0
 			for round := range rounds {
 				remount(t, base, 0, test.grow(round))
-				_, err := s.bases[0].create(t.Context(), s.projects, "pvc-1", Record{Version: recordVersion, Name: "pvc-1", Class: defaultClass, Claim: www})
+				_, err := only(t, s).create(t.Context(), s, "pvc-1", Record{Version: recordVersion, Name: "pvc-1", Class: defaultClass, Claim: www}, &gate{})
 				wantNames(t, filepath.Join(base, trashDir))
 				if err == nil {
 					if refused == 0 {

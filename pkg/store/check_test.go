@@ -11,10 +11,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/hostdir/hostdir/pkg/dir"
 )
 
 // nothingMounted is a node without mounts.
-func nothingMounted(*os.File) ([]Mount, error) { return nil, nil }
+func nothingMounted(*os.File) ([]dir.Mount, error) { return nil, nil }
 
 func mustCheck(t *testing.T, s *Store, mounts MountTable) Report {
 	t.Helper()
@@ -26,14 +28,14 @@ func mustCheck(t *testing.T, s *Store, mounts MountTable) Report {
 }
 
 // wantFindings checks that a check finds just these: "Kind path", with the paths
-// relative to the base directory.
+// relative to the disk.
 func wantFindings(t *testing.T, base string, got []Finding, want ...string) {
 	t.Helper()
 	var short []string
 	for _, f := range got {
 		path := strings.TrimPrefix(strings.TrimPrefix(f.Path, base), "/")
 		short = append(short, string(f.Kind)+" "+path)
-		if f.What == "" || f.Do == "" {
+		if f.Problem == "" || f.Remedy == "" {
 			t.Errorf("%s says not what it is, or what to do: %+v", f.Kind, f)
 		}
 	}
@@ -44,7 +46,7 @@ func wantFindings(t *testing.T, base string, got []Finding, want ...string) {
 	}
 }
 
-// damage is something that goes wrong in a base directory with the volumes pvc-1,
+// damage is something that goes wrong on a disk with the volumes pvc-1,
 // of the claim shop/www-web-0, and pvc-2.
 type damage struct {
 	name string
@@ -64,8 +66,8 @@ var damages = []damage{
 	{
 		name:  "a marker that is gone",
 		do:    func(t *testing.T, _ *Store, base string) { remove(t, base, markerFile) },
-		finds: []string{"BaseUnusable "},
-		left:  []string{"BaseUnusable "},
+		finds: []string{"DiskUnusable "},
+		left:  []string{"DiskUnusable "},
 	},
 	{
 		name: "trash and claims that are gone",
@@ -84,7 +86,7 @@ var damages = []damage{
 	{
 		name: "modes and owners",
 		do: func(t *testing.T, _ *Store, base string) {
-			for name, mode := range map[string]os.FileMode{".": 0o755, "volumes": 0o711, "volumes/pvc-1": 0o777, "volumes/pvc-1/data": 0o700, "claims/shop": 0o755, "pool.json": 0o644} {
+			for name, mode := range map[string]os.FileMode{".": 0o755, "volumes": 0o711, "volumes/pvc-1": 0o777, "volumes/pvc-1/data": 0o700, "claims/shop": 0o755, "disk.json": 0o644} {
 				if err := os.Chmod(filepath.Join(base, name), mode); err != nil {
 					t.Fatal(err)
 				}
@@ -93,7 +95,7 @@ var damages = []damage{
 				t.Fatal(err)
 			}
 		},
-		finds: []string{"WrongMode ", "WrongMode volumes", "WrongMode volumes/pvc-1", "WrongMode claims/shop", "WrongMode pool.json", "WrongMode volumes/pvc-2/volume.json"},
+		finds: []string{"WrongMode ", "WrongMode volumes", "WrongMode volumes/pvc-1", "WrongMode claims/shop", "WrongMode disk.json", "WrongMode volumes/pvc-2/volume.json"},
 	},
 	{
 		name: "foreign files",
@@ -115,7 +117,7 @@ var damages = []damage{
 			writeFile(t, filepath.Join(base, "volumes/pvc-1", recordNewFile), "{")
 			symlink(t, "nowhere", filepath.Join(base, "claims/shop", linkNew))
 		},
-		finds: []string{"Leftover .pool.json.new", "Leftover volumes/pvc-1/.volume.json.new", "Leftover claims/shop/.new"},
+		finds: []string{"Leftover .disk.json.new", "Leftover volumes/pvc-1/.volume.json.new", "Leftover claims/shop/.new"},
 	},
 	{
 		name: "half-built volumes",
@@ -186,31 +188,26 @@ var damages = []damage{
 		name: "a volume restored by hand",
 		do: func(t *testing.T, s *Store, base string) {
 			move(t, base, "volumes/pvc-1", "../aside")
-			s.forget(t.Context(), VolumeID{s.bases[0].uuid, "pvc-1"})
+			only(t, s).forget(t.Context(), "pvc-1")
 			move(t, base, "../aside", "volumes/pvc-1")
 		},
 		finds: []string{"UnknownVolume volumes/pvc-1"}, // its link comes with it
 	},
 	{
-		name: "a record mended by hand",
+		name: "a record repaired by hand",
 		do: func(t *testing.T, s *Store, base string) {
-			v := *s.bases[0].volume("pvc-1")
+			v := *only(t, s).volume("pvc-1")
 			v.Record, v.Quarantine = Record{ID: v.ID}, os.ErrInvalid
-			s.bases[0].setVolume("pvc-1", &v)
+			only(t, s).setVolume("pvc-1", &v)
 		},
 		finds: []string{"StaleMemory volumes/pvc-1"},
 	},
 	{
 		name: "an expansion that was cut short",
 		do: func(t *testing.T, s *Store, base string) {
-			leaveRecordGrown(t, *s.bases[0].volume("pvc-1"), 2*mebibyte)
+			leaveRecordGrown(t, *only(t, s).volume("pvc-1"), 2*mebibyte)
 		},
 		finds: []string{"StaleMemory volumes/pvc-1"},
-	},
-	{
-		name:  "sums that went wrong",
-		do:    func(_ *testing.T, s *Store, _ string) { s.bases[0].promised += 5; s.bases[0].used -= 7 },
-		finds: []string{"WrongSums "},
 	},
 	{
 		name:  "a file in the trash",
@@ -222,7 +219,7 @@ var damages = []damage{
 		name: "deleted volumes that stay in the trash",
 		do: func(t *testing.T, s *Store, base string) {
 			for _, name := range []string{"pvc-3.20260102T030405Z.", "pvc-4.purge."} {
-				mkdirAll(t, filepath.Join(base, "trash", name+s.bases[0].uuid))
+				mkdirAll(t, filepath.Join(base, "trash", name+only(t, s).id.UUID))
 			}
 		},
 		finds: []string{"TrashUnreadable trash/pvc-3.20260102T030405Z.UUID"},
@@ -256,8 +253,8 @@ var foreigners = []string{
 	"ForeignFile claims/shop/photo", "ForeignFile claims/not a namespace", "ForeignFile claims/elsewhere", "ForeignFile claims/shop/elsewhere",
 }
 
-// TestCheck damages a pool by hand. The check says just that, and changes
-// nothing; the repair mends what is safe and leaves all data where it is.
+// TestCheck damages a disk by hand. The check says just that, and changes
+// nothing; the repair fixes what is safe and leaves all data where it is.
 func TestCheck(t *testing.T) {
 	for _, d := range damages {
 		t.Run(d.name, func(t *testing.T) {
@@ -267,7 +264,7 @@ func TestCheck(t *testing.T) {
 			mustCreate(t, s, request("pvc-2"))
 			wantFindings(t, base, mustCheck(t, s, nothingMounted).Findings)
 			d.do(t, s, base)
-			names := strings.NewReplacer("CONFIG", s.configFile[1:], "UUID", s.bases[0].uuid)
+			names := strings.NewReplacer("CONFIG", s.configFile[1:], "UUID", only(t, s).id.UUID)
 			for _, list := range []*[]string{&d.finds, &d.left} {
 				*list = slices.Clone(*list)
 				for i, finding := range *list {
@@ -279,20 +276,20 @@ func TestCheck(t *testing.T) {
 			wantFindings(t, base, report.Findings, d.finds...)
 			wantTree(t, base, before)
 
-			mended, left, err := s.Repair(t.Context(), nothingMounted)
+			repaired, left, err := s.Repair(t.Context(), nothingMounted)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, f := range mended {
+			for _, f := range repaired {
 				if f.Failed != "" {
-					t.Errorf("%s %s was not mended: %s", f.Kind, f.Path, f.Failed)
+					t.Errorf("%s %s was not repaired: %s", f.Kind, f.Path, f.Failed)
 				}
 			}
 			wantFindings(t, base, left.Findings, d.left...)
 			if len(d.left) == 0 {
 				wantFindings(t, base, mustCheck(t, reopen(t, s), nothingMounted).Findings)
 			}
-			if len(mended) == 0 {
+			if len(repaired) == 0 {
 				wantTree(t, base, before)
 			}
 			if slices.Contains(d.left, "Quarantined volumes/pvc-1") {
@@ -362,12 +359,12 @@ func TestRepairFails(t *testing.T) {
 	createFor(t, s, "pvc-1", www)
 	remove(t, base, "claims/shop/www-web-0")
 	remount(t, base, unix.MS_RDONLY, "")
-	mended, left, err := s.Repair(t.Context(), nothingMounted)
+	repaired, left, err := s.Repair(t.Context(), nothingMounted)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(mended) != 1 || !strings.Contains(mended[0].Failed, "read-only") {
-		t.Errorf("what could not be mended: %+v", mended)
+	if len(repaired) != 1 || !strings.Contains(repaired[0].Failed, "read-only") {
+		t.Errorf("what could not be repaired: %+v", repaired)
 	}
 	wantFindings(t, base, left.Findings, "ReadOnly ", "WrongLink claims/shop/www-web-0")
 }
@@ -381,7 +378,7 @@ func TestCheckIsBounded(t *testing.T) {
 	}
 	found := mustCheck(t, s, nothingMounted).Findings
 	last := found[len(found)-1]
-	if len(found) != maxFindings+1 || last.Kind != TooMany || !strings.Contains(last.What, fmt.Sprint(beyond)) {
+	if len(found) != maxFindings+1 || last.Kind != TooMany || !strings.Contains(last.Problem, fmt.Sprint(beyond)) {
 		t.Errorf("%d findings, the last is %+v", len(found), last)
 	}
 }
@@ -427,10 +424,10 @@ func TestCheckLinkInMotion(t *testing.T) {
 	create("pvc-2")
 	mustDelete(t, s, first.ID)
 	create("pvc-1") // the newest again, and shown
-	b := s.bases[0]
+	b := only(t, s)
 	c := s.newChecker(nothingMounted)
 	c.repair = true
-	c.wrongLink(t.Context(), b, b.mustOpen(t), first.Claim, "pvc-1", "pvc-2")
+	c.wrongLink(t.Context(), b.mustOpen(t), first.Claim, "pvc-1", "pvc-2")
 	if len(c.report.Findings) > 0 || b.mustOpen(t).linkFor(first.Claim) != "pvc-1" {
 		t.Errorf("a link that is right is found wrong, and shows %q: %+v", b.mustOpen(t).linkFor(first.Claim), c.report.Findings)
 	}

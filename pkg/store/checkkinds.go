@@ -7,11 +7,11 @@ type Kind string
 const (
 	// ConfigRefused: the configuration file is not in force.
 	ConfigRefused Kind = "ConfigRefused"
-	// BaseUnusable: a base directory serves nothing.
-	BaseUnusable Kind = "BaseUnusable"
-	// ReadOnly: a base directory's filesystem takes no writes.
+	// DiskUnusable: a disk serves nothing.
+	DiskUnusable Kind = "DiskUnusable"
+	// ReadOnly: a disk's filesystem takes no writes.
 	ReadOnly Kind = "ReadOnly"
-	// NoInodes: a base directory's filesystem has no room for another file.
+	// NoInodes: a disk's filesystem has no room for another file.
 	NoInodes Kind = "NoInodes"
 	// DirectoryMissing: one of hostdir's own directories is gone.
 	DirectoryMissing Kind = "DirectoryMissing"
@@ -31,10 +31,10 @@ const (
 	UnknownVolume Kind = "UnknownVolume"
 	// MissingVolume: a volume that the plugin knows and that is gone.
 	MissingVolume Kind = "MissingVolume"
-	// StaleMemory: the plugin knows a volume otherwise than its record tells.
+	// StaleMemory: the plugin knows a volume otherwise than its record says.
 	StaleMemory Kind = "StaleMemory"
-	// WrongSums: what is promised is not the sum of the volumes.
-	WrongSums Kind = "WrongSums"
+	// TwinVolume: two disks have a volume of one name.
+	TwinVolume Kind = "TwinVolume"
 	// LimitUnsupported: a volume was made with a quota that its filesystem does
 	// not keep.
 	LimitUnsupported Kind = "LimitUnsupported"
@@ -46,7 +46,7 @@ const (
 	WrongLink Kind = "WrongLink"
 	// OrphanMount: a mount whose volume is gone.
 	OrphanMount Kind = "OrphanMount"
-	// MountInside: a mount in a base directory.
+	// MountInside: a mount in a disk's directory.
 	MountInside Kind = "MountInside"
 	// UnsafeMount: a volume mounted without nosuid and nodev.
 	UnsafeMount Kind = "UnsafeMount"

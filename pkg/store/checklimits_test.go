@@ -20,7 +20,7 @@ func TestLimitedCheck(t *testing.T) {
 		v, other := mustCreate(t, s, limitedRequest("pvc-1")), mustCreate(t, s, limitedRequest("pvc-2"))
 		wantFindings(t, base, mustCheck(t, s, nothingMounted).Findings)
 
-		limits, _ := s.bases[0].limiter()
+		limits, _ := only(t, s).limiter()
 		data, err := os.Open(v.Path)
 		if err != nil {
 			t.Fatal(err)
@@ -65,12 +65,15 @@ func TestLimitedCheck(t *testing.T) {
 		wantFindings(t, base, mustCheck(t, s, nothingMounted).Findings)
 
 		// A filesystem that does not limit any more.
-		s.bases[0].limits, s.bases[0].whyUnlimited = quota.Unlimited, os.ErrInvalid
+		only(t, s).limits, only(t, s).whyAdvisory = nil, os.ErrInvalid
 		wantFindings(t, base, mustCheck(t, s, nothingMounted).Findings, "LimitUnsupported volumes/pvc-1", "LimitUnsupported volumes/pvc-2")
 	})
 }
 
-func TestCheckDuringCalls(t *testing.T) { checkDuringCalls(t, t.TempDir()) }
+func TestCheckDuringCalls(t *testing.T) {
+	t.Parallel()
+	checkDuringCalls(t, t.TempDir())
+}
 
 func TestLimitedCheckDuringCalls(t *testing.T) { onLimited(t, checkDuringCalls) }
 
@@ -109,8 +112,8 @@ func checkDuringCalls(t *testing.T, base string) {
 	}
 	wg.Go(func() {
 		for time.Now().Before(end) {
-			s.purge(t.Context())
-			s.count(t.Context())
+			s.purgeAll(t.Context())
+			s.countAll(t.Context())
 		}
 	})
 	checks := 0

@@ -6,44 +6,32 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/hostdir/hostdir/pkg/dir"
+	"github.com/hostdir/hostdir/pkg/disk"
 )
 
-// Mount is a mount of this node that has to do with a base directory.
-type Mount struct {
-	// ID is the mount's in the mount table, At where it is.
-	ID int
-	At string
-	// Shows is what of the base directory is mounted there, a path in it; "" if
-	// something else is.
-	Shows string
-	// Lies is where in the base directory At is, "" if outside.
-	Lies string
-	// Harmless tells that it lets through neither setuid programs nor devices.
-	Harmless bool
-}
-
-// MountTable tells of the mounts that show something of a base directory or lie
-// in it. The store itself knows nothing of mounts.
-type MountTable func(base *os.File) ([]Mount, error)
+// MountTable returns the mounts that show something of a disk or lie in its directory. The store itself knows nothing of mounts.
+type MountTable func(base *os.File) ([]dir.Mount, error)
 
 // mounted looks at where volumes are mounted, and at what is mounted in them.
-func (c *checker) mounted(b *base) (ok bool) {
-	return c.withBase(b, func(b *base, pool *dir) {
-		before, err := c.mounts(pool.f)
-		wrong := map[Mount][]Finding{}
+func (c *checker) mounted(d *diskState) (ok bool) {
+	return c.withDisk(d, func(o openDisk) {
+		before, err := c.mounts(o.root.File)
+		wrong := map[dir.Mount][]Finding{}
 		for _, m := range before {
-			if all := pool.wrongMount(b, m); len(all) > 0 {
+			if all := o.wrongMount(m); len(all) > 0 {
 				wrong[m] = all
 			}
 		}
-		var after []Mount
+		var after []dir.Mount
 		if err == nil && len(wrong) > 0 {
 			// A volume that is unmounted and deleted meanwhile is not mounted
 			// any more.
-			after, err = c.mounts(pool.f)
+			after, err = c.mounts(o.root.File)
 		}
 		if err != nil {
-			c.found(cannotRead(b.path, err))
+			c.found(cannotRead(o.path, err))
 		}
 		for _, m := range after {
 			for _, f := range wrong[m] {
@@ -57,32 +45,32 @@ func (c *checker) mounted(b *base) (ok bool) {
 const deleted = "//deleted"
 
 // wrongMount says what is wrong with a mount.
-func (d *dir) wrongMount(b *base, m Mount) (all []Finding) {
-	if m.Lies != "" {
+func (o openDisk) wrongMount(m dir.Mount) (all []Finding) {
+	if m.Within != "" {
 		all = append(all, Finding{
-			Kind: MountInside, Path: b.path + "/" + m.Lies,
-			What: "something is mounted in the base directory; hostdir goes around it, and cannot remove what is beneath it",
-			Do:   "find out who mounted it (findmnt), then umount it",
+			Kind: MountInside, Path: o.path + "/" + m.Within,
+			Problem: "something is mounted in the disk's directory; hostdir goes around it, and cannot remove what is beneath it",
+			Remedy:  "find out who mounted it (findmnt), then umount it",
 		})
 	}
-	parts := strings.SplitN(m.Shows, "/", 3)
-	if len(parts) < 2 || parts[0] != volumesDir && parts[0] != trashDir {
+	parts := strings.SplitN(m.Source, "/", 3)
+	if len(parts) < 2 || parts[0] != disk.VolumesDir && parts[0] != disk.TrashDir {
 		return all
 	}
-	_, err := d.lstat(parts[0] + "/" + parts[1])
-	gone := errors.Is(err, fs.ErrNotExist) || parts[0] == trashDir || slices.Equal(parts[2:], []string{dataDir + deleted})
+	_, err := o.root.Lstat(parts[0] + "/" + parts[1])
+	gone := errors.Is(err, fs.ErrNotExist) || parts[0] == disk.TrashDir || slices.Equal(parts[2:], []string{dataDir + deleted})
 	switch {
 	case gone:
 		all = append(all, Finding{
-			Kind: OrphanMount, Path: m.At,
-			What: "it shows " + b.path + "/" + m.Shows + ", which belongs to no volume any more",
-			Do:   "find out who uses it (fuser -m), then umount it",
+			Kind: OrphanMount, Path: m.Target,
+			Problem: "it shows " + o.path + "/" + m.Source + ", which belongs to no volume any more",
+			Remedy:  "find out who uses it (fuser -m), then umount it",
 		})
-	case !m.Harmless:
+	case !m.Restricted:
 		all = append(all, Finding{
-			Kind: UnsafeMount, Path: m.At,
-			What: "it shows " + b.path + "/" + m.Shows + " without nosuid and nodev: programs and device files in the volume have power there",
-			Do:   "hostdir did not mount it so; find out who did (findmnt), and umount it, or mount it again with nosuid and nodev",
+			Kind: UnsafeMount, Path: m.Target,
+			Problem: "it shows " + o.path + "/" + m.Source + " without nosuid and nodev: programs and device files in the volume have power there",
+			Remedy:  "hostdir did not mount it so; find out who did (findmnt), and umount it, or mount it again with nosuid and nodev",
 		})
 	}
 	return all

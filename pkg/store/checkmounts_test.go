@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hostdir/hostdir/pkg/dir"
 )
 
 func TestCheckMounts(t *testing.T) {
@@ -14,34 +16,34 @@ func TestCheckMounts(t *testing.T) {
 	const at = "/pod/mount"
 	for _, test := range []struct {
 		name  string
-		mount Mount
+		mount dir.Mount
 		finds []string
 	}{
-		{"published", Mount{Shows: "volumes/pvc-1/data", Harmless: true}, nil},
-		{"a directory of it", Mount{Shows: "volumes/pvc-1/data/sub", Harmless: true}, nil},
-		{"a directory that the pod removed", Mount{Shows: "volumes/pvc-1/data/sub//deleted", Harmless: true}, nil},
-		{"all volumes", Mount{Shows: "volumes"}, nil},
-		{"a link's directory", Mount{Shows: "claims/shop"}, nil},
-		{"with devices", Mount{Shows: "volumes/pvc-1/data"}, []string{"UnsafeMount pod/mount"}},
-		{"of a volume that is gone", Mount{Shows: "volumes/pvc-7/data", Harmless: true}, []string{"OrphanMount pod/mount"}},
-		{"of a volume whose data was replaced", Mount{Shows: "volumes/pvc-1/data//deleted", Harmless: true}, []string{"OrphanMount pod/mount"}},
-		{"of a deleted volume", Mount{Shows: "trash/pvc-7.1/data", Harmless: true}, []string{"OrphanMount pod/mount"}},
-		{"inside a volume", Mount{Lies: "volumes/pvc-1/data/deep", Harmless: true}, []string{"MountInside volumes/pvc-1/data/deep"}},
-		{"of a volume in another", Mount{Lies: "volumes/pvc-1/data/deep", Shows: "volumes/pvc-1/data"},
+		{"published", dir.Mount{Source: "volumes/pvc-1/data", Restricted: true}, nil},
+		{"a directory of it", dir.Mount{Source: "volumes/pvc-1/data/sub", Restricted: true}, nil},
+		{"a directory that the pod removed", dir.Mount{Source: "volumes/pvc-1/data/sub//deleted", Restricted: true}, nil},
+		{"all volumes", dir.Mount{Source: "volumes"}, nil},
+		{"a link's directory", dir.Mount{Source: "claims/shop"}, nil},
+		{"with devices", dir.Mount{Source: "volumes/pvc-1/data"}, []string{"UnsafeMount pod/mount"}},
+		{"of a volume that is gone", dir.Mount{Source: "volumes/pvc-7/data", Restricted: true}, []string{"OrphanMount pod/mount"}},
+		{"of a volume whose data was replaced", dir.Mount{Source: "volumes/pvc-1/data//deleted", Restricted: true}, []string{"OrphanMount pod/mount"}},
+		{"of a deleted volume", dir.Mount{Source: "trash/pvc-7.1/data", Restricted: true}, []string{"OrphanMount pod/mount"}},
+		{"inside a volume", dir.Mount{Within: "volumes/pvc-1/data/deep", Restricted: true}, []string{"MountInside volumes/pvc-1/data/deep"}},
+		{"of a volume in another", dir.Mount{Within: "volumes/pvc-1/data/deep", Source: "volumes/pvc-1/data"},
 			[]string{"MountInside volumes/pvc-1/data/deep", "UnsafeMount pod/mount"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			test.mount.At, test.mount.ID = at, 7
-			table := func(pool *os.File) ([]Mount, error) {
+			test.mount.Target, test.mount.ID = at, 7
+			table := func(pool *os.File) ([]dir.Mount, error) {
 				if pool.Name() != base {
 					t.Errorf("asked for the mounts of %s", pool.Name())
 				}
-				return []Mount{test.mount}, nil
+				return []dir.Mount{test.mount}, nil
 			}
 			wantFindings(t, base, mustCheck(t, s, table).Findings, test.finds...)
-			mended, left, err := s.Repair(t.Context(), table)
-			if err != nil || len(mended) > 0 {
-				t.Errorf("mended %+v, %v", mended, err)
+			repaired, left, err := s.Repair(t.Context(), table)
+			if err != nil || len(repaired) > 0 {
+				t.Errorf("repaired %+v, %v", repaired, err)
 			}
 			wantFindings(t, base, left.Findings, test.finds...)
 		})
@@ -49,23 +51,23 @@ func TestCheckMounts(t *testing.T) {
 
 	t.Run("unmounted meanwhile", func(t *testing.T) {
 		asked := 0
-		found := mustCheck(t, s, func(*os.File) ([]Mount, error) {
+		found := mustCheck(t, s, func(*os.File) ([]dir.Mount, error) {
 			asked++
 			if asked == 1 {
-				return []Mount{{At: at, Shows: "volumes/pvc-7/data", Harmless: true}}, nil
+				return []dir.Mount{{Target: at, Source: "volumes/pvc-7/data", Restricted: true}}, nil
 			}
 			return nil, nil
 		}).Findings
 		wantFindings(t, base, found)
 	})
 	t.Run("no mount table", func(t *testing.T) {
-		found := mustCheck(t, s, func(*os.File) ([]Mount, error) { return nil, os.ErrPermission }).Findings
+		found := mustCheck(t, s, func(*os.File) ([]dir.Mount, error) { return nil, os.ErrPermission }).Findings
 		wantFindings(t, base, found, "Unreadable ")
 	})
 	t.Run("over the data", func(t *testing.T) {
 		bindMount(t, t.TempDir(), v.Path)
-		found := mustCheck(t, s, func(*os.File) ([]Mount, error) {
-			return []Mount{{At: v.Path, Lies: "volumes/pvc-1/data", Harmless: true}}, nil
+		found := mustCheck(t, s, func(*os.File) ([]dir.Mount, error) {
+			return []dir.Mount{{Target: v.Path, Within: "volumes/pvc-1/data", Restricted: true}}, nil
 		}).Findings
 		wantFindings(t, base, found, "MountInside volumes/pvc-1/data")
 	})
@@ -80,7 +82,7 @@ func TestCheckReleasesDisk(t *testing.T) {
 	writeFile(t, filepath.Join(base, "photo"), "")
 	wantFindings(t, base, mustCheck(t, s, nothingMounted).Findings, "ForeignFile photo")
 	mustUnmount(t, base)
-	wantFindings(t, base, mustCheck(t, s, nothingMounted).Findings, "BaseUnusable ")
+	wantFindings(t, base, mustCheck(t, s, nothingMounted).Findings, "DiskUnusable ")
 }
 
 func TestCheckFullAndReadOnly(t *testing.T) {
@@ -113,7 +115,7 @@ func TestCheckTrash(t *testing.T) {
 	}
 	mustDelete(t, s, v.ID)
 	wantFindings(t, base, mustCheck(t, s, nothingMounted).Findings)
-	s.purge(t.Context())
+	s.purgeAll(t.Context())
 	entries, err := os.ReadDir(filepath.Join(base, trashDir))
 	if err != nil || len(entries) != 1 {
 		t.Fatalf("the trash holds %v, %v", entries, err)
@@ -121,6 +123,6 @@ func TestCheckTrash(t *testing.T) {
 	found := mustCheck(t, s, nothingMounted).Findings
 	wantFindings(t, base, found, "TrashStuck trash/"+entries[0].Name())
 	if len(found) == 1 && found[0].VolumeID != v.ID { // the record may be gone already
-		t.Errorf("whose it was is not told: %+v", found[0])
+		t.Errorf("whose it was is not said: %+v", found[0])
 	}
 }

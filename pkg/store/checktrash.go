@@ -5,33 +5,35 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+
+	"github.com/hostdir/hostdir/pkg/disk"
 )
 
 // trash looks at the deleted volumes that were not removed yet.
-func (c *checker) trash(ctx context.Context, b *base) (ok bool) {
+func (c *checker) trash(ctx context.Context, d *diskState) (ok bool) {
 	var files []string
 	var err error
-	if !c.withBase(b, func(_ *base, pool *dir) { files, err = pool.entries(trashDir) }) {
+	if !c.withDisk(d, func(o openDisk) { files, err = o.root.NamesIn(disk.TrashDir) }) {
 		return false
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return true // layout has said so
 	}
 	if err != nil {
-		c.found(cannotRead(b.path+"/"+trashDir, err))
+		c.found(cannotRead(d.path+"/"+disk.TrashDir, err))
 		return true
 	}
 	slices.Sort(files)
 	for batch := range slices.Chunk(files, checkBatch) {
-		ok := c.withBase(b, func(b *base, pool *dir) {
+		ok := c.withDisk(d, func(o openDisk) {
 			for _, file := range batch {
 				if ctx.Err() != nil {
 					return
 				}
-				if e, ok := parseTrashName(file); ok {
-					c.discarded(ctx, b, pool, e)
-				} else if _, err := pool.lstat(trashDir + "/" + file); err == nil {
-					c.found(foreign(b.path + "/" + trashDir + "/" + file))
+				if e, ok := parseEntry(file); ok {
+					c.deleted(ctx, o, e)
+				} else if _, err := o.root.Lstat(disk.TrashDir + "/" + file); err == nil {
+					c.found(foreignFile(d.path + "/" + disk.TrashDir + "/" + file))
 				}
 			}
 		})
@@ -42,41 +44,29 @@ func (c *checker) trash(ctx context.Context, b *base) (ok bool) {
 	return true
 }
 
-func (c *checker) discarded(ctx context.Context, b *base, pool *dir, e discarded) {
-	path := trashDir + "/" + e.file
-	r, err := pool.readDiscarded(e)
+func (c *checker) deleted(ctx context.Context, o openDisk, e entry) {
+	path := disk.TrashDir + "/" + e.file
+	r, err := readDeleted(o.root, e)
 	if err == nil {
-		c.ownLimit(ctx, limitOwner{base: b, path: path}, r)
+		c.ownLimit(limitOwner{disk: o.diskState, path: path}, r)
 	}
-	f := Finding{Path: b.path + "/" + path, Claim: r.Claim}
-	b.mu.Lock()
-	f.VolumeID = VolumeID{Base: b.uuid, Name: e.name}.String()
-	stuck := b.whyStuck[e.doomedName()]
-	b.mu.Unlock()
+	f := Finding{Path: o.path + "/" + path, Claim: r.Claim, VolumeID: o.volumeID(e.name).String()}
+	var purgeErr error
+	o.updateTrashed(e.trashID(), func(t *trashed) { purgeErr = t.purgeErr })
 	switch {
-	case err != nil && !e.isDoomed():
+	case err != nil && !e.isPurging():
 		f.Kind = TrashUnreadable
-		f.What = "a deleted volume cannot be brought back, and stays until somebody removes it: " + err.Error()
-		f.Do = "copy what is still needed from it, then run `hostdir purge " + e.file + "`"
-	case stuck != nil:
+		f.Problem = "a deleted volume cannot be brought back, and stays until somebody removes it: " + err.Error()
+		f.Remedy = "copy what is still needed from it, then run `hostdir purge " + e.file + "`"
+	case purgeErr != nil:
 		f.Kind = TrashStuck
-		f.What = "a deleted volume cannot be removed: " + stuck.Error()
-		f.Do = "put right what the reason names; it is tried again each minute"
+		f.Problem = "a deleted volume cannot be removed: " + purgeErr.Error()
+		f.Remedy = "put right what the reason names; it is tried again each minute"
 	default:
 		return
 	}
 	// Not what was brought back, purged or marked for that meanwhile.
-	if _, err := pool.lstat(path); err == nil {
+	if _, err := o.root.Lstat(path); err == nil {
 		c.found(f)
 	}
-}
-
-// entries lists a directory beneath d.
-func (d *dir) entries(name string) ([]string, error) {
-	sub, err := d.sub(name)
-	if err != nil {
-		return nil, err
-	}
-	defer sub.close()
-	return sub.names()
 }

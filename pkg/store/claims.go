@@ -7,6 +7,8 @@ import (
 	"path"
 	"strings"
 
+	"github.com/hostdir/hostdir/pkg/dir"
+	"github.com/hostdir/hostdir/pkg/disk"
 	"golang.org/x/sys/unix"
 )
 
@@ -18,12 +20,12 @@ const linkNew = ".new"
 
 // linkTarget is what the link of a volume holds: ../../volumes/<name>/data.
 func linkTarget(name string) string {
-	return path.Join("../..", volumesDir, name, dataDir)
+	return path.Join("../..", disk.VolumesDir, name, dataDir)
 }
 
 // linkedVolume is the reverse of linkTarget, "" for a link that is not ours.
 func linkedVolume(target string) string {
-	name := strings.TrimSuffix(strings.TrimPrefix(target, "../../"+volumesDir+"/"), "/"+dataDir)
+	name := strings.TrimSuffix(strings.TrimPrefix(target, "../../"+disk.VolumesDir+"/"), "/"+dataDir)
 	if linkTarget(name) != target || !directoryPattern.MatchString(name) {
 		return ""
 	}
@@ -32,55 +34,55 @@ func linkedVolume(target string) string {
 
 // link points the claim to the volume. A claim that was deleted and made again,
 // while its retained volume stays, is shown its new volume.
-func (d *dir) link(c Claim, name string) error {
+func (o openDisk) link(c Claim, name string) error {
 	if c == (Claim{}) {
 		return nil
 	}
-	claims, err := d.makeSub(claimsDir)
+	claims, err := o.root.MakeSub(disk.ClaimsDir)
 	if err != nil {
 		return err
 	}
-	defer claims.close()
-	namespace, err := claims.makeSub(c.Namespace)
+	defer claims.Close()
+	namespace, err := claims.MakeSub(c.Namespace)
 	if err != nil {
 		return err
 	}
-	defer namespace.close()
-	if err := namespace.unlink(linkNew); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	defer namespace.Close()
+	if err := namespace.Unlink(linkNew); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := unix.Symlinkat(linkTarget(name), namespace.fd(), linkNew); err != nil {
-		return namespace.wrap("symlinkat", linkNew, err)
+	if err := unix.Symlinkat(linkTarget(name), namespace.FD(), linkNew); err != nil {
+		return namespace.Wrap("symlinkat", linkNew, err)
 	}
-	return namespace.wrap("renameat", c.Name, unix.Renameat(namespace.fd(), linkNew, namespace.fd(), c.Name))
+	return namespace.Wrap("renameat", c.Name, unix.Renameat(namespace.FD(), linkNew, namespace.FD(), c.Name))
 }
 
 // unlinkClaim removes the claim's link if it points to the volume, and the
 // namespace's directory once it is empty.
-func (d *dir) unlinkClaim(c Claim, name string) error {
+func (o openDisk) unlinkClaim(c Claim, name string) error {
 	if c == (Claim{}) {
 		return nil
 	}
-	claims, err := d.sub(claimsDir)
+	claims, err := o.root.Sub(disk.ClaimsDir)
 	if err != nil {
 		return err
 	}
-	defer claims.close()
-	namespace, err := claims.sub(c.Namespace)
+	defer claims.Close()
+	namespace, err := claims.Sub(c.Namespace)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer namespace.close()
-	if namespace.linkOf(c.Name) != name {
+	defer namespace.Close()
+	if linkOf(namespace, c.Name) != name {
 		return nil
 	}
-	if err := namespace.unlink(c.Name); err != nil {
+	if err := namespace.Unlink(c.Name); err != nil {
 		return err
 	}
-	if err := claims.rmdir(c.Namespace); err != nil && !errors.Is(err, unix.ENOTEMPTY) {
+	if err := claims.Rmdir(c.Namespace); err != nil && !errors.Is(err, unix.ENOTEMPTY) {
 		return err
 	}
 	return nil
@@ -88,22 +90,22 @@ func (d *dir) unlinkClaim(c Claim, name string) error {
 
 // linkOlder is for a volume of the claim that is gone: its link goes too, or
 // shows the newest of those that are left, as the next start would have it.
-func (b *base) linkOlder(pool *dir, c Claim, gone string) error {
-	if pool.linkFor(c) == gone && b.newestOf(c) != "" {
-		return b.linkNewest(pool, c)
+func (o openDisk) linkOlder(c Claim, gone string) error {
+	if o.linkFor(c) == gone && o.newestOf(c) != "" {
+		return o.linkNewest(c)
 	}
-	return pool.unlinkClaim(c, gone)
+	return o.unlinkClaim(c, gone)
 }
 
 // linkNewest points a claim to its newest volume.
-func (b *base) linkNewest(pool *dir, c Claim) error { return pool.link(c, b.newestOf(c)) }
+func (o openDisk) linkNewest(c Claim) error { return o.link(c, o.newestOf(c)) }
 
 // newestOf is the name of a claim's newest volume, "" if it has none.
-func (b *base) newestOf(c Claim) string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+func (d *diskState) newestOf(c Claim) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	all := map[string]*Volume{}
-	for name, v := range b.volumes {
+	for name, v := range d.volumes.byName {
 		if v.Claim == c {
 			all[name] = v
 		}
@@ -112,19 +114,19 @@ func (b *base) newestOf(c Claim) string {
 }
 
 // linkFor returns the volume that a claim's link shows, "" if it has none.
-func (d *dir) linkFor(c Claim) string {
-	namespace, err := d.sub(claimsDir + "/" + c.Namespace)
+func (o openDisk) linkFor(c Claim) string {
+	namespace, err := o.root.Sub(disk.ClaimsDir + "/" + c.Namespace)
 	if err != nil {
 		return ""
 	}
-	defer namespace.close()
-	return namespace.linkOf(c.Name)
+	defer namespace.Close()
+	return linkOf(namespace, c.Name)
 }
 
 // linkOf returns the volume that a link in a namespace's directory shows.
-func (d *dir) linkOf(claim string) string {
+func linkOf(d *dir.Dir, claim string) string {
 	var buf [256]byte // longer than any of ours
-	n, err := unix.Readlinkat(d.fd(), claim, buf[:])
+	n, err := unix.Readlinkat(d.FD(), claim, buf[:])
 	if err != nil {
 		return ""
 	}
@@ -135,13 +137,14 @@ func (d *dir) linkOf(claim string) string {
 // commit and its link: each claim's link shows its newest volume, and links to
 // volumes that are gone, or are another claim's by now, go too, and namespaces
 // without a link.
-func (d *dir) mendLinks(volumes map[string]*Volume) error {
-	links, empty, err := d.readLinks()
+func (o openDisk) mendLinks() error {
+	volumes := o.volumes.byName // nobody else has them yet
+	links, empty, err := o.readLinks()
 	if err != nil {
 		return err
 	}
 	for _, namespace := range empty {
-		if err := d.rmdir(claimsDir + "/" + namespace); err != nil {
+		if err := o.root.Rmdir(disk.ClaimsDir + "/" + namespace); err != nil {
 			return err
 		}
 	}
@@ -149,14 +152,14 @@ func (d *dir) mendLinks(volumes map[string]*Volume) error {
 		v := volumes[name]
 		// Of a volume in quarantine nobody knows whose it is.
 		if v == nil || v.Quarantine == nil && v.Claim != claim {
-			if err := d.unlinkClaim(claim, name); err != nil {
+			if err := o.unlinkClaim(claim, name); err != nil {
 				return err
 			}
 		}
 	}
 	for claim, name := range newestOf(volumes) {
 		if links[claim] != name {
-			if err := d.link(claim, name); err != nil {
+			if err := o.link(claim, name); err != nil {
 				return err
 			}
 		}
@@ -178,36 +181,36 @@ func newestOf(volumes map[string]*Volume) map[Claim]string {
 
 // readLinks returns the volume's name behind each link of ours, and the
 // namespaces whose directory is empty.
-func (d *dir) readLinks() (links map[Claim]string, empty []string, err error) {
+func (o openDisk) readLinks() (links map[Claim]string, empty []string, err error) {
 	links = map[Claim]string{}
-	claims, err := d.sub(claimsDir)
+	claims, err := o.root.Sub(disk.ClaimsDir)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer claims.close()
-	namespaces, err := claims.names()
+	defer claims.Close()
+	namespaces, err := claims.Names()
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, namespace := range namespaces {
-		sub, err := claims.sub(namespace)
+		sub, err := claims.Sub(namespace)
 		if err != nil {
 			continue // not a directory: not ours
 		}
-		names, err := sub.names()
+		names, err := sub.Names()
 		if err != nil {
-			sub.close()
+			sub.Close()
 			return nil, nil, err
 		}
 		if len(names) == 0 {
 			empty = append(empty, namespace)
 		}
 		for _, claim := range names {
-			if name := sub.linkOf(claim); name != "" && claim != linkNew {
+			if name := linkOf(sub, claim); name != "" && claim != linkNew {
 				links[Claim{namespace, claim}] = name
 			}
 		}
-		sub.close()
+		sub.Close()
 	}
 	return links, empty, nil
 }

@@ -65,19 +65,19 @@ func TestClaimLinkOfUndeleted(t *testing.T) {
 	s := keeping(t, base, "trashTTL: 1h")
 	older, newer := createFor(t, s, "pvc-1", www), createFor(t, s, "pvc-2", www)
 	mustDelete(t, s, older.ID)
-	if _, err := s.Undelete(t.Context(), "pvc-1"); err != nil {
+	if _, _, err := s.Undelete(t.Context(), "pvc-1"); err != nil {
 		t.Fatal(err)
 	}
 	wantLink(t, base, www, newer)
 	mustDelete(t, s, newer.ID)
 	wantLink(t, base, www, older)
-	if _, err := s.Undelete(t.Context(), "pvc-2"); err != nil {
+	if _, _, err := s.Undelete(t.Context(), "pvc-2"); err != nil {
 		t.Fatal(err)
 	}
 	wantLink(t, base, www, newer)
 }
 
-func TestClaimLinksMendedAtStart(t *testing.T) {
+func TestClaimLinksPutRightAtStart(t *testing.T) {
 	link := func(base string, c Claim) string { return filepath.Join(base, claimsDir, c.Namespace, c.Name) }
 	remove := func(t *testing.T, path string) {
 		t.Helper()
@@ -186,7 +186,7 @@ func TestClaimLinksHarmNobody(t *testing.T) {
 			}
 			after := createFor(t, s, "pvc-after", www)
 			for _, v := range []Volume{before, after} {
-				if err := s.Use(t.Context(), v.ID, anyUse); err != nil {
+				if err := s.WithData(t.Context(), v.ID, anyUse); err != nil {
 					t.Error(err)
 				}
 				mustDelete(t, s, v.ID)

@@ -1,17 +1,20 @@
 package store
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	pkgdisk "github.com/hostdir/hostdir/pkg/disk"
+
 	"github.com/hostdir/hostdir/tests/disk"
 	"github.com/hostdir/hostdir/tests/plugin"
 )
 
-// copyTree copies a base directory to another filesystem, marker and all.
+// copyTree copies a disk to another filesystem, marker and all.
 func copyTree(t *testing.T, from, to string) {
 	t.Helper()
 	if out, err := exec.Command("cp", "-a", from+"/.", to).CombinedOutput(); err != nil {
@@ -66,9 +69,9 @@ func TestClonesAtStart(t *testing.T) {
 	// One that is left alone is not the right one for that.
 	mustUnmount(t, c.a)
 	s.refresh(t.Context())
-	wantRefused(t, s, c.b, Copied, "hostdir pools accept "+c.b)
+	wantRefused(t, s, c.b, Copied, "hostdir disks accept "+c.b)
 	s = reopen(t, s)
-	wantRefused(t, s, c.b, Copied, "hostdir pools accept "+c.b)
+	wantRefused(t, s, c.b, Copied, "hostdir disks accept "+c.b)
 	disk.MountImage(t, c.original, c.a)
 	s.refresh(t.Context())
 	wantUnusable(t, s, c.volumeID)
@@ -124,9 +127,9 @@ func TestCloneWhileInUse(t *testing.T) {
 	// A disk that fails does not make its clone the right one.
 	mustUnmount(t, c.a)
 	s.refresh(t.Context())
-	wantRefused(t, s, c.b, Copied, "hostdir pools accept "+c.b)
+	wantRefused(t, s, c.b, Copied, "hostdir disks accept "+c.b)
 	s = reopen(t, s)
-	wantRefused(t, s, c.b, Copied, "hostdir pools accept "+c.b)
+	wantRefused(t, s, c.b, Copied, "hostdir disks accept "+c.b)
 	obey(t, s, Accept, c.b)
 	wantVolume(t, s, c.volumeID, c.b)
 
@@ -141,13 +144,7 @@ func TestCloneWhileInUse(t *testing.T) {
 func TestCloneWithHigherGeneration(t *testing.T) {
 	c := newCloned(t)
 	disk.MountImage(t, c.clone, c.b)
-	x := &sight{path: c.b, base: newBase(c.b, Pool{})}
-	if err := x.look(); err != nil {
-		t.Fatal(err)
-	}
-	if err := x.raise(3); err != nil { // on another node
-		t.Fatal(err)
-	}
+	setGeneration(t, c.b, 3) // on another node
 	mustUnmount(t, c.b)
 	disk.MountImage(t, c.original, c.a)
 	s := reopen(t, c.Store)
@@ -170,7 +167,7 @@ func TestCloneOnNewNode(t *testing.T) {
 	wantRefused(t, s, c.b, Copied, "an older copy")
 }
 
-// TestCopiedDirectory copies a base directory beside itself.
+// TestCopiedDirectory copies a disk beside itself.
 func TestCopiedDirectory(t *testing.T) {
 	base, copied := t.TempDir(), filepath.Join(t.TempDir(), "copy")
 	s := openStore(t, onePool(base, copied))
@@ -212,7 +209,7 @@ func TestAcceptCopy(t *testing.T) {
 		disk.MountImage(t, larger, base)
 		s = again(s)
 		wantUnusable(t, s, v.ID)
-		wantRefused(t, s, base, Copied, "hostdir pools accept "+base)
+		wantRefused(t, s, base, Copied, "hostdir disks accept "+base)
 
 		obey(t, s, Accept, base)
 		wantVolume(t, s, v.ID, base)
@@ -236,7 +233,7 @@ func TestAcceptCopy(t *testing.T) {
 	})
 }
 
-// TestAcceptExchangedCopy accepts a copy of a pool that this node has never used,
+// TestAcceptExchangedCopy accepts a copy of a disk that this node has never used,
 // where another one was: one word is enough for both.
 func TestAcceptExchangedCopy(t *testing.T) {
 	plugin.RequireRoot(t)
@@ -258,7 +255,7 @@ func TestAcceptCrashes(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		crash func(t *testing.T, s *Store, base string)
-		// done tells that nothing is left to accept.
+		// done says that nothing is left to accept.
 		done bool
 	}{
 		{"the new marker is begun", func(t *testing.T, _ *Store, base string) {
@@ -297,19 +294,38 @@ func TestAcceptCrashes(t *testing.T) {
 				obey(t, s, Accept, base)
 			}
 			wantVolume(t, s, v.ID, base)
-			wantNames(t, base, claimsDir, "lost+found", markerFile, trashDir, volumesDir)
+			wantNames(t, base, claimsDir, markerFile, "lost+found", trashDir, volumesDir)
 		})
 	}
+}
+
+// setGeneration changes a disk's marker.
+func setGeneration(t *testing.T, base string, generation int) {
+	t.Helper()
+	file := filepath.Join(base, markerFile)
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m pkgdisk.Marker
+	if err := json.Unmarshal(data, &m); err != nil {
+		t.Fatal(err)
+	}
+	m.Generation = generation
+	if data, err = json.Marshal(m); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, file, string(data))
 }
 
 // raise does what accept does to the marker.
 func raise(t *testing.T, s *Store, base string) {
 	t.Helper()
-	p, err := s.plan(Accept, base)
+	p, err := s.Plan(t.Context(), Accept, base)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.x.raise(p.generation); err != nil {
+	if err := p.Prepare(); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -7,118 +7,240 @@ import (
 	"time"
 
 	"k8s.io/klog/v2"
+
+	"github.com/hostdir/hostdir/pkg/disk"
+	"github.com/hostdir/hostdir/pkg/quota"
 )
 
-// Count is what a volume was seen to hold, and when.
-type Count struct {
-	Bytes, Inodes int64
-	// At is zero if the volume was never counted.
-	At time.Time
-}
-
-// count asks the quotas what each volume holds, puts back limits that somebody
-// changed, and takes stock of what others hold on each filesystem.
-func (s *Store) count(ctx context.Context) {
-	for _, b := range s.snapshot() {
+// count asks the quotas of a disk what each volume holds, puts back limits that
+// somebody changed, and takes stock of what others hold.
+func (s *Store) count(ctx context.Context, d *diskState) {
+	log := klog.FromContext(ctx)
+	var held span
+	if err := d.see(&held); err != nil {
+		return // the next look says why
+	}
+	d.followQuotas(ctx)
+	for _, v := range d.list() {
 		if ctx.Err() != nil {
 			return
 		}
-		if pool, err := b.open(); err == nil {
-			s.countVolumes(ctx, b, pool)
-			pool.close()
-		}
-	}
-	for _, b := range s.snapshot() {
-		s.countOthers(b)
-	}
-}
-
-func (s *Store) countVolumes(ctx context.Context, b *base, pool *dir) {
-	log := klog.FromContext(ctx)
-	for _, v := range b.list() {
-		if v.Quota == nil || v.Quarantine != nil || ctx.Err() != nil {
-			continue
-		}
-		id, err := ParseVolumeID(v.ID)
-		if err != nil {
-			continue // list holds none such
-		}
-		err = b.countVolume(pool, id.Name, v.Record)
-		switch {
+		switch err := s.countOne(d, v, &held); {
 		case errors.Is(err, errLimit):
-			if err := s.restoreLimit(b, pool, id.Name); err != nil {
+			if err := s.restoreLimit(d, v.Dir); err != nil {
 				log.Error(err, "the volume's limit is not in force", "volumeID", v.ID, "claim", v.Claim.String())
 			} else {
 				log.Info("the volume's limit was not in force and is again", "volumeID", v.ID, "claim", v.Claim.String())
 			}
-		case err != nil && !errors.Is(err, fs.ErrNotExist): // deleted meanwhile
+		case err != nil && !errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil: // deleted meanwhile
 			log.Error(err, "what the volume holds is not known", "volumeID", v.ID, "claim", v.Claim.String())
 		}
 	}
+	if !d.hasAdvisory() && d.see(&held) == nil {
+		d.takeStock(held)
+	}
 }
 
-// errLimit tells that a volume's limit is not the one it should have.
+// countOne counts a volume whose capacity a quota enforces. It looks again at one
+// in quarantine, whose record may have been unreadable for a moment.
+func (s *Store) countOne(d *diskState, v *Volume, held *span) error {
+	if v.Quarantine == nil && !d.enforces(v) {
+		return nil // the walk counts it
+	}
+	end := d.calls.begin("counting volume "+v.ID, callPatience)
+	defer end()
+	o, err := d.open()
+	if err != nil {
+		return nil // the next look says why
+	}
+	defer o.close()
+	if v.Quarantine != nil {
+		s.readAgain(o, v.Dir)
+		return nil
+	}
+	defer o.see(held)
+	return o.countVolume(v.Dir, v.Record)
+}
+
+// readAgain takes a volume out of quarantine whose record has become readable.
+func (s *Store) readAgain(o openDisk, name string) {
+	unlock, err := s.locks.lock(name)
+	if err != nil {
+		return
+	}
+	defer unlock()
+	volume, err := o.root.Sub(disk.VolumesDir + "/" + name)
+	if err != nil {
+		return
+	}
+	defer volume.Close()
+	r, err := readRecord(volume, o.volumeID(name))
+	if err != nil {
+		return
+	}
+	if v := o.volume(name); v != nil && v.Quarantine != nil {
+		o.setVolume(name, &Volume{Record: r, Dir: name, Path: v.Path})
+		s.projects.markUsed(r.Quota)
+	}
+}
+
+// errLimit is returned for a volume whose limit is not the one it should have.
 var errLimit = errors.New("the limit is not in force")
 
-func (b *base) countVolume(pool *dir, name string, r Record) error {
-	data, err := pool.sub(volumesDir + "/" + name + "/" + dataDir)
+func (o openDisk) countVolume(name string, r Record) error {
+	data, err := o.root.Sub(disk.VolumesDir + "/" + name + "/" + dataDir)
 	if err != nil {
 		return err
 	}
-	defer data.close()
-	limits, why := b.limiter()
-	if limits.Kind() != r.Quota.Kind {
+	defer data.Close()
+	limits, why := o.limiter()
+	if quota.KindOf(limits) != r.Quota.Kind {
 		return why
 	}
-	limit, usage, err := limits.Get(data.f, r.Quota.ID)
+	limit, usage, err := limits.Get(data.File, r.Quota.ID)
 	if err != nil {
 		return err
 	}
-	b.setCount(name, Count{Bytes: usage.Bytes, Inodes: usage.Inodes, At: time.Now()})
-	want, err := pool.limitFor(r)
-	if err == nil && !holds(limit, want) {
+	o.setUsage(name, Usage{Bytes: usage.Bytes, Inodes: usage.Inodes, At: time.Now()})
+	want, err := o.limitFor(r)
+	if err == nil && !holds(limit, want, r) {
 		err = errLimit
 	}
 	return err
 }
 
+// setUsage records what a volume holds, if it is still there.
+func (d *diskState) setUsage(name string, u Usage) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if v := d.volumes.byName[name]; v != nil {
+		counted := *v
+		counted.Usage = u
+		d.volumes.set(name, &counted)
+	}
+}
+
 // restoreLimit looks again with the volume locked, and sets its limit.
-func (s *Store) restoreLimit(b *base, pool *dir, name string) error {
+func (s *Store) restoreLimit(d *diskState, name string) error {
 	unlock, err := s.locks.lock(name)
 	if err != nil {
 		return nil // a call that changes the volume sets its limit itself
 	}
 	defer unlock()
-	v := b.volume(name)
+	v := d.volume(name)
 	if v == nil {
 		return nil
 	}
-	data, err := pool.sub(volumesDir + "/" + name + "/" + dataDir)
+	end := d.calls.begin("restoring the limit of volume "+v.ID, callPatience)
+	defer end()
+	o, err := d.open()
 	if err != nil {
 		return err
 	}
-	defer data.close()
-	return b.setLimit(pool, data, v.Record)
+	defer o.close()
+	data, err := o.root.Sub(disk.VolumesDir + "/" + name + "/" + dataDir)
+	if err != nil {
+		return err
+	}
+	defer data.Close()
+	return o.setLimit(data, v.Record)
 }
 
-// countOthers takes stock of what is on a base directory's filesystem and not
-// in volumes. Between two counts the figure errs on the safe side: what volumes
-// have written since looks like others'.
-func (s *Store) countOthers(b *base) {
-	pool, err := b.open()
+// span is the least and the most that a filesystem held while volumes were
+// counted.
+type span struct{ least, most int64 }
+
+func (s *span) add(held int64) {
+	if *s == (span{}) {
+		s.least = held
+	}
+	s.least, s.most = min(s.least, held), max(s.most, held)
+}
+
+// see adds what a disk's filesystem holds at this moment.
+func (d *diskState) see(s *span) error {
+	if err := d.sample(); err != nil {
+		return err
+	}
+	f := d.figures()
+	s.add(f.size - f.free)
+	return nil
+}
+
+// see is that of an open disk, which another look may fail.
+func (o openDisk) see(s *span) {
+	if _, err := o.measure(); err == nil {
+		f := o.figures()
+		s.add(f.size - f.free)
+	}
+}
+
+// hasAdvisory reports whether the disk has volumes that only a walk counts.
+func (d *diskState) hasAdvisory() bool {
+	for _, v := range d.list() {
+		if v.Quarantine == nil && !d.enforces(v) {
+			return true
+		}
+	}
+	return false
+}
+
+// enforces reports whether a quota holds a volume to its capacity now.
+func (d *diskState) enforces(v *Volume) bool {
+	limits, _ := d.limiter()
+	return v.Quota != nil && v.Quota.Kind == quota.KindOf(limits)
+}
+
+// takeStock notes what others hold on a disk's filesystem, now that all volumes
+// were counted: what it held meanwhile besides them. Volumes are written to while
+// they are counted, one after the other, so that is known within bounds only. The
+// figure from before stands if it is within them.
+func (d *diskState) takeStock(held span) {
+	volumes := d.heldByVolumes()
+	for _, other := range d.peers() {
+		volumes += other.heldByVolumes()
+	}
+	least, most := max(0, held.least-volumes), max(0, held.most-volumes)
+	known := d.figures().foreign
+	if !known.known {
+		known.bytes = least
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.volumes.uncounted > 0 {
+		return
+	}
+	d.foreign = foreign{bytes: min(max(known.bytes, least), most), known: true, at: time.Now()}
+	for _, t := range d.trash.byID {
+		t.uncounted = t.clearing // whether its room is back already, nobody knows
+	}
+}
+
+// heldByVolumes returns what the volumes hold, or can hold at most as long as they
+// have not been counted.
+func (d *diskState) heldByVolumes() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.volumes.uncounted > 0 {
+		return d.volumes.allocated
+	}
+	return d.volumes.used
+}
+
+// followQuotas notices that somebody has switched quotas on or off.
+func (d *diskState) followQuotas(ctx context.Context) {
+	end := d.calls.begin("a look at its quotas", callPatience)
+	defer end()
+	o, err := d.open()
 	if err != nil {
 		return
 	}
-	defer pool.close()
-	room, err := pool.room()
+	defer o.close()
+	now, err := quota.Enabled(o.root.File)
 	if err != nil {
-		return
+		return // of the machine: nothing is known
 	}
-	var account account
-	for _, other := range s.snapshot() {
-		account.add(other, room)
+	if limits, _ := d.limiter(); now != quota.KindOf(limits) {
+		o.detectLimits(ctx)
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.others = max(0, room.size-room.free-account.used)
 }

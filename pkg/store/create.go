@@ -1,16 +1,14 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-	"k8s.io/klog/v2"
-
+	"github.com/hostdir/hostdir/pkg/config"
+	"github.com/hostdir/hostdir/pkg/disk"
 	"github.com/hostdir/hostdir/pkg/errdefs"
 )
 
@@ -24,14 +22,16 @@ type CreateRequest struct {
 	// RequiredBytes and LimitBytes are the capacity range, 0 for no bound.
 	RequiredBytes int64
 	LimitBytes    int64
-	Class         Class
+	Class         config.Class
+	// MountOptions are those of the class: whoever adopts the volume needs them.
+	MountOptions []string
 	// Claim and PersistentVolume may be empty.
 	Claim            Claim
 	PersistentVolume string
 }
 
 // Create makes a volume, or returns the one that the same request has made
-// before. It returns ErrIncompatible if the name belongs to a volume that does
+// before. It returns ErrConflict if the name belongs to a volume that does
 // not satisfy this request, and ErrNoSpace if another node should be tried;
 // nothing is left behind then.
 func (s *Store) Create(ctx context.Context, req CreateRequest) (Volume, error) {
@@ -43,10 +43,21 @@ func (s *Store) Create(ctx context.Context, req CreateRequest) (Volume, error) {
 	if err != nil {
 		return Volume{}, err
 	}
-	defer unlock()
+	b := &build{store: s, name: name, unlock: unlock, record: Record{
+		Version:          recordVersion,
+		Name:             req.Name,
+		CapacityBytes:    capacity,
+		Class:            req.Class,
+		MountOptions:     req.MountOptions,
+		Node:             s.node,
+		Claim:            req.Claim,
+		PersistentVolume: req.PersistentVolume,
+		Created:          time.Now().UTC(),
+	}}
+	defer b.release()
 
 	if v, err := s.existing(ctx, name); err != nil {
-		return Volume{}, err
+		return Volume{}, fmt.Errorf("volume %s%s: %w", req.Name, req.forClaim(), err)
 	} else if v != nil {
 		return *v, req.compatible(v)
 	}
@@ -54,22 +65,12 @@ func (s *Store) Create(ctx context.Context, req CreateRequest) (Volume, error) {
 	if err != nil {
 		return Volume{}, fmt.Errorf("volume %s%s: %w", req.Name, req.forClaim(), err)
 	}
-	for _, b := range candidates {
+	for i, d := range candidates {
 		var v Volume
-		v, err = s.createIn(ctx, b, name, Record{
-			Version:          recordVersion,
-			Name:             req.Name,
-			CapacityBytes:    capacity,
-			Class:            req.Class,
-			Node:             s.node,
-			Claim:            req.Claim,
-			PersistentVolume: req.PersistentVolume,
-			Created:          time.Now().UTC(),
-		})
-		if err == nil {
+		if v, err = b.on(ctx, d, i == len(candidates)-1); err == nil {
 			return v, nil
 		}
-		if !errors.Is(err, errdefs.ErrNoSpace) {
+		if !errors.Is(err, errdefs.ErrNoSpace) || ctx.Err() != nil {
 			break
 		}
 	}
@@ -90,13 +91,8 @@ func (r CreateRequest) check() (name string, capacity int64, err error) {
 		return "", 0, fmt.Errorf("%w: the capacity range %d to %d has a negative bound", errdefs.ErrInvalid, r.RequiredBytes, r.LimitBytes)
 	case r.LimitBytes > 0 && r.RequiredBytes > r.LimitBytes:
 		return "", 0, fmt.Errorf("capacity %w: %d bytes are required, but at most %d allowed", errdefs.ErrOutOfRange, r.RequiredBytes, r.LimitBytes)
-	case r.RequiredBytes > 0:
-		return name, r.RequiredBytes, nil
-	case r.LimitBytes > 0:
-		return name, min(r.LimitBytes, DefaultCapacity), nil
-	default:
-		return name, DefaultCapacity, nil
 	}
+	return name, cmp.Or(r.RequiredBytes, min(cmp.Or(r.LimitBytes, DefaultCapacity), DefaultCapacity)), nil
 }
 
 // forClaim says in messages whom the volume is for.
@@ -110,180 +106,67 @@ func (r CreateRequest) forClaim() string {
 // existing returns the volume of this name, nil if there is none. The caller
 // holds the name's lock.
 func (s *Store) existing(ctx context.Context, name string) (*Volume, error) {
-	for _, b := range s.snapshot() {
-		if b.volume(name) == nil {
-			continue
+	if err := s.mayHave(name); err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	var having []*diskState
+	for _, d := range s.disks {
+		// One that is away counts until there is another in its place.
+		x := s.slotAt(d.path)
+		if away := x != nil && x.disk == nil; (away || d.retiredErr() == nil) && d.volume(name) != nil {
+			having = append(having, d)
 		}
-		id := VolumeID{Base: b.status().UUID, Name: name}
-		l, err := s.locate(id)
-		if errors.Is(err, errdefs.ErrNotFound) { // somebody removed it by hand
-			s.forget(ctx, id)
-			continue
+	}
+	s.mu.RUnlock()
+	for _, d := range having {
+		v, err := run(ctx, d, change, "a look at volume "+name, func() (*Volume, error) {
+			v, err := d.find(d.volumeID(name))
+			if errors.Is(err, errdefs.ErrNotFound) { // somebody removed it by hand
+				d.forget(ctx, name)
+				return nil, nil
+			}
+			if err != nil {
+				return nil, err
+			}
+			defer v.close()
+			// A crash may have kept it from being synced.
+			if err := v.root.SyncSub(disk.VolumesDir); err != nil {
+				return nil, unreadable(err)
+			}
+			found := v.volume()
+			return &found, nil
+		})
+		if v != nil || err != nil {
+			return v, err
 		}
-		if err != nil {
-			return nil, fmt.Errorf("volume %s: %w", name, err)
-		}
-		defer l.close()
-		// A crash may have kept it from being synced.
-		if err := l.pool.syncSub(volumesDir); err != nil {
-			return nil, fmt.Errorf("volume %s: %w", name, unreadable(err))
-		}
-		v := l.volume()
-		return &v, nil
 	}
 	return nil, nil
 }
 
-// compatible returns ErrIncompatible unless v is what r asks for.
-func (r CreateRequest) compatible(v *Volume) error {
-	if v.CapacityBytes < r.RequiredBytes || r.LimitBytes > 0 && v.CapacityBytes > r.LimitBytes {
-		return fmt.Errorf("volume %s: %w: it has %d bytes, asked are %d to %d", v.ID, errdefs.ErrIncompatible, v.CapacityBytes, r.RequiredBytes, r.LimitBytes)
-	}
-	if v.Class != r.Class {
-		return fmt.Errorf("volume %s: %w: it was made with %+v, asked is %+v", v.ID, errdefs.ErrIncompatible, v.Class, r.Class)
+// mayHave returns an error while the volume may be on a disk that is being taken
+// into use: made on another one, it would be there twice.
+func (s *Store) mayHave(name string) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, x := range s.slots {
+		switch {
+		case x.names[name]:
+			return unavailable(x.path, disk.Refuse(disk.Pending, "the volume is there, and the disk is being read: try again"))
+		case x.names == nil && x.isComingUp():
+			return unavailable(x.path, disk.Refuse(disk.Pending, "it has not been read yet, and the volume may be there: try again"))
+		}
 	}
 	return nil
 }
 
-// createIn makes a volume in a base directory if that can promise its capacity.
-func (s *Store) createIn(ctx context.Context, b *base, name string, r Record) (Volume, error) {
-	done, err := s.promise(b, r.CapacityBytes)
-	if err != nil {
-		return Volume{}, fmt.Errorf("%w: %w", errdefs.ErrNoSpace, err)
+// compatible returns ErrConflict unless v is what r asks for.
+func (r CreateRequest) compatible(v *Volume) error {
+	if v.CapacityBytes < r.RequiredBytes || r.LimitBytes > 0 && v.CapacityBytes > r.LimitBytes {
+		return fmt.Errorf("volume %s: %w: it has %d bytes, %d to %d are requested", v.ID, errdefs.ErrConflict, v.CapacityBytes, r.RequiredBytes, r.LimitBytes)
 	}
-	defer done()
-	return b.create(ctx, s.projects, name, r)
-}
-
-// create makes a volume in this base directory: built aside, synced, renamed.
-func (b *base) create(ctx context.Context, projects *projectIDs, name string, r Record) (Volume, error) {
-	pool, err := b.open()
-	if err != nil {
-		return Volume{}, fmt.Errorf("%w: %w", errdefs.ErrNoSpace, err)
+	if v.Class != r.Class {
+		return fmt.Errorf("volume %s: %w: it was made with the parameters %s, now they are %s", v.ID, errdefs.ErrConflict, v.Class, r.Class)
 	}
-	defer pool.close()
-	volumes, err := pool.sub(volumesDir)
-	if err != nil {
-		return Volume{}, noSpace(err)
-	}
-	defer volumes.close()
-
-	r.ID = VolumeID{Base: b.status().UUID, Name: name}.String()
-	building := newPrefix + name
-	err = b.clearAway(ctx, pool, volumes, building) // what a crash has left
-	if err == nil {
-		r.Quota, err = b.build(projects, pool, volumes, building, r)
-	}
-	if err == nil {
-		err = volumes.commit(building, name)
-	}
-	if err != nil {
-		// Only what this call made: build refuses a name that is taken.
-		if undo := b.clearAway(context.WithoutCancel(ctx), pool, volumes, building); undo != nil {
-			return Volume{}, fmt.Errorf("%w: %w; what was begun could not be removed: %w", errdefs.ErrBusy, err, undo)
-		}
-		return Volume{}, noSpace(err)
-	}
-
-	v := Volume{Record: r, Path: b.dataPath(name), Count: Count{At: r.Created}}
-	b.setVolume(name, &v)
-	b.links.Lock()
-	defer b.links.Unlock()
-	if err := pool.link(r.Claim, name); err != nil {
-		klog.FromContext(ctx).Error(err, "no link under claims for this volume, the next start makes it", "volumeID", r.ID, "claim", r.Claim.String())
-	}
-	return v, nil
-}
-
-// build makes the volume's directory under a name that no scan takes for a
-// volume. The record is on disk before the volume's ID gets limits, so that they
-// are found again after a crash.
-func (b *base) build(projects *projectIDs, pool, volumes *dir, building string, r Record) (*Quota, error) {
-	if err := volumes.mkdir(building); err != nil {
-		return nil, err
-	}
-	volume, err := volumes.sub(building)
-	if err != nil {
-		return nil, err
-	}
-	defer volume.close()
-	q, done, err := b.makeData(projects, volume, r.Class)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	r.Quota = q
-	if err := volume.writeRecord(recordFile, r); err != nil {
-		return nil, err
-	}
-	data, err := volume.sub(dataDir)
-	if err != nil {
-		return nil, err
-	}
-	defer data.close()
-	if q != nil {
-		if err := b.setLimit(pool, data, r); err != nil {
-			return nil, err
-		}
-	}
-	// Mode after owner: chown(2) may clear bits of the mode.
-	if err := data.wrap("fchown", ".", unix.Fchown(data.fd(), int(r.Class.UID), int(r.Class.GID))); err != nil {
-		return nil, err
-	}
-	if err := data.wrap("fchmod", ".", unix.Fchmod(data.fd(), r.Class.mode())); err != nil {
-		return nil, err
-	}
-	return q, errors.Join(data.sync(), volume.sync())
-}
-
-// commit gives a volume its name. Where that cannot be made durable, the volume
-// goes back to the name it was built under.
-func (d *dir) commit(building, name string) error {
-	if err := d.renameTo(building, d, name); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("%s appeared while hostdir was running; restart hostdir's pod on this node, which reads it again: %w", d.path(name), err)
-		}
-		return err
-	}
-	err := d.sync()
-	if err == nil {
-		return nil
-	}
-	if undo := d.renameTo(name, d, building); undo != nil {
-		return fmt.Errorf("%w: %w; nor could it be undone: %w", errdefs.ErrBusy, err, undo)
-	}
-	return err
-}
-
-// noSpaceErrnos are the ways in which a disk or a process is full or the disk
-// does not take writes: reasons to try another disk or node.
-var noSpaceErrnos = []error{
-	unix.ENOSPC, unix.EDQUOT, unix.EROFS, unix.EIO, unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EMLINK,
-}
-
-// noSpace makes an error of one of those kinds an ErrNoSpace. What a signal has
-// interrupted, as some filesystems let it, is worth another try here.
-func noSpace(err error) error {
-	switch {
-	case errors.Is(err, errdefs.ErrBusy): // something is left behind
-		return err
-	case errors.Is(err, unix.EINTR):
-		return fmt.Errorf("%w: %w", errdefs.ErrBusy, err)
-	case isOf(err, noSpaceErrnos):
-		return fmt.Errorf("%w: %w", errdefs.ErrNoSpace, err)
-	}
-	return err
-}
-
-// unreadable makes an error that tells of the disk or the process, and nothing of
-// the volume that was to be read, an ErrUnavailable.
-func unreadable(err error) error {
-	if errors.Is(err, unix.EINTR) || isOf(err, noSpaceErrnos) {
-		return fmt.Errorf("%w: %w", errdefs.ErrUnavailable, err)
-	}
-	return err
-}
-
-func isOf(err error, errnos []error) bool {
-	return slices.ContainsFunc(errnos, func(errno error) bool { return errors.Is(err, errno) })
+	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hostdir/hostdir/pkg/config"
 	"github.com/hostdir/hostdir/pkg/errdefs"
 	"github.com/hostdir/hostdir/tests/plugin"
 )
@@ -41,11 +42,11 @@ func TestCreateIncompatible(t *testing.T) {
 		want   error
 	}{
 		{"a range around it", func(r *CreateRequest) { r.RequiredBytes, r.LimitBytes = 1, 2*mebibyte }, nil},
-		{"larger", func(r *CreateRequest) { r.RequiredBytes++ }, errdefs.ErrIncompatible},
-		{"smaller", func(r *CreateRequest) { r.RequiredBytes, r.LimitBytes = 0, mebibyte-1 }, errdefs.ErrIncompatible},
-		{"other mode", func(r *CreateRequest) { r.Class.Mode = "0700" }, errdefs.ErrIncompatible},
-		{"other owner", func(r *CreateRequest) { r.Class.UID = 1 }, errdefs.ErrIncompatible},
-		{"other pool", func(r *CreateRequest) { r.Class.Pool = "nvme" }, errdefs.ErrIncompatible},
+		{"larger", func(r *CreateRequest) { r.RequiredBytes++ }, errdefs.ErrConflict},
+		{"smaller", func(r *CreateRequest) { r.RequiredBytes, r.LimitBytes = 0, mebibyte-1 }, errdefs.ErrConflict},
+		{"other mode", func(r *CreateRequest) { r.Class.Mode = "0700" }, errdefs.ErrConflict},
+		{"other owner", func(r *CreateRequest) { r.Class.UID = 1 }, errdefs.ErrConflict},
+		{"other pool", func(r *CreateRequest) { r.Class.Pool = "nvme" }, errdefs.ErrConflict},
 		{"other claim", func(r *CreateRequest) { r.Claim = Claim{"shop", "www-web-1"} }, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -61,7 +62,7 @@ func TestCreateMakesDirectory(t *testing.T) {
 	plugin.RequireRoot(t)
 	s, base := newStore(t)
 	req := request("pvc-1")
-	req.Class = Class{Pool: DefaultPool, Mode: "2770", UID: 1000, GID: 2000}
+	req.Class = config.Class{Pool: config.DefaultPool, Mode: "2770", UID: 1000, GID: 2000}
 	v := mustCreate(t, s, req)
 	for _, test := range []struct {
 		path     string
@@ -93,7 +94,7 @@ func TestRecordFormat(t *testing.T) {
 	s, base := newStore(t)
 	req := request("PVC 1")
 	req.Claim, req.PersistentVolume = Claim{"shop", "www-web-0"}, "pvc-0"
-	req.Class = Class{Pool: DefaultPool, Mode: "0750", UID: 1, GID: 2, Quota: QuotaAuto}
+	req.Class = config.Class{Pool: config.DefaultPool, Mode: "0750", UID: 1, GID: 2, Quota: config.QuotaAuto}
 	v := mustCreate(t, s, req)
 	data, err := os.ReadFile(filepath.Join(filepath.Dir(v.Path), recordFile))
 	if err != nil {
@@ -225,20 +226,9 @@ func TestHalfBuiltVolumes(t *testing.T) {
 		leave()
 		s := reopen(t, s)
 		wantNames(t, filepath.Join(base, volumesDir), "pvc-1")
-		s.purge(t.Context())
+		s.purgeAll(t.Context())
 		wantNames(t, filepath.Join(base, trashDir))
 	})
-}
-
-// mustOpen opens a healthy base directory until the test ends.
-func (b *base) mustOpen(t *testing.T) *dir {
-	t.Helper()
-	d, err := b.open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(d.close)
-	return d
 }
 
 // TestCreateWhereSomethingIs finds a directory that was put there by hand.

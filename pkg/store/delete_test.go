@@ -33,14 +33,14 @@ func TestDelete(t *testing.T) {
 	if len(s.Volumes()) != 0 {
 		t.Error("a deleted volume is listed")
 	}
-	wantClass(t, s.Use(t.Context(), v.ID, anyUse), errdefs.ErrNotFound)
+	wantClass(t, s.WithData(t.Context(), v.ID, anyUse), errdefs.ErrNotFound)
 	wantClass(t, s.Delete(t.Context(), v.ID, anyUse), errdefs.ErrNotFound)
 
 	// The name is free at once, though the purge has not run.
 	again := mustCreate(t, s, request("pvc-1"))
 	wantNames(t, again.Path)
 	mustDelete(t, s, again.ID)
-	s.purge(t.Context())
+	s.purgeAll(t.Context())
 	wantNames(t, filepath.Join(base, trashDir))
 }
 
@@ -51,7 +51,7 @@ func TestDeleteAcrossStarts(t *testing.T) {
 	mustDelete(t, reopen(t, s), v.ID)
 	again := reopen(t, s)
 	wantClass(t, again.Delete(t.Context(), v.ID, anyUse), errdefs.ErrNotFound)
-	again.purge(t.Context())
+	again.purgeAll(t.Context())
 	wantNames(t, filepath.Join(base, trashDir))
 }
 
@@ -61,7 +61,7 @@ func TestDeleteWithoutData(t *testing.T) {
 	if err := os.Remove(v.Path); err != nil {
 		t.Fatal(err)
 	}
-	wantClass(t, s.Use(t.Context(), v.ID, anyUse), errdefs.ErrNotFound)
+	wantClass(t, s.WithData(t.Context(), v.ID, anyUse), errdefs.ErrNotFound)
 	mustDelete(t, s, v.ID)
 	wantNames(t, filepath.Join(base, volumesDir))
 }
@@ -69,21 +69,21 @@ func TestDeleteWithoutData(t *testing.T) {
 func TestOneCallAVolume(t *testing.T) {
 	s, _ := newStore(t)
 	v, other := mustCreate(t, s, request("pvc-1")), mustCreate(t, s, request("pvc-2"))
-	err := s.Use(t.Context(), v.ID, func(*os.File) error {
+	err := s.WithData(t.Context(), v.ID, func(*os.File) error {
 		_, err := s.Create(t.Context(), request("pvc-1"))
 		wantClass(t, err, errdefs.ErrBusy)
 		wantClass(t, s.Delete(t.Context(), v.ID, anyUse), errdefs.ErrBusy)
-		wantClass(t, s.Use(t.Context(), v.ID, anyUse), errdefs.ErrBusy)
-		wantClass(t, s.WhileLocked(v.ID, func() error { return nil }), errdefs.ErrBusy)
+		wantClass(t, s.WithData(t.Context(), v.ID, anyUse), errdefs.ErrBusy)
+		wantClass(t, s.WithLock(v.ID, func() error { return nil }), errdefs.ErrBusy)
 		// Who only reads, waits for nobody.
-		if _, err := s.Volume(v.ID); err != nil {
+		if _, err := s.Volume(t.Context(), v.ID); err != nil {
 			t.Error(err)
 		}
-		if _, err := s.Usage(v.ID, anyUse); err != nil {
+		if _, err := s.Stats(t.Context(), v.ID, anyUse); err != nil {
 			t.Error(err)
 		}
 		// Other volumes know nothing of this.
-		return s.Use(t.Context(), other.ID, anyUse)
+		return s.WithData(t.Context(), other.ID, anyUse)
 	})
 	if err != nil {
 		t.Error(err)
@@ -113,14 +113,14 @@ func TestPurgeGoesOn(t *testing.T) {
 		mustDelete(t, s, mustCreate(t, s, request(fmt.Sprintf("pvc-%d", i))).ID)
 	}
 	mustDelete(t, s, stuck.ID)
-	s.purge(t.Context())
+	s.purgeAll(t.Context())
 	left, err := os.ReadDir(filepath.Join(base, trashDir))
 	if err != nil || len(left) != 1 {
 		t.Errorf("the trash holds %v, want the volume with the mount: %v", left, err)
 	}
 	wantNames(t, outside, "precious")
 	unmount()
-	s.purge(t.Context())
+	s.purgeAll(t.Context())
 	wantNames(t, filepath.Join(base, trashDir))
 	wantNames(t, outside, "precious")
 }
@@ -132,7 +132,7 @@ func TestDeleteWithoutVolumes(t *testing.T) {
 	v := mustCreate(t, s, request("pvc-1"))
 	move(t, base, volumesDir, "aside")
 	wantClass(t, s.Delete(t.Context(), v.ID, anyUse), errdefs.ErrUnavailable)
-	_, err := s.Volume(v.ID)
+	_, err := s.Volume(t.Context(), v.ID)
 	wantClass(t, err, errdefs.ErrUnavailable)
 	move(t, base, "aside", volumesDir)
 	mustDelete(t, s, v.ID)

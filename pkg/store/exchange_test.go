@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	pkgdisk "github.com/hostdir/hostdir/pkg/disk"
+
 	"github.com/hostdir/hostdir/pkg/errdefs"
 	"github.com/hostdir/hostdir/tests/disk"
 	"github.com/hostdir/hostdir/tests/plugin"
@@ -29,25 +31,25 @@ func bothWays(t *testing.T, test func(t *testing.T, again func(*Store) *Store)) 
 
 func smallImage(t *testing.T) string { return disk.Image(t, "ext4", 16*mebibyte) }
 
-// wantRefused checks why the store does not use the base directory at a path.
-func wantRefused(t *testing.T, s *Store, path string, kind Refusal, says string) {
+// wantRefused checks why the store does not use the disk at a path.
+func wantRefused(t *testing.T, s *Store, path string, kind pkgdisk.Reason, says string) {
 	t.Helper()
 	for _, status := range s.Status() {
 		if status.Path != path {
 			continue
 		}
-		if status.Refusal != kind || status.Err == nil || !strings.Contains(status.Err.Error(), says) {
-			t.Errorf("%s is refused as %q: %v; want %q, and that it says %q", path, status.Refusal, status.Err, kind, says)
+		if status.Reason != kind || status.Err == nil || !strings.Contains(status.Err.Error(), says) {
+			t.Errorf("%s is refused as %q: %v; want %q, and that it says %q", path, status.Reason, status.Err, kind, says)
 		}
 		return
 	}
-	t.Errorf("there is no base directory %s", path)
+	t.Errorf("there is no disk %s", path)
 }
 
 // wantVolume checks that a volume can be used, and where it is.
 func wantVolume(t *testing.T, s *Store, volumeID, base string) {
 	t.Helper()
-	v, err := s.Volume(volumeID)
+	v, err := s.Volume(t.Context(), volumeID)
 	if err != nil {
 		t.Error(err)
 	} else if !strings.HasPrefix(v.Path, base+"/") {
@@ -67,7 +69,7 @@ func TestDiskAbsent(t *testing.T) {
 		s = again(s)
 		wantUnusable(t, s, v.ID)
 		wantRefused(t, s, base, Absent, "is the disk mounted?")
-		wantRefused(t, s, base, Absent, "hostdir pools init "+base)
+		wantRefused(t, s, base, Absent, "hostdir disks init "+base)
 		wantNames(t, base)
 		disk.MountImage(t, image, base)
 		s.refresh(t.Context())
@@ -78,34 +80,34 @@ func TestDiskAbsent(t *testing.T) {
 // TestDisksAbsent holds that each volume's error names its own disk.
 func TestDisksAbsent(t *testing.T) {
 	bothWays(t, func(t *testing.T, again func(*Store) *Store) {
-		bases := []string{t.TempDir(), t.TempDir(), t.TempDir()}
-		for _, base := range bases {
+		paths := []string{t.TempDir(), t.TempDir(), t.TempDir()}
+		for _, base := range paths {
 			disk.MountImage(t, smallImage(t), base)
 		}
-		s := openStore(t, onePool(bases...))
-		volumes := map[string]string{} // IDs by base directory
-		for i := range bases {         // each goes to the one with the most room
+		s := openStore(t, onePool(paths...))
+		volumes := map[string]string{} // IDs by path
+		for i := range paths {         // each goes to the one with the most room
 			v := mustCreate(t, s, request(fmt.Sprintf("pvc-%d", i)))
 			volumes[strings.TrimSuffix(v.Path, "/volumes/"+v.Name+"/data")] = v.ID
 		}
-		if len(volumes) != len(bases) {
+		if len(volumes) != len(paths) {
 			t.Fatalf("the volumes are on %v, want one on each disk", volumes)
 		}
-		for _, base := range bases {
+		for _, base := range paths {
 			mustUnmount(t, base)
 		}
 		s = again(s)
 		for base, id := range volumes {
-			_, err := s.Volume(id)
+			_, err := s.Volume(t.Context(), id)
 			wantClass(t, err, errdefs.ErrUnavailable)
-			if err == nil || !strings.Contains(err.Error(), "base directory "+base+": ") {
+			if err == nil || !strings.Contains(err.Error(), "disk "+base+": ") {
 				t.Errorf("the volume on %s is away because: %v", base, err)
 			}
 		}
 	})
 }
 
-// TestPoolBelowDisk unmounts a disk below which a pool was made by mistake, before
+// TestPoolBelowDisk unmounts a disk below which another was made by mistake, before
 // the disk was there.
 func TestPoolBelowDisk(t *testing.T) {
 	bothWays(t, func(t *testing.T, again func(*Store) *Store) {
@@ -160,7 +162,7 @@ func TestDiskReplacedByEmpty(t *testing.T) {
 		wantNames(t, base, "lost+found")
 
 		obey(t, s, Init, base)
-		wantClass(t, s.Delete(t.Context(), v.ID, anyUse), errdefs.ErrElsewhere)
+		wantClass(t, s.Delete(t.Context(), v.ID, anyUse), errdefs.ErrWrongNode)
 		mine := mustCreate(t, s, request("pvc-2"))
 		s = again(s)
 		wantVolume(t, s, mine.ID, base)
@@ -170,7 +172,7 @@ func TestDiskReplacedByEmpty(t *testing.T) {
 		disk.MountImage(t, old, base)
 		s = again(s)
 		wantVolume(t, s, v.ID, base)
-		wantClass(t, s.Delete(t.Context(), mine.ID, anyUse), errdefs.ErrElsewhere)
+		wantClass(t, s.Delete(t.Context(), mine.ID, anyUse), errdefs.ErrWrongNode)
 	})
 }
 
@@ -190,7 +192,7 @@ func TestDiskExchanged(t *testing.T) {
 		s = again(s)
 		wantUnusable(t, s, v.ID)
 		wantUnusable(t, s, theirs.ID)
-		wantRefused(t, s, base, Exchanged, "hostdir pools accept "+base)
+		wantRefused(t, s, base, Exchanged, "hostdir disks accept "+base)
 		if after := tree(t, base); after != before {
 			t.Errorf("the other disk was %q, and is %q", before, after)
 		}
@@ -201,7 +203,7 @@ func TestDiskExchanged(t *testing.T) {
 		}
 		s = again(s)
 		wantVolume(t, s, theirs.ID, base)
-		wantClass(t, s.Delete(t.Context(), v.ID, anyUse), errdefs.ErrElsewhere)
+		wantClass(t, s.Delete(t.Context(), v.ID, anyUse), errdefs.ErrWrongNode)
 		if n := len(s.Volumes()); n != 1 {
 			t.Errorf("%d volumes are listed, want 1", n)
 		}
@@ -262,7 +264,7 @@ func TestForeignDiskUnmounted(t *testing.T) {
 		// Which disk is meant for a first pool there, only an operator knows.
 		disk.MountImage(t, smallImage(t), base)
 		s = again(s)
-		wantRefused(t, s, base, Absent, "hostdir pools init "+base)
+		wantRefused(t, s, base, Absent, "hostdir disks init "+base)
 	})
 }
 
@@ -281,8 +283,8 @@ func TestForeignFilesRemoved(t *testing.T) {
 	})
 }
 
-// TestPoolEmptied removes all of a pool's files, as one does who begins anew.
-func TestPoolEmptied(t *testing.T) {
+// TestDiskEmptied removes all of a disk's files, as one does who begins anew.
+func TestDiskEmptied(t *testing.T) {
 	bothWays(t, func(t *testing.T, again func(*Store) *Store) {
 		s, base := newStore(t)
 		v := mustCreate(t, s, request("pvc-1"))
@@ -294,7 +296,7 @@ func TestPoolEmptied(t *testing.T) {
 		if err := brokenBecause(t, s); err != nil {
 			t.Fatal(err)
 		}
-		wantClass(t, s.Delete(t.Context(), v.ID, anyUse), errdefs.ErrElsewhere)
+		wantClass(t, s.Delete(t.Context(), v.ID, anyUse), errdefs.ErrWrongNode)
 		if n := len(s.Volumes()); n != 0 {
 			t.Errorf("%d volumes are listed, want none", n)
 		}
@@ -304,32 +306,9 @@ func TestPoolEmptied(t *testing.T) {
 	})
 }
 
-func TestEmptied(t *testing.T) {
-	root, other := filesystem{"ext4", "1111"}, filesystem{"ext4", "2222"}
-	for _, test := range []struct {
-		name string
-		was  sighting
-		now  sight
-		want bool
-	}{
-		{"a plain directory", sighting{Filesystem: root}, sight{filesystem: root}, true},
-		{"a disk", sighting{Filesystem: other, MountPoint: true}, sight{filesystem: other, mountPoint: true}, true},
-		{"a disk that is not mounted", sighting{Filesystem: other, MountPoint: true}, sight{filesystem: root}, false},
-		{"a disk that is not mounted, at a mount of its own", sighting{Filesystem: other, MountPoint: true}, sight{filesystem: root, mountPoint: true}, false},
-		{"a subvolume that is not mounted", sighting{Filesystem: root, MountPoint: true}, sight{filesystem: root}, false},
-		{"a filesystem that cannot be told", sighting{Filesystem: filesystem{Type: "ext4"}}, sight{filesystem: filesystem{Type: "ext4"}}, false},
-		{"a filesystem that could not be told then", sighting{Filesystem: filesystem{Type: "ext4"}}, sight{filesystem: root}, false},
-		{"a copy", sighting{Filesystem: root, Copy: true}, sight{filesystem: root}, false},
-	} {
-		if got := test.was.emptied(&test.now); got != test.want {
-			t.Errorf("%s: %t, want %t", test.name, got, test.want)
-		}
-	}
-}
-
-// TestPoolMovesBack changes a pool while it is at another path: what was known
+// TestDiskMovesBack changes a disk while it is at another path: what was known
 // of it at the first path is out of date.
-func TestPoolMovesBack(t *testing.T) {
+func TestDiskMovesBack(t *testing.T) {
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
 	mkdirAll(t, a)

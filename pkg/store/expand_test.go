@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/hostdir/hostdir/pkg/dir"
 	"github.com/hostdir/hostdir/pkg/errdefs"
 )
 
@@ -59,8 +60,8 @@ func TestExpandFinishes(t *testing.T) {
 	if got, err := s.Expand(t.Context(), v.ID, grown, 0); err != nil || got != grown {
 		t.Errorf("expanded to %d: %v", got, err)
 	}
-	if got := s.Volumes()[0].CapacityBytes; got != grown || s.Status()[0].PromisedBytes != grown {
-		t.Errorf("the store goes by %d bytes, %d are promised; want %d", got, s.Status()[0].PromisedBytes, grown)
+	if got := s.Volumes()[0].CapacityBytes; got != grown || s.Status()[0].AllocatedBytes != grown {
+		t.Errorf("the store goes by %d bytes, %d are allocated; want %d", got, s.Status()[0].AllocatedBytes, grown)
 	}
 }
 
@@ -75,12 +76,12 @@ func leaveRecordGrown(t *testing.T, v Volume, capacity int64) {
 // leaveRecord writes a volume's record, of which the store does not know.
 func leaveRecord(t *testing.T, v Volume) {
 	t.Helper()
-	d, err := openDir(filepath.Dir(v.Path))
+	d, err := dir.Open(filepath.Dir(v.Path))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.close()
-	if err := d.replaceRecord(v.Record); err != nil {
+	defer d.Close()
+	if err := replaceRecord(d, v.Record); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -97,7 +98,7 @@ func TestExpandWithoutDisk(t *testing.T) {
 
 func capacityNow(t *testing.T, s *Store, volumeID string) int64 {
 	t.Helper()
-	v, err := s.Volume(volumeID)
+	v, err := s.Volume(t.Context(), volumeID)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hostdir/hostdir/pkg/config"
 	"github.com/hostdir/hostdir/pkg/errdefs"
 	"github.com/hostdir/hostdir/tests/disk"
 	"github.com/hostdir/hostdir/tests/plugin"
@@ -22,9 +23,10 @@ func TestFullFilesystem(t *testing.T) {
 	s := openStore(t, onePool(base))
 	tenant := mustCreate(t, s, request("pvc-tenant"))
 	fill(t, tenant.Path)
+	s.countAll(t.Context())
 	_, err := s.Create(t.Context(), request("pvc-1"))
 	wantClass(t, err, errdefs.ErrNoSpace)
-	if c := s.Capacity(Class{Pool: DefaultPool}); c != (Capacity{}) {
+	if c := s.Capacity(config.Class{Pool: config.DefaultPool}); c != (Capacity{}) {
 		t.Errorf("capacity of a full disk: %+v", c)
 	}
 
@@ -33,7 +35,7 @@ func TestFullFilesystem(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, block := range blocks {
-		_, err := s.bases[0].create(t.Context(), s.projects, "pvc-1", Record{Version: recordVersion, Name: "pvc-1", Class: defaultClass})
+		_, err := only(t, s).create(t.Context(), s, "pvc-1", Record{Version: recordVersion, Name: "pvc-1", Class: defaultClass}, &gate{})
 		if err == nil {
 			if i == 0 {
 				t.Error("no write has failed: the test proves nothing")

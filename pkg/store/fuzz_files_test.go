@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hostdir/hostdir/pkg/dir"
 	"github.com/hostdir/hostdir/pkg/quota"
 )
 
@@ -33,7 +34,7 @@ func seedRecords(f *testing.F) {
 	f.Add(recordOf(func(*Record) {}))
 	f.Add(recordOf(func(r *Record) { r.Quota = &Quota{Kind: quota.Ext4, ID: 1 << 24} }))
 	f.Add(recordOf(func(r *Record) { r.Claim = Claim{"../../outside", "new"} }))
-	f.Add(recordOf(func(r *Record) { r.Claim = Claim{"shop", "../../pool.json"} }))
+	f.Add(recordOf(func(r *Record) { r.Claim = Claim{"shop", "../../disk.json"} }))
 	f.Add(recordOf(func(r *Record) { r.Claim = Claim{"..", ".."} }))
 	f.Add(recordOf(func(r *Record) { r.CapacityBytes = -mebibyte }))
 	f.Add(recordOf(func(r *Record) { r.CapacityBytes = 1<<63 - 1 }))
@@ -48,14 +49,14 @@ func seedRecords(f *testing.F) {
 func FuzzRecord(f *testing.F) {
 	seedRecords(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		dir := t.TempDir()
-		writeFile(t, filepath.Join(dir, recordFile), string(data))
-		d, err := openDir(dir)
+		path := t.TempDir()
+		writeFile(t, filepath.Join(path, recordFile), string(data))
+		d, err := dir.Open(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer d.close()
-		r, err := d.readAnyRecord()
+		defer d.Close()
+		r, err := readAnyRecord(d)
 		if err != nil {
 			return
 		}
@@ -68,44 +69,17 @@ func FuzzRecord(f *testing.F) {
 		if r.CapacityBytes <= 0 || r.CapacityBytes*64 <= 0 {
 			t.Errorf("a capacity of %d bytes is accepted", r.CapacityBytes)
 		}
-		if err := d.replaceRecord(r); err != nil {
+		if err := replaceRecord(d, r); err != nil {
 			t.Fatal(err)
 		}
-		again, err := d.readAnyRecord()
+		again, err := readAnyRecord(d)
 		if diff := cmp.Diff(r, again); err != nil || diff != "" {
 			t.Errorf("the record is not read as it was written (%v):\n%s", err, diff)
 		}
 	})
 }
 
-// FuzzMarker reads a marker. One that is accepted names its UUID.
-func FuzzMarker(f *testing.F) {
-	for _, filesystem := range []string{"tmpfs", "ext4", "overlay"} {
-		f.Add(fmt.Appendf(nil, `{"version": 1, "uuid": "%s", "filesystem": {"type": "%s"}, "created": "2026-11-23T15:49:47Z"}`, testUUID, filesystem))
-	}
-	f.Add([]byte(`{"version": 2, "uuid": "` + testUUID + `"}`))
-	f.Add([]byte(`{"version": 1, "uuid": "../../../../../../../../../etc/hostname"}`))
-	f.Add([]byte(`[]`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		base := t.TempDir()
-		writeFile(t, filepath.Join(base, markerFile), string(data))
-		d, err := openDir(base)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer d.close()
-		m, err := d.readMarker()
-		if err != nil {
-			return
-		}
-		if !uuidPattern.MatchString(m.UUID) || m.Version != markerVersion {
-			t.Errorf("a marker of version %d with the UUID %q is accepted", m.Version, m.UUID)
-		}
-		wantNames(t, base, markerFile)
-	})
-}
-
-// FuzzRecordInPool puts a record into a volume of a pool and leads that volume
+// FuzzRecordInPool puts a record into a volume of a disk and leads that volume
 // through its life, as far as it gets. Whatever the record says, all else stays
 // as it was.
 func FuzzRecordInPool(f *testing.F) {
@@ -122,19 +96,19 @@ func FuzzRecordInPool(f *testing.F) {
 		writeFile(t, filepath.Join(other.Path, "precious"), "the neighbour's")
 		victim := mustCreate(t, s, request("pvc-1"))
 		writeFile(t, filepath.Join(victim.Path, "file"), "the volume's")
-		// The search knows one UUID, the pool has its own.
-		data = []byte(strings.ReplaceAll(string(data), testUUID, s.bases[0].uuid))
+		// The search knows one UUID, the disk has its own.
+		data = []byte(strings.ReplaceAll(string(data), testUUID, only(t, s).id.UUID))
 		writeFile(t, filepath.Join(filepath.Dir(victim.Path), recordFile), string(data))
 		before := content(t, root)
 
 		s = reopen(t, s)
-		_, err := s.Volume(victim.ID)
+		_, err := s.Volume(t.Context(), victim.ID)
 		sound := err == nil
-		_ = s.Use(t.Context(), victim.ID, anyUse)
-		_, _ = s.Usage(victim.ID, anyUse)
-		_, _ = s.Health(victim.ID)
+		_ = s.WithData(t.Context(), victim.ID, anyUse)
+		_, _ = s.Stats(t.Context(), victim.ID, anyUse)
+		_, _ = s.Health(t.Context(), victim.ID)
 		_, _ = s.Expand(t.Context(), victim.ID, 2*mebibyte, 0)
-		s.count(t.Context())
+		s.countAll(t.Context())
 		s.VolumeStatus()
 		s.Capacity(defaultClass)
 		if err := s.Delete(t.Context(), victim.ID, anyUse); (err == nil) != sound {
@@ -142,7 +116,7 @@ func FuzzRecordInPool(f *testing.F) {
 		}
 		s = reopen(t, s)
 		s.Trash()
-		s.purge(t.Context())
+		s.purgeAll(t.Context())
 
 		after := content(t, root)
 		for _, all := range []map[string]string{before, after} {
@@ -157,7 +131,7 @@ func FuzzRecordInPool(f *testing.F) {
 		if diff := cmp.Diff(before, after); diff != "" {
 			t.Errorf("the record has changed what is not its volume's (-before +after):\n%s", diff)
 		}
-		if _, err := s.Volume(other.ID); err != nil {
+		if _, err := s.Volume(t.Context(), other.ID); err != nil {
 			t.Errorf("the neighbour: %v", err)
 		}
 	})

@@ -9,8 +9,12 @@ import (
 	"testing"
 	"time"
 
+	pkgdisk "github.com/hostdir/hostdir/pkg/disk"
+
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hostdir/hostdir/pkg/config"
+	"github.com/hostdir/hostdir/pkg/dir"
 	"github.com/hostdir/hostdir/pkg/errdefs"
 	"github.com/hostdir/hostdir/pkg/quota"
 )
@@ -30,13 +34,13 @@ var goldenRecords = map[string]Record{
 	},
 	"full.json": {
 		Version: 1, ID: goldenUUID + ".sha256-0cc03dc8dc4dec0a41cafae29fe1bbf4a5cc1341", Name: goldenName, CapacityBytes: 1 << 40,
-		Class: Class{Pool: "nvme", Mode: "2770", UID: 1000, GID: 4294967294, Quota: QuotaRequired},
+		Class: config.Class{Pool: "nvme", Mode: "2770", UID: 1000, GID: 4294967294, Quota: config.QuotaRequired},
 		Node:  "ip-10-0-0-1.eu-central-1.compute.internal", Claim: Claim{"shop", "www-web-0"}, PersistentVolume: "pvc-c13a0e07-63bd-40e5-82f5-2353bebc7948",
 		Quota: &Quota{Kind: quota.XFS, ID: 33554431}, Created: goldenTime,
 	},
 	"trash-ttl.json": {
 		Version: 1, ID: goldenUUID + ".pvc-3", Name: "pvc-3", CapacityBytes: 1 << 20,
-		Class: Class{Pool: "default", Mode: "0777", Quota: QuotaOff, TrashTTL: "168h0m0s"}, Node: "node-1", Created: goldenTime,
+		Class: config.Class{Pool: "default", Mode: "0777", Quota: config.QuotaOff, TrashTTL: "168h0m0s"}, Node: "node-1", Created: goldenTime,
 	},
 }
 
@@ -57,21 +61,21 @@ func TestGoldenRecords(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			dir := t.TempDir()
-			writeFile(t, filepath.Join(dir, recordFile), string(kept))
-			d, err := openDir(dir)
+			path := t.TempDir()
+			writeFile(t, filepath.Join(path, recordFile), string(kept))
+			d, err := dir.Open(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer d.close()
-			got, err := d.readAnyRecord()
+			defer d.Close()
+			got, err := readAnyRecord(d)
 			if diff := cmp.Diff(want, got); err != nil || diff != "" {
 				t.Errorf("it is not read as it was meant (%v) (-want +got):\n%s", err, diff)
 			}
-			if err := d.writeRecord("written", want); err != nil {
+			if err := writeRecord(d, "written", want); err != nil {
 				t.Fatal(err)
 			}
-			written, err := os.ReadFile(filepath.Join(dir, "written"))
+			written, err := os.ReadFile(filepath.Join(path, "written"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -89,10 +93,10 @@ func TestGoldenMarker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := marker{
-		Version: 1, UUID: goldenUUID, Filesystem: filesystem{Type: "xfs", UUID: "0f1c2d3e-4b5a-6978-8796-a5b4c3d2e1f0"}, Created: goldenTime,
+	want := pkgdisk.Marker{
+		Version: 1, UUID: goldenUUID, Filesystem: dir.Filesystem{Type: "xfs", UUID: "0f1c2d3e-4b5a-6978-8796-a5b4c3d2e1f0"}, Created: goldenTime,
 	}
-	var got marker
+	var got pkgdisk.Marker
 	if err := json.Unmarshal(kept, &got); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("it is read as %+v (%v), want %+v", got, err, want)
 	}
@@ -114,12 +118,12 @@ func TestGoldenMarker(t *testing.T) {
 	}
 }
 
-// goldenPool mounts a filesystem with a small pool of the first version: the
+// goldenPool mounts a filesystem with a small disk of the first version: the
 // volumes pvc-1 and one whose name is hashed, and pvc-deleted in the trash.
 func goldenPool(t *testing.T) (base string) {
 	t.Helper()
 	base = mountTmpfs(t, "size=16g")
-	if err := os.CopyFS(base, os.DirFS(filepath.Join(golden, "pool"))); err != nil {
+	if err := os.CopyFS(base, os.DirFS(filepath.Join(golden, "disk"))); err != nil {
 		t.Fatal(err)
 	}
 	return base
@@ -134,7 +138,7 @@ const (
 // wantHello checks that a volume holds what the golden ones do.
 func wantHello(t *testing.T, s *Store, volumeID string) {
 	t.Helper()
-	err := s.Use(t.Context(), volumeID, func(data *os.File) error {
+	err := s.WithData(t.Context(), volumeID, func(data *os.File) error {
 		content, err := os.ReadFile(filepath.Join(data.Name(), "hello"))
 		if string(content) != "hello\n" {
 			t.Errorf("%s holds %q", volumeID, content)
@@ -158,10 +162,11 @@ func TestGoldenPool(t *testing.T) {
 	if all := s.Volumes(); len(all) != 2 || all[0].ID != goldenPlain || all[1].Name != goldenName || all[1].Claim != (Claim{"shop", "www-web-0"}) {
 		t.Errorf("the volumes are %+v", all)
 	}
+	wantTrash(t, s, "pvc-deleted")
 	if trash := s.Trash(); len(trash) != 1 || trash[0].Entry != goldenTrash || trash[0].Record == nil || trash[0].Deleted.IsZero() {
 		t.Errorf("the trash is %+v", trash)
 	}
-	s.purge(t.Context())
+	s.purgeAll(t.Context())
 	// The same requests again are the same volumes.
 	for _, req := range []CreateRequest{
 		{Name: "pvc-1", Class: defaultClass},
@@ -177,7 +182,7 @@ func TestGoldenPool(t *testing.T) {
 		}
 	}
 
-	v, err := s.Undelete(t.Context(), "pvc-deleted")
+	v, _, err := s.Undelete(t.Context(), "pvc-deleted")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +201,7 @@ func TestNewerRecord(t *testing.T) {
 	before := content(t, volume)
 	s := openStore(t, onePool(base))
 	for range 2 {
-		err := s.Use(t.Context(), goldenPlain, anyUse)
+		err := s.WithData(t.Context(), goldenPlain, anyUse)
 		if err == nil || !strings.Contains(err.Error(), "has version 2, this hostdir knows version 1") {
 			t.Errorf("error %v, want one that names both versions", err)
 		}
@@ -209,7 +214,7 @@ func TestNewerRecord(t *testing.T) {
 		wantHello(t, s, goldenHashed)
 		mustDelete(t, s, mustCreate(t, s, request("pvc-new")).ID)
 		s = reopen(t, s)
-		s.purge(t.Context())
+		s.purgeAll(t.Context())
 	}
 	if diff := cmp.Diff(before, content(t, volume)); diff != "" {
 		t.Errorf("the volume has changed (-before +after):\n%s", diff)
@@ -227,9 +232,9 @@ func TestNewerMarker(t *testing.T) {
 	}
 	wantUnusable(t, s, goldenPlain)
 	s.refresh(t.Context())
-	s.purge(t.Context())
+	s.purgeAll(t.Context())
 	if diff := cmp.Diff(before, content(t, base)); diff != "" {
-		t.Errorf("the base directory has changed (-before +after):\n%s", diff)
+		t.Errorf("the disk has changed (-before +after):\n%s", diff)
 	}
 }
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -15,66 +16,76 @@ const (
 	Degraded Severity = iota
 	// Inaccessible volumes cannot be used now; their data is as it was.
 	Inaccessible
-	// DataLoss is suspected: something is gone from a pool that is well.
+	// DataLoss is suspected: something is gone from a disk that is well.
 	DataLoss
 )
 
-// Problem is what is wrong with a volume, or a base directory.
+// Problem is what is wrong with a volume, or a disk.
 type Problem struct {
 	Severity Severity
 	// Reason is one word in CamelCase, Message a sentence.
 	Reason, Message string
 }
 
-// Health tells what is wrong with a volume, nothing if all is well. It returns
-// an error for an ID that belongs to no pool of this node.
-func (s *Store) Health(volumeID string) ([]Problem, error) {
+// Health returns what is wrong with a volume, nothing if all is well. It returns
+// ErrNotFound for a volume that this node does not have: DataLoss is only what the
+// store had, and nobody deleted through it.
+func (s *Store) Health(ctx context.Context, volumeID string) ([]Problem, error) {
 	id, err := ParseVolumeID(volumeID)
 	if err != nil {
 		return nil, err
 	}
-	l, err := s.locate(id)
+	d, err := s.diskOf(id)
+	known := err == nil && d.volume(id.Name) != nil
+	var problems []Problem
+	if err == nil {
+		problems, err = readVolume(ctx, s, volumeID, func(v *openVolume) ([]Problem, error) { return v.problems(), nil })
+	}
 	switch {
 	case err == nil:
-		defer l.close()
-		return l.problems(), nil
-	case errors.Is(err, errdefs.ErrElsewhere):
+		return problems, nil
+	case errors.Is(err, errdefs.ErrWrongNode):
 		return nil, fmt.Errorf("volume %s: %w: %w", id, errdefs.ErrNotFound, err)
+	case errors.Is(err, errdefs.ErrNotFound) && !known:
+		return nil, err
 	case errors.Is(err, errdefs.ErrNotFound):
 		return []Problem{{DataLoss, "DirectoryMissing", err.Error()}}, nil
 	case errors.Is(err, errdefs.ErrUnavailable):
-		return []Problem{{Inaccessible, "PoolUnavailable", err.Error()}}, nil
+		return []Problem{{Inaccessible, "DiskUnavailable", err.Error()}}, nil
 	default:
 		return []Problem{{Inaccessible, "Quarantined", err.Error()}}, nil
 	}
 }
 
-func (l *located) problems() []Problem {
+func (v *openVolume) problems() []Problem {
 	var all []Problem
-	if room, err := l.pool.room(); err == nil && room.readOnly {
-		all = append(all, Problem{Degraded, "ReadOnly", fmt.Sprintf("the filesystem of %s is read-only", l.base.path)})
+	if space, err := v.measure(); err == nil && space.ReadOnly {
+		all = append(all, Problem{Degraded, "ReadOnly", fmt.Sprintf("the filesystem of %s is read-only", v.path)})
 	}
-	data, err := l.data()
-	if err != nil {
+	data, err := v.data()
+	if errors.Is(err, errdefs.ErrNotFound) {
 		return append(all, Problem{DataLoss, "DirectoryMissing", err.Error()})
 	}
-	data.close()
-	if l.record.Quota == nil {
+	if err != nil {
+		return append(all, Problem{Inaccessible, "DataUnreadable", err.Error()})
+	}
+	data.Close()
+	if v.record.Quota == nil {
 		return all
 	}
-	if err := l.base.countVolume(l.pool, l.id.Name, l.record); err != nil {
+	if err := v.countVolume(v.id.Name, v.record); err != nil {
 		all = append(all, Problem{Degraded, "CapacityNotEnforced", err.Error()})
 	}
 	return all
 }
 
-// Problems tells what is wrong with the base directories of this node.
+// Problems returns what is wrong with the disks of this node.
 func (s *Store) Problems() []Problem {
 	var all []Problem
 	for _, status := range s.Status() {
 		if status.Err != nil {
-			all = append(all, Problem{Inaccessible, "PoolUnavailable",
-				fmt.Sprintf("base directory %s of pool %q: %v", status.Path, status.Pool, status.Err)})
+			all = append(all, Problem{Inaccessible, "DiskUnavailable",
+				fmt.Sprintf("disk %s of pool %q: %v", status.Path, status.Pool, status.Err)})
 		}
 	}
 	return all

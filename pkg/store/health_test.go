@@ -19,19 +19,21 @@ func TestHealth(t *testing.T) {
 	}{
 		{"no directory", func(t *testing.T, _, volume string) { check(t, os.RemoveAll(volume)) }, DataLoss, "DirectoryMissing"},
 		{"no data", func(t *testing.T, _, volume string) { check(t, os.Remove(filepath.Join(volume, dataDir))) }, DataLoss, "DirectoryMissing"},
+		{"a mount over its data", func(t *testing.T, _, volume string) { bindMount(t, t.TempDir(), filepath.Join(volume, dataDir)) }, Inaccessible, "DataUnreadable"},
+		{"a mount over it", func(t *testing.T, _, volume string) { bindMount(t, t.TempDir(), volume) }, Inaccessible, "Quarantined"},
 		{"no record", func(t *testing.T, _, volume string) { check(t, os.Remove(filepath.Join(volume, recordFile))) }, Inaccessible, "Quarantined"},
-		{"no disk", func(t *testing.T, base, _ string) { check(t, os.Remove(filepath.Join(base, markerFile))) }, Inaccessible, "PoolUnavailable"},
+		{"no disk", func(t *testing.T, base, _ string) { check(t, os.Remove(filepath.Join(base, markerFile))) }, Inaccessible, "DiskUnavailable"},
 		{"a read-only disk", func(t *testing.T, base, _ string) { remount(t, base, unix.MS_RDONLY, "") }, Degraded, "ReadOnly"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			base := mountTmpfs(t, "size=16m")
 			s := openStore(t, onePool(base))
 			v := mustCreate(t, s, request("pvc-1"))
-			if problems, err := s.Health(v.ID); err != nil || len(problems) > 0 {
+			if problems, err := s.Health(t.Context(), v.ID); err != nil || len(problems) > 0 {
 				t.Fatalf("problems of a healthy volume: %+v, %v", problems, err)
 			}
 			test.harm(t, base, filepath.Dir(v.Path))
-			problems, err := s.Health(v.ID)
+			problems, err := s.Health(t.Context(), v.ID)
 			if err != nil || len(problems) != 1 || problems[0].Severity != test.want || problems[0].Reason != test.reason || problems[0].Message == "" {
 				t.Errorf("problems %+v, %v; want one, %s", problems, err, test.reason)
 			}
@@ -41,13 +43,15 @@ func TestHealth(t *testing.T) {
 
 func TestHealthOfNothing(t *testing.T) {
 	s, _ := newStore(t)
-	for _, id := range []string{"", "pvc-1", "00000000-0000-4000-8000-000000000000.pvc-1"} {
-		_, err := s.Health(id)
+	deleted := mustCreate(t, s, request("pvc-deleted")).ID
+	mustDelete(t, s, deleted)
+	for _, id := range []string{"", "pvc-1", "00000000-0000-4000-8000-000000000000.pvc-1", deleted, only(t, s).volumeID("pvc-never").String()} {
+		_, err := s.Health(t.Context(), id)
 		wantClass(t, err, errdefs.ErrNotFound)
 	}
 }
 
-// TestProblems tells of base directories that cannot be used, once refresh has
+// TestProblems reports disks that cannot be used, once refresh has
 // seen them.
 func TestProblems(t *testing.T) {
 	good, bad := mountTmpfs(t, "size=16m"), mountTmpfs(t, "size=16m")

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hostdir/hostdir/pkg/config"
 	"github.com/hostdir/hostdir/pkg/errdefs"
 	"github.com/hostdir/hostdir/pkg/quota"
 	"github.com/hostdir/hostdir/pkg/quota/quotatest"
@@ -54,7 +55,7 @@ const limited = 16 * mebibyte
 func limitedRequest(name string) CreateRequest {
 	req := request(name)
 	req.RequiredBytes = limited
-	req.Class.Quota = QuotaRequired
+	req.Class.Quota = config.QuotaRequired
 	return req
 }
 
@@ -94,7 +95,7 @@ func TestLimitedWriterStopsAndGoesOn(t *testing.T) {
 		if grown, full, err := quotatest.Fill(openFile(t, neighbour, "file"), limited/2); full || err != nil {
 			t.Errorf("the neighbour is full after %d bytes: %v", grown, err)
 		}
-		u, err := s.Usage(v.ID, func(*os.File) error { return nil })
+		u, err := s.Stats(t.Context(), v.ID, func(*os.File) error { return nil })
 		if err != nil || u.Bytes.Total != limited || u.Bytes.Used < limited-2*mebibyte || u.Bytes.Used > limited+mebibyte {
 			t.Errorf("usage %+v, %v", u, err)
 		}
@@ -130,7 +131,7 @@ func TestLimitedIsPutBack(t *testing.T) {
 	onLimited(t, func(t *testing.T, base string) {
 		s := openStore(t, onePool(base))
 		v := mustCreate(t, s, limitedRequest("pvc-1"))
-		limits, _ := s.bases[0].limiter()
+		limits, _ := only(t, s).limiter()
 		data, err := os.Open(v.Path)
 		if err != nil {
 			t.Fatal(err)
@@ -139,17 +140,17 @@ func TestLimitedIsPutBack(t *testing.T) {
 		if err := limits.Set(data, v.Quota.ID, quota.Limit{}); err != nil {
 			t.Fatal(err)
 		}
-		problems, err := s.Health(v.ID)
+		problems, err := s.Health(t.Context(), v.ID)
 		if err != nil || len(problems) != 1 || problems[0].Severity != Degraded {
 			t.Errorf("problems of a volume without its limit: %+v, %v", problems, err)
 		}
 		s = reopen(t, s)
-		s.count(t.Context())
+		s.countAll(t.Context())
 		limit, _, err := limits.Get(data, v.Quota.ID)
 		if err != nil || limit.Bytes < limited || limit.Bytes > limited+64<<10 {
 			t.Errorf("limit %+v, %v, want %d bytes", limit, err, limited)
 		}
-		if problems, err := s.Health(v.ID); err != nil || len(problems) > 0 {
+		if problems, err := s.Health(t.Context(), v.ID); err != nil || len(problems) > 0 {
 			t.Errorf("problems: %+v, %v", problems, err)
 		}
 	})
@@ -177,9 +178,9 @@ func TestLimitedIDs(t *testing.T) {
 		if slices.Sort(ids); len(slices.Compact(slices.Clone(ids))) != volumes {
 			t.Errorf("%d volumes share IDs: %v", volumes, ids)
 		}
-		limits, _ := s.bases[0].limiter()
+		limits, _ := only(t, s).limiter()
 		for i := range volumes {
-			v := s.bases[0].volume(fmt.Sprintf("pvc-%d", i))
+			v := only(t, s).volume(fmt.Sprintf("pvc-%d", i))
 			if v == nil {
 				t.Fatal("a volume is missing")
 			}
@@ -198,7 +199,7 @@ func awaitFree(t *testing.T, s *Store, base string, limits quota.Quota, ids []qu
 	}
 	defer fs.Close()
 	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
-		s.purge(t.Context())
+		s.purgeAll(t.Context())
 		// btrfs forgets a subvolume after a commit or two.
 		if err := unix.Syncfs(int(fs.Fd())); err != nil {
 			t.Fatal(err)
@@ -208,7 +209,7 @@ func awaitFree(t *testing.T, s *Store, base string, limits quota.Quota, ids []qu
 			return err == nil && !used
 		})
 		if len(taken) == 0 {
-			s.purge(t.Context()) // of what was cleared away since
+			s.purgeAll(t.Context()) // of what was cleared away since
 			wantNames(t, filepath.Join(base, trashDir))
 			return
 		}
@@ -221,8 +222,8 @@ func awaitFree(t *testing.T, s *Store, base string, limits quota.Quota, ids []qu
 func TestQuotaRequiredWhereThereIsNone(t *testing.T) {
 	s, base := newStore(t)
 	req := request("pvc-1")
-	req.Class.Quota = QuotaRequired
-	if limits, _ := s.bases[0].limiter(); limits.Kind() != quota.None {
+	req.Class.Quota = config.QuotaRequired
+	if limits, _ := only(t, s).limiter(); limits != nil {
 		t.Skipf("the temporary directory is on a filesystem that limits (%s)", limits.Kind())
 	}
 	_, err := s.Create(t.Context(), req)
@@ -231,7 +232,7 @@ func TestQuotaRequiredWhereThereIsNone(t *testing.T) {
 	if c := s.Capacity(req.Class); c != (Capacity{}) {
 		t.Errorf("capacity %+v for a class that nothing here can satisfy", c)
 	}
-	req.Class.Quota = QuotaAuto
+	req.Class.Quota = config.QuotaAuto
 	if v := mustCreate(t, s, req); v.Quota != nil {
 		t.Errorf("the volume claims to be limited: %+v", v.Quota)
 	}

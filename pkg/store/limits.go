@@ -1,88 +1,137 @@
 package store
 
 import (
+	"context"
+	"errors"
 	"fmt"
 
+	"k8s.io/klog/v2"
+
+	"github.com/hostdir/hostdir/pkg/config"
+	"github.com/hostdir/hostdir/pkg/dir"
+	"github.com/hostdir/hostdir/pkg/disk"
 	"github.com/hostdir/hostdir/pkg/quota"
 )
 
-// detectLimits finds out how volumes made in a base directory can be limited,
-// or why not.
-func (d *dir) detectLimits() (quota.Quota, error) {
-	volumes, err := d.sub(volumesDir)
-	if err != nil {
-		return quota.Unlimited, err
+// detectLimits finds out how volumes made on a disk can be limited, or why not.
+func (o openDisk) detectLimits(ctx context.Context) {
+	o.detecting.Lock()
+	defer o.detecting.Unlock()
+	limits, why := func() (quota.Quota, error) {
+		volumes, err := o.root.Sub(disk.VolumesDir)
+		if err != nil {
+			return nil, err
+		}
+		defer volumes.Close()
+		return quota.Detect(volumes.File)
+	}()
+	if why != nil {
+		limits = nil
 	}
-	defer volumes.close()
-	return quota.Detect(volumes.f)
+	if dir.IsPassing(why) {
+		return // asked again soon
+	}
+	o.mu.Lock()
+	was, known := o.limits, o.limits != nil || o.whyAdvisory != nil
+	o.limits, o.whyAdvisory = limits, why
+	o.mu.Unlock()
+	switch log := klog.FromContext(ctx).WithValues("path", o.path); {
+	case !known || quota.KindOf(was) == quota.KindOf(limits):
+	case limits == nil:
+		log.Error(why, "quotas were switched off: capacity is advisory on this disk now, also of volumes that had a limit")
+	default:
+		log.Info("quotas were switched on: new volumes are held to their capacity", "quota", quota.KindOf(limits))
+	}
 }
 
-// limiter returns how volumes in a base directory are limited, and why they are
-// not if the kind is None.
-func (b *base) limiter() (quota.Quota, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.limits, b.whyUnlimited
+var errNotDetected = errors.New("it is not known yet how volumes can be limited there")
+
+// limiter returns how volumes on a disk are limited, nil if they are not, and then
+// why.
+func (d *diskState) limiter() (quota.Quota, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.limits == nil && d.whyAdvisory == nil {
+		return nil, errNotDetected
+	}
+	return d.limits, d.whyAdvisory
 }
+
+// isQuotaOff reports whether an error says that quotas are switched off.
+func isQuotaOff(err error) bool { return errors.Is(err, quota.ErrOff) }
 
 // minInodes bounds from below how many files a volume may hold.
 const minInodes = 1024
 
-// limitFor is what a volume may hold: its capacity, and as many files as a
-// filesystem of its size would take that is made like the pool's. d is the base
-// directory: below a limit, statfs(2) tells the limit and not the filesystem.
-func (d *dir) limitFor(r Record) (quota.Limit, error) {
-	limit := quota.Limit{Bytes: r.CapacityBytes}
-	room, err := d.room()
+// limitFor is what a volume may hold: its capacity, and as many files as its
+// record says, or as a filesystem of its size would take that is made like the
+// disk's. That is asked at the root: below a limit, statfs(2) reports the limit
+// and not the filesystem.
+func (o openDisk) limitFor(r Record) (quota.Limit, error) {
+	limit := quota.Limit{Bytes: r.CapacityBytes, Inodes: r.Quota.Inodes}
+	if limit.Inodes > 0 || r.Quota.Kind == quota.Btrfs {
+		return limit, nil
+	}
+	s, err := o.root.Space()
 	if err != nil {
 		return limit, err
 	}
-	if r.Quota.Kind != quota.Btrfs && room.inodes > 0 {
-		share := float64(room.inodes) * min(1, float64(r.CapacityBytes)/float64(room.size))
+	if s.Inodes > 0 {
+		share := float64(s.Inodes) * min(1, float64(r.CapacityBytes)/float64(s.Size))
 		limit.Inodes = max(minInodes, int64(share))
 	}
 	return limit, nil
 }
 
-// holds tells whether a limit is in force. The kernel keeps whole blocks, and
-// the share of inodes moves with XFS's own count of them.
-func holds(limit, want quota.Limit) bool {
+// holds reports whether a limit is in force. The kernel keeps whole blocks. Where
+// the record says nothing of inodes, their share moves with XFS's own count.
+func holds(limit, want quota.Limit, r Record) bool {
 	const maxBlock = 64 << 10
-	return limit.Bytes >= want.Bytes && limit.Bytes < want.Bytes+maxBlock && (limit.Inodes == 0) == (want.Inodes == 0)
+	if limit.Bytes < want.Bytes || limit.Bytes >= want.Bytes+maxBlock {
+		return false
+	}
+	if r.Quota.Inodes > 0 {
+		return limit.Inodes == want.Inodes
+	}
+	return (limit.Inodes == 0) == (want.Inodes == 0)
 }
 
 // setLimit puts a volume's limit in place.
-func (b *base) setLimit(pool, data *dir, r Record) error {
-	limits, why := b.limiter()
-	if limits.Kind() != r.Quota.Kind {
+func (o openDisk) setLimit(data *dir.Dir, r Record) error {
+	limits, why := o.limiter()
+	if quota.KindOf(limits) != r.Quota.Kind {
 		return fmt.Errorf("the capacity cannot be enforced: %w", why)
 	}
-	limit, err := pool.limitFor(r)
+	limit, err := o.limitFor(r)
 	if err != nil {
 		return err
 	}
-	return limits.Set(data.f, r.Quota.ID, limit)
+	return limits.Set(data.File, r.Quota.ID, limit)
 }
 
-// makeData makes a volume's data directory, so that it can be limited if the
-// class wants that and the filesystem can, and returns how it is known there.
-// done must be called once the volume has its limit, or is not wanted.
-func (b *base) makeData(projects *projectIDs, volume *dir, class Class) (q *Quota, done func(), err error) {
-	limits, _ := b.limiter()
+// makeData makes a volume's data directory, so that it can be limited if the class
+// wants that and the filesystem can, and returns how it is known there. done must
+// be called once the volume has its limit, or is not wanted.
+func (o openDisk) makeData(projects *projectIDs, volume *dir.Dir, r Record) (q *Quota, done func(), err error) {
+	limits, _ := o.limiter()
 	done = func() {}
-	if class.Quota == QuotaOff || limits.Kind() == quota.None {
-		return nil, done, volume.mkdir(dataDir)
+	if r.Class.Quota == config.QuotaOff || limits == nil {
+		return nil, done, volume.Mkdir(dataDir)
 	}
-	var wish quota.ID
-	if limits.Kind() != quota.Btrfs { // btrfs numbers subvolumes itself
-		if wish, done, err = projects.take(limits, volume.f); err != nil {
+	q = &Quota{Kind: limits.Kind()}
+	if q.Kind != quota.Btrfs { // btrfs numbers subvolumes itself
+		if q.ID, done, err = projects.allocate(limits, volume.File); err != nil {
 			return nil, nil, err
 		}
 	}
-	id, err := limits.Create(volume.f, dataDir, wish)
+	if q.ID, err = limits.Create(volume.File, dataDir, q.ID); err == nil {
+		var limit quota.Limit
+		limit, err = o.limitFor(Record{Quota: &Quota{Kind: q.Kind}, CapacityBytes: r.CapacityBytes})
+		q.Inodes = limit.Inodes
+	}
 	if err != nil {
 		done()
 		return nil, nil, err
 	}
-	return &Quota{Kind: limits.Kind(), ID: id}, done, nil
+	return q, done, nil
 }

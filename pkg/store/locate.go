@@ -7,78 +7,111 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/hostdir/hostdir/pkg/dir"
+	"github.com/hostdir/hostdir/pkg/disk"
 	"github.com/hostdir/hostdir/pkg/errdefs"
 )
 
-// located is a volume that was found on its disk, with the descriptors that
+// openVolume is a volume that was found on its disk, with the descriptors that
 // lead to it. What the store has in memory does not count here: the disk does.
-type located struct {
+type openVolume struct {
+	openDisk
 	id     VolumeID
 	record Record
-	base   *base
-	pool   *dir // the base directory
-	dir    *dir // the volume's directory
+	dir    *dir.Dir // the volume's directory
 }
 
-func (l *located) close() {
-	l.dir.close()
-	l.pool.close()
+func (v *openVolume) close() {
+	v.dir.Close()
+	v.openDisk.close()
 }
 
-func (l *located) volume() Volume {
-	return Volume{Record: l.record, Path: l.base.dataPath(l.id.Name)}
+func (v *openVolume) volume() Volume {
+	return Volume{Record: v.record, Dir: v.id.Name, Path: v.dataPath(v.id.Name)}
 }
 
 // data opens the volume's data directory.
-func (l *located) data() (*dir, error) {
-	data, err := l.dir.sub(dataDir)
+func (v *openVolume) data() (*dir.Dir, error) {
+	data, err := v.dir.Sub(dataDir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: its data directory %s is gone", errdefs.ErrNotFound, l.dir.path(dataDir))
+		return nil, fmt.Errorf("%w: its data directory %s is gone", errdefs.ErrNotFound, v.dir.Path(dataDir))
 	}
 	return data, unreadable(err)
 }
 
-// Use calls do with the open data directory of a volume. Meanwhile no other call
-// works on this volume. The descriptor is closed when do returns.
-func (s *Store) Use(ctx context.Context, volumeID string, do func(data *os.File) error) error {
-	return s.withVolume(ctx, volumeID, func(l *located) error {
-		data, err := l.data()
+// WithData calls do with the open data directory of a volume. Meanwhile no other
+// call works on this volume. The descriptor is closed when do returns.
+func (s *Store) WithData(ctx context.Context, volumeID string, do func(data *os.File) error) error {
+	_, err := withVolume(ctx, s, volumeID, "publish", func(v *openVolume) (struct{}, error) {
+		data, err := v.data()
 		if err != nil {
-			return err
+			return struct{}{}, err
 		}
-		defer data.close()
-		return do(data.f)
+		defer data.Close()
+		return struct{}{}, do(data.File)
 	})
+	return err
 }
 
-// withVolume locks a volume, finds it and calls do with it.
-func (s *Store) withVolume(ctx context.Context, volumeID string, do func(l *located) error) error {
+// ReadData is WithData for those who only read: it does not take the volume's lock,
+// and keeps nobody else waiting.
+func (s *Store) ReadData(ctx context.Context, volumeID string, do func(data *os.File) error) error {
+	_, err := readVolume(ctx, s, volumeID, func(v *openVolume) (struct{}, error) {
+		data, err := v.data()
+		if err != nil {
+			return struct{}{}, err
+		}
+		defer data.Close()
+		return struct{}{}, do(data.File)
+	})
+	return err
+}
+
+// withVolume locks a volume, finds it and calls do with it. The lock is held until
+// do has returned, also if the caller does not wait for that.
+func withVolume[T any](ctx context.Context, s *Store, volumeID, what string, do func(v *openVolume) (T, error)) (T, error) {
+	var none T
 	id, err := ParseVolumeID(volumeID)
 	if err != nil {
-		return err
+		return none, err
+	}
+	d, err := s.diskOf(id)
+	if err != nil {
+		return none, fmt.Errorf("volume %s: %w", id, err)
 	}
 	unlock, err := s.locks.lock(id.Name)
 	if err != nil {
-		return err
+		if hung := d.calls.unresponsive(); hung != nil {
+			err = fmt.Errorf("volume %s: %w", id, d.unavailable(hung))
+		}
+		return none, err
 	}
-	defer unlock()
-	l, err := s.locate(id)
-	switch {
-	case err == nil:
-		defer l.close()
-		err = do(l)
-	case errors.Is(err, errdefs.ErrNotFound):
-		s.forget(ctx, id)
-	}
+	j, err := start(ctx, d, change, what+" of volume "+volumeID, func() (T, error) {
+		defer unlock()
+		v, err := d.find(id)
+		switch {
+		case err == nil:
+			defer v.close()
+			return do(v)
+		case errors.Is(err, errdefs.ErrNotFound):
+			d.forget(ctx, id.Name)
+		}
+		return none, err
+	})
 	if err != nil {
-		return fmt.Errorf("volume %s: %w", id, err)
+		unlock()
+		return none, fmt.Errorf("volume %s: %w", id, err)
 	}
-	return nil
+	result, err := j.wait(ctx)
+	if err != nil {
+		return result, fmt.Errorf("volume %s: %w", id, err)
+	}
+	return result, nil
 }
 
-// WhileLocked calls do while no other call works on the volume, whether there
-// is such a volume or not.
-func (s *Store) WhileLocked(volumeID string, do func() error) error {
+// WithLock calls do while no other call works on the volume, whether there is such
+// a volume or not. do must not wait for the volume's disk.
+func (s *Store) WithLock(volumeID string, do func() error) error {
 	id, err := ParseVolumeID(volumeID)
 	if err != nil {
 		return do()
@@ -91,91 +124,87 @@ func (s *Store) WhileLocked(volumeID string, do func() error) error {
 	return do()
 }
 
-// Volume returns what the disk tells of a volume.
-func (s *Store) Volume(volumeID string) (Volume, error) {
-	l, err := s.look(volumeID)
-	if err != nil {
-		return Volume{}, err
-	}
-	defer l.close()
-	return l.volume(), nil
+// Volume returns what the disk says of a volume.
+func (s *Store) Volume(ctx context.Context, volumeID string) (Volume, error) {
+	return readVolume(ctx, s, volumeID, func(v *openVolume) (Volume, error) { return v.volume(), nil })
 }
 
-// look finds a volume without its lock, for those who only read: they keep
+// readVolume finds a volume without its lock, for those who only read: they keep
 // nobody waiting, and see what a call under way makes them see.
-func (s *Store) look(volumeID string) (*located, error) {
+func readVolume[T any](ctx context.Context, s *Store, volumeID string, do func(v *openVolume) (T, error)) (T, error) {
+	var none T
 	id, err := ParseVolumeID(volumeID)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
-	l, err := s.locate(id)
+	d, err := s.diskOf(id)
 	if err != nil {
-		return nil, fmt.Errorf("volume %s: %w", id, err)
+		return none, fmt.Errorf("volume %s: %w", id, err)
 	}
-	return l, nil
+	result, err := run(ctx, d, read, "a look at volume "+volumeID, func() (T, error) {
+		v, err := d.find(id)
+		if err != nil {
+			return none, err
+		}
+		defer v.close()
+		return do(v)
+	})
+	if err != nil {
+		return none, fmt.Errorf("volume %s: %w", id, err)
+	}
+	return result, nil
 }
 
-// locate finds a volume. It returns ErrNotFound only if the pool is healthy and
-// the volume's directory is not there.
-func (s *Store) locate(id VolumeID) (*located, error) {
-	b, err := s.baseOf(id)
+// find finds a volume. It returns ErrNotFound only if the disk is healthy and the
+// volume's directory is not there.
+func (d *diskState) find(id VolumeID) (*openVolume, error) {
+	o, err := d.open()
 	if err != nil {
 		return nil, err
 	}
-	pool, err := b.open()
-	if err != nil {
-		return nil, err
-	}
-	volume, err := pool.sub(volumesDir + "/" + id.Name)
+	volume, err := o.root.Sub(disk.VolumesDir + "/" + id.Name)
 	if errors.Is(err, fs.ErrNotExist) {
 		// Where all volumes are gone at once, none of them was deleted.
-		if _, gone := pool.lstat(volumesDir); gone != nil {
-			pool.close()
-			return nil, b.unavailable(fmt.Errorf("its directory %s is gone; find out who moved it, and put it back: %w", volumesDir, gone))
+		if _, gone := o.root.Lstat(disk.VolumesDir); gone != nil {
+			o.close()
+			return nil, d.unavailable(fmt.Errorf("its directory %s is gone; find out who moved it, and put it back: %w", disk.VolumesDir, gone))
 		}
-		err = fmt.Errorf("%w: the base directory %s is healthy, but has no %s/%s", errdefs.ErrNotFound, b.path, volumesDir, id.Name)
+		err = fmt.Errorf("%w: the disk %s is healthy, but has no %s/%s", errdefs.ErrNotFound, d.path, disk.VolumesDir, id.Name)
 	}
 	if err != nil {
-		pool.close()
+		o.close()
 		return nil, unreadable(err)
 	}
-	l := &located{id: id, base: b, pool: pool, dir: volume}
-	if l.record, err = volume.readRecord(id); err != nil {
-		l.close()
+	v := &openVolume{openDisk: o, id: id, dir: volume}
+	if v.record, err = readRecord(volume, id); err != nil {
+		v.close()
 		if err = unreadable(err); !errors.Is(err, errdefs.ErrUnavailable) {
 			err = fmt.Errorf("it is in quarantine, neither published nor deleted: %w", err)
 		}
 		return nil, err
 	}
-	return l, nil
+	return v, nil
 }
 
-// baseOf returns the base directory that a volume's ID names. A disk that was
-// moved to another path of the configuration is found there.
-func (s *Store) baseOf(id VolumeID) (*base, error) {
-	var was *base
-	var away, broken error
-	for _, b := range s.snapshot() {
-		status := b.status()
-		switch {
-		case status.UUID == id.Base && status.Err == nil:
-			return b, nil
-		case status.UUID == id.Base:
-			was = b
-		case status.Err != nil && b.had(id.Base):
-			away = b.unavailable(status.Err)
-		case status.Err != nil:
-			broken = b.unavailable(status.Err)
-		}
-	}
+// noSpace makes an error of the kinds of dir.IsNoSpace an ErrNoSpace. What a signal
+// has interrupted, as some filesystems let it, is worth another try here.
+func noSpace(err error) error {
 	switch {
-	case was != nil:
-		return was, nil
-	case away != nil:
-		return nil, away
-	case broken != nil:
-		return nil, fmt.Errorf("pool %s is not seen on node %s, and may be the one that cannot be used: %w", id.Base, s.node, broken)
-	default:
-		return nil, fmt.Errorf("%w: no base directory of node %s holds pool %s", errdefs.ErrElsewhere, s.node, id.Base)
+	case errors.Is(err, errdefs.ErrBusy): // something is left behind
+		return err
+	case dir.IsNoSpace(err):
+		return fmt.Errorf("%w: %w", errdefs.ErrNoSpace, err)
+	case dir.IsPassing(err): // EINTR
+		return fmt.Errorf("%w: %w", errdefs.ErrBusy, err)
 	}
+	return err
+}
+
+// unreadable makes an error about the disk or the process, which says nothing of
+// the volume that was to be read, an ErrUnavailable.
+func unreadable(err error) error {
+	if dir.IsUnreadable(err) {
+		return fmt.Errorf("%w: %w", errdefs.ErrUnavailable, err)
+	}
+	return err
 }

@@ -1,130 +1,88 @@
 package store
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"slices"
+	"context"
+	"sync"
+	"time"
+
+	"github.com/hostdir/hostdir/pkg/dir"
+	"github.com/hostdir/hostdir/pkg/disk"
 )
 
-// sight is what there is at the path of a base directory.
-type sight struct {
-	path string
-	pool Pool
-	// base is what the store knew of it before.
-	base *base
-
-	// err is why nothing more can be told. All below is known if it is nil.
-	err        error
-	inode      inode
-	filesystem filesystem
-	// marker is nil in an empty directory.
-	marker *marker
-	// mountPoint tells that a disk is mounted there. Of a base directory that
-	// is in use, take tells it: the mount table may be long.
-	mountPoint bool
-
-	// refused is why it is not used, nil if it is: judge and take say so.
-	refused error
-}
-
-// lookAround looks at every path of the configuration and changes nothing.
-func (s *Store) lookAround() []*sight {
+// Look looks at all paths of the configuration side by side, and returns when the
+// disks that may be used are, or the context ends.
+func (s *Store) Look(ctx context.Context) {
+	s.findPaths(ctx)
 	s.mu.RLock()
-	pools, bases := s.pools, s.bases
+	slots := s.slots
 	s.mu.RUnlock()
-	var all []*sight
-	named := map[string]bool{} // a path may match two globs
-	for _, pool := range pools {
-		for _, path := range pool.paths() {
-			if named[path] {
-				continue
+	for _, look := range []func(context.Context, *slot){s.lookAt, s.takeUp} {
+		looked := make(chan struct{})
+		var all sync.WaitGroup
+		for _, x := range slots {
+			all.Go(func() { look(ctx, x) })
+		}
+		go func() { all.Wait(); close(looked) }()
+		select {
+		case <-looked:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// lookAt probes a path, has it decided what that means, and takes its disk into
+// use if that is how it was decided.
+func (s *Store) lookAt(ctx context.Context, x *slot) {
+	s.probe(x)
+	s.probeElsewhere(x)
+	s.decide(ctx)
+	s.takeUp(ctx, x)
+}
+
+// probeElsewhere looks again at the path at which the disk is in use that was just
+// found at another: either it has moved, or one of the two is a copy.
+func (s *Store) probeElsewhere(x *slot) {
+	s.mu.RLock()
+	var other *slot
+	if x.answered && x.probe.Marker != nil {
+		for _, o := range s.slots {
+			if o != x && o.disk != nil && o.disk.id.UUID == x.probe.Marker.UUID && o.asked.IsZero() {
+				other = o
 			}
-			named[path] = true
-			x := &sight{path: path, pool: pool}
-			if i := slices.IndexFunc(bases, func(b *base) bool { return b.path == path }); i >= 0 {
-				x.base = bases[i]
-			} else {
-				x.base = newBase(path, pool)
-			}
-			x.err = x.look()
-			all = append(all, x)
 		}
 	}
-	return all
-}
-
-func (x *sight) look() error {
-	d, err := openBase(x.path)
-	if err != nil {
-		return err
+	s.mu.RUnlock()
+	if other == nil {
+		return
 	}
-	defer d.close()
-	if x.pool.RequireMountPoint {
-		if err := d.checkMountPoint(); err != nil {
-			return err
-		}
-	}
-	if x.inode, err = d.inode(); err != nil {
-		return err
-	}
-	if x.filesystem, err = d.identity(); err != nil {
-		return err
-	}
-	m, err := d.loadMarker()
-	if err == nil {
-		x.marker = &m
-	} else if errors.Is(err, fs.ErrNotExist) {
-		err = d.checkEmpty()
-	}
-	if !x.inUse() {
-		x.mountPoint = d.checkMountPoint() == nil
-	}
-	return err
-}
-
-// holds tells whether x is a directory of this pool, on the filesystem that it
-// was made on.
-func (x *sight) holds(uuid string) bool {
-	return x.err == nil && x.marker != nil && x.marker.UUID == uuid && x.marker.checkFilesystem(x.filesystem) == nil
-}
-
-// inUse tells whether the store works with this directory.
-func (x *sight) inUse() bool {
-	return x.err == nil && x.base.status().Err == nil && x.base.is(x)
-}
-
-// String says what there is, for people.
-func (x *sight) String() string {
-	switch {
-	case x.err != nil:
-		return x.err.Error()
-	case x.marker == nil:
-		return fmt.Sprintf("an empty directory on %s", x.filesystem)
-	case x.marker.checkFilesystem(x.filesystem) != nil:
-		return fmt.Sprintf("a copy of pool %s on %s, which was made on %s", x.marker.UUID, x.filesystem, x.marker.Filesystem)
-	default:
-		return fmt.Sprintf("pool %s on %s", x.marker.UUID, x.filesystem)
+	looked := make(chan struct{})
+	go func() { s.probe(other); close(looked) }()
+	select {
+	case <-looked:
+	case <-time.After(lookPatience): // it does not answer, and is in use there still
 	}
 }
 
-// countVolumes counts the entries that can be volumes.
-func (x *sight) countVolumes() (n int, err error) {
-	d, err := openBase(x.path)
-	if err != nil {
-		return 0, err
+// probe finds out what is at a path.
+func (s *Store) probe(x *slot) {
+	x.looking.Lock()
+	defer x.looking.Unlock()
+	s.mu.Lock()
+	before, require, d := x.probe, x.pool.RequireMountPoint, x.disk
+	x.asked = time.Now()
+	s.mu.Unlock()
+	end := func() {}
+	if d != nil {
+		end = d.calls.begin("a look at it", lookPatience)
 	}
-	defer d.close()
-	volumes, err := d.sub(volumesDir)
-	if err != nil {
-		return 0, err
+	p := disk.Look(x.path, require, before)
+	end()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x.asked = time.Time{}
+	// That this process has run out of something says nothing of a disk in use.
+	if d == nil || !dir.IsPassing(p.Err) {
+		x.probe, x.answered = p, true
 	}
-	defer volumes.close()
-	names, err := volumes.names()
-	for _, name := range names {
-		if _, err := ParseVolumeID(VolumeID{Base: x.marker.UUID, Name: name}.String()); err == nil {
-			n++
-		}
-	}
-	return n, err
 }

@@ -84,7 +84,7 @@ func TestDiskUnmountedWhileRunning(t *testing.T) {
 			disk.MountImage(t, image, base)
 			s := openStore(t, config(base))
 			v := mustCreate(t, s, request("pvc-1"))
-			if err := s.Use(t.Context(), v.ID, anyUse); err != nil {
+			if err := s.WithData(t.Context(), v.ID, anyUse); err != nil {
 				t.Fatal(err)
 			}
 			mustUnmount(t, base)
@@ -92,7 +92,7 @@ func TestDiskUnmountedWhileRunning(t *testing.T) {
 			wantUnusable(t, s, v.ID) // at once
 			s.refresh(t.Context())
 			wantUnusable(t, s, v.ID)
-			s.purge(t.Context())
+			s.purgeAll(t.Context())
 			// Nobody knows whether the volume is gone.
 			_, err := s.Create(t.Context(), request("pvc-1"))
 			wantClass(t, err, errdefs.ErrUnavailable)
@@ -128,12 +128,12 @@ func TestDiskAbsentAtStart(t *testing.T) {
 	wantNames(t, base)
 	disk.MountImage(t, image, base)
 	s.refresh(t.Context())
-	if _, err := s.Volume(v.ID); err != nil {
+	if _, err := s.Volume(t.Context(), v.ID); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestDiskReplacedWhileRunning mounts another, empty disk in a pool's place.
+// TestDiskReplacedWhileRunning mounts another, empty disk in a disk's place.
 func TestDiskReplacedWhileRunning(t *testing.T) {
 	plugin.RequireRoot(t)
 	base := disk.Mount(t, "ext4", 16*mebibyte)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hostdir/hostdir/pkg/config"
 	"github.com/hostdir/hostdir/pkg/errdefs"
 	"github.com/hostdir/hostdir/tests/disk"
 	"github.com/hostdir/hostdir/tests/plugin"
@@ -28,12 +29,12 @@ func TestTwoPools(t *testing.T) {
 	req.Name, req.Class.Pool = "pvc-nowhere", "archive"
 	_, err := s.Create(t.Context(), req)
 	wantClass(t, err, errdefs.ErrNoSpace)
-	if c := s.Capacity(Class{Pool: "archive"}); c != (Capacity{}) {
+	if c := s.Capacity(config.Class{Pool: "archive"}); c != (Capacity{}) {
 		t.Errorf("capacity of a pool that is not here: %+v", c)
 	}
 }
 
-// TestCopiedPool copies a base directory, marker and all, to another disk.
+// TestCopiedPool copies a disk, marker and all, to another disk.
 func TestCopiedPool(t *testing.T) {
 	plugin.RequireRoot(t)
 	original, replacement := disk.Mount(t, "ext4", 16*mebibyte), disk.Mount(t, "ext4", 16*mebibyte)
@@ -105,7 +106,7 @@ func TestPoolMoves(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.refresh(t.Context())
-	moved, err := s.Volume(v.ID)
+	moved, err := s.Volume(t.Context(), v.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +136,7 @@ func TestGlob(t *testing.T) {
 			got = append(got, filepath.Base(b.Path))
 		}
 		if fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Errorf("base directories %v, want %v", got, want)
+			t.Errorf("disks %v, want %v", got, want)
 		}
 	}
 	wantBases("nvme0", "nvme1")
@@ -171,7 +172,7 @@ func TestReload(t *testing.T) {
 			if s.configErr == "" {
 				t.Error("the store does not know that its configuration is bad")
 			}
-			if _, err := s.Volume(v.ID); err != nil {
+			if _, err := s.Volume(t.Context(), v.ID); err != nil {
 				t.Errorf("the last good configuration is not in force: %v", err)
 			}
 		})
@@ -187,7 +188,7 @@ func TestReload(t *testing.T) {
 		req := request("pvc-2")
 		req.Class.Pool = "fast"
 		mustCreate(t, s, req)
-		if _, err := s.Volume(v.ID); err != nil {
+		if _, err := s.Volume(t.Context(), v.ID); err != nil {
 			t.Error(err)
 		}
 	})
@@ -195,6 +196,6 @@ func TestReload(t *testing.T) {
 		writeFile(t, s.configFile, onePool(t.TempDir()))
 		s.reload(t.Context())
 		s.refresh(t.Context())
-		wantClass(t, s.Delete(t.Context(), v.ID, anyUse), errdefs.ErrElsewhere)
+		wantClass(t, s.Delete(t.Context(), v.ID, anyUse), errdefs.ErrWrongNode)
 	})
 }

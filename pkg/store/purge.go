@@ -3,15 +3,12 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"maps"
-	"slices"
-	"sync"
 	"time"
 
 	"k8s.io/klog/v2"
 
+	"github.com/hostdir/hostdir/pkg/disk"
 	"github.com/hostdir/hostdir/pkg/errdefs"
 )
 
@@ -19,142 +16,135 @@ import (
 // pods have at least half of the disk's time. No descriptor outlives a slice: the
 // admin can unmount a disk in the middle of a purge.
 //
-// An entry that takes longer than its turn, for it is large or somebody still
-// writes to it, is gone on with when the others have had theirs.
+// An entry that is not removed within its turn, because it is large or somebody
+// still writes to it, is resumed after the others had theirs: what is small gets
+// its room back soon, whatever else is in the trash.
 const (
 	sliceTime = 100 * time.Millisecond
-	turnTime  = time.Minute
+	turnTime  = 5 * time.Second
 )
 
 // errSlice ends a slice.
 var errSlice = errors.New("the slice is over")
 
-// fullShare is what a filesystem runs full at: less than this share of its room,
-// or of its inodes, is free.
-const fullShare = 0.05
-
-// purge removes from every healthy base directory what has been in the trash for
-// its time, and, if a pool runs full, the oldest of the rest.
-func (s *Store) purge(ctx context.Context) {
-	for _, b := range s.snapshot() {
-		if ctx.Err() != nil {
-			return
-		}
-		entries, err := b.discarded()
-		if errors.Is(err, errdefs.ErrUnavailable) {
-			continue // refresh has said so
-		}
-		if err != nil {
-			klog.FromContext(ctx).Error(err, "the trash cannot be read", "path", b.path)
-			continue
-		}
-		s.purgeBase(ctx, b, entries)
-	}
-}
-
-// discarded lists the trash, the oldest first.
-func (b *base) discarded() ([]discarded, error) {
-	pool, err := b.open()
-	if err != nil {
-		return nil, err
-	}
-	defer pool.close()
-	return pool.discarded()
-}
-
-// purgeBase purges the entries of one base directory that are due. One that
-// cannot be removed does not keep the others.
-func (s *Store) purgeBase(ctx context.Context, b *base, entries []discarded) {
-	log := klog.FromContext(ctx)
-	b.forgetStuck(entries)
-	full := sync.OnceValue(b.runsFull)
-	for _, e := range entries {
-		if ctx.Err() != nil {
-			return
-		}
-		early, due := b.isDue(e, full)
-		if !due {
-			continue
-		}
-		if early {
-			log.Info("the pool runs full: a deleted volume is purged before its time, nothing brings it back now", "path", b.path, "entry", e.file)
-			b.countShortened()
-		}
-		err := b.purgeEntry(ctx, e)
-		s.countOthers(b) // what was freed can be promised at once
-		full = sync.OnceValue(b.runsFull)
-		if early && err == nil {
-			// One at a time: btrfs shows what it gets back only after a commit.
-			b.stuck(e, nil)
-			return
-		}
-		switch {
-		case err == nil:
-			b.stuck(e, nil)
-		case errors.Is(err, errSlice):
-			s.wakePurge()
-		case ctx.Err() != nil || errors.Is(err, errdefs.ErrUnavailable):
-		case errors.Is(err, errdefs.ErrBusy): // btrfs takes its time; what it frees is not seen yet
-			if early {
-				return
+// purge removes from a disk what has been in the trash for its time, and then,
+// while its filesystem is full, the oldest of the rest.
+func (s *Store) purge(ctx context.Context, d *diskState) {
+	failed := map[string]bool{}
+	for ctx.Err() == nil {
+		if err := d.lookAtTrash(); err != nil {
+			if !errors.Is(err, errdefs.ErrUnavailable) { // the next look says why
+				klog.FromContext(ctx).Error(err, "the trash cannot be read", "path", d.path)
 			}
-		case b.stuck(e, err):
-			log.Error(err, "a deleted volume cannot be purged, trying again each minute", "path", b.path, "entry", e.doomedName())
+			return
+		}
+		e, ok := d.nextDue(s.clock.trusted(), failed)
+		if !ok {
+			break
+		}
+		if err := s.purgeTurn(ctx, d, e); err != nil && !errors.Is(err, errSlice) {
+			failed[e.trashID()] = true
 		}
 	}
+	for s.evict(ctx, d) {
+	}
 }
 
-// isDue tells whether an entry is to be purged now, and whether that is early.
-// One whose record cannot be read stays until an operator purges it: nobody knows
-// how long it was to be kept. full tells whether the trash has to make room.
-func (b *base) isDue(e discarded, full func() bool) (early, due bool) {
-	if e.isDoomed() {
-		return false, true
-	}
-	pool, err := b.open()
+// lookAtTrash is readTrash of a disk that is not open.
+func (d *diskState) lookAtTrash() error {
+	end := d.calls.begin("reading the trash", callPatience)
+	defer end()
+	o, err := d.open()
 	if err != nil {
-		return false, false
+		return err
 	}
-	r, err := pool.readDiscarded(e)
-	pool.close()
-	if err != nil {
-		b.stuck(e, fmt.Errorf("%w; so it is kept, until hostdir purge is told to remove it", err))
-		return false, false
-	}
-	b.stuck(e, nil)
-	until, atLeast := b.until(e, r.Class)
-	now := time.Now()
-	if !now.Before(until) {
-		return false, true
-	}
-	early = !now.Before(atLeast) && full()
-	return early, early
+	defer o.close()
+	return o.readTrash()
 }
 
-// runsFull reports whether the trash of a base directory has to make room. It goes
-// by what the filesystem itself says is free: what can be promised is an estimate,
-// and nobody's deleted volume is destroyed for one. An error is no reason either.
-func (b *base) runsFull() bool {
-	pool, err := b.open()
-	if err != nil {
-		return false
+// nextDue returns the entry to purge next: of those that are due the one that had
+// the fewest turns. One whose record cannot be read stays until an operator purges
+// it: nobody knows how long it was to be kept. Nor is it known how old an entry is
+// while the clock is not to be trusted.
+func (d *diskState) nextDue(clockTrusted bool, failed map[string]bool) (next entry, ok bool) {
+	pool := d.poolNow()
+	turns := 0
+	for _, t := range d.trashList() {
+		if failed[t.trashID()] || ok && t.turns >= turns {
+			continue
+		}
+		if due := t.isPurging(); !due {
+			if t.record == nil {
+				continue
+			}
+			ttl, _ := retention(pool, t.record.Class)
+			if ttl > 0 && (!clockTrusted || time.Now().Before(t.deleted.Add(ttl))) {
+				continue
+			}
+		}
+		next, turns, ok = t.entry, t.turns, true
 	}
-	defer pool.close()
-	room, err := pool.room()
-	if err != nil || room.readOnly {
-		return false
+	return next, ok
+}
+
+// purgeTurn gives an entry its turn. It returns errSlice if there is more to
+// remove, and otherwise why the entry is still there.
+func (s *Store) purgeTurn(ctx context.Context, d *diskState, e entry) error {
+	id := e.trashID()
+	_ = d.sample()
+	before := d.free()
+	err := d.purgeEntry(ctx, e)
+	_ = d.sample() // what is free by now can be allocated at once
+	d.noteFreed(id, d.free()-before, err == nil)
+	switch {
+	case err == nil:
+		d.forgetTrashed(id)
+	case errors.Is(err, errSlice):
+		d.updateTrashed(id, func(t *trashed) { t.turns++ })
+	case ctx.Err() != nil, errors.Is(err, errdefs.ErrUnavailable):
+	case errors.Is(err, errdefs.ErrBusy): // btrfs takes its time; it is tried again
+		d.updateTrashed(id, func(t *trashed) { t.clearing = true })
+	default:
+		news := false
+		d.updateTrashed(id, func(t *trashed) {
+			news = t.purgeErr == nil || t.purgeErr.Error() != err.Error()
+			t.purgeErr = err
+		})
+		if news {
+			klog.FromContext(ctx).Error(err, "a deleted volume cannot be purged, trying again each minute", "path", d.path, "entry", e.purgingName())
+		}
 	}
-	return float64(room.free) < fullShare*float64(room.size) ||
-		float64(room.freeInodes) < fullShare*float64(room.inodes)
+	return err
+}
+
+// free returns what was free on the filesystem at the last look.
+func (d *diskState) free() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.space.Free
+}
+
+// noteFreed takes what the purge has removed of an entry from what others hold: no
+// more than the entry was of that, for pods remove files as well, and all of it once
+// the entry is gone.
+func (d *diskState) noteFreed(id string, freed int64, gone bool) {
+	freed = max(0, freed)
+	d.updateTrashed(id, func(t *trashed) {
+		if was := t.foreign(); freed > was || gone && t.used != nil {
+			freed = was
+		}
+		t.freed += freed
+	})
+	d.addForeign(-freed)
 }
 
 // purgeEntry removes an entry of the trash, slice by slice. It returns errSlice
 // if its turn is over before that is done.
-func (b *base) purgeEntry(ctx context.Context, e discarded) error {
+func (d *diskState) purgeEntry(ctx context.Context, e entry) error {
 	for turn := time.Now(); ; {
 		began := time.Now()
 		var err error
-		e, err = b.purgeSlice(ctx, e, sliceTime)
+		e, err = d.purgeSlice(ctx, e, sliceTime)
 		if !errors.Is(err, errSlice) || time.Since(turn) > turnTime {
 			return err
 		}
@@ -166,68 +156,31 @@ func (b *base) purgeEntry(ctx context.Context, e discarded) error {
 
 // purgeSlice removes a part of an entry. It returns errSlice if there is more,
 // and the entry under the name that it has by then.
-func (b *base) purgeSlice(ctx context.Context, e discarded, d time.Duration) (discarded, error) {
-	pool, err := b.open()
+func (d *diskState) purgeSlice(ctx context.Context, e entry, t time.Duration) (entry, error) {
+	end := d.calls.begin("purging "+e.file, callPatience)
+	defer end()
+	o, err := d.open()
 	if err != nil {
 		return e, err
 	}
-	defer pool.close()
-	e, err = pool.doom(e)
+	defer o.close()
+	e, err = markPurging(o.root, e)
 	if errors.Is(err, fs.ErrNotExist) {
 		return e, nil // it was brought back
 	}
 	if err != nil {
 		return e, err
 	}
-	trash, err := pool.sub(trashDir)
+	trash, err := o.root.Sub(disk.TrashDir)
 	if err != nil {
 		return e, err
 	}
-	defer trash.close()
-	slice, cancel := context.WithTimeoutCause(ctx, d, errSlice)
+	defer trash.Close()
+	slice, cancel := context.WithTimeout(ctx, t)
 	defer cancel()
-	err = b.removeVolume(slice, trash, e.file)
+	err = o.removeVolume(slice, trash, e.file)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return e, context.Cause(slice)
+		return e, errSlice
 	}
 	return e, err
-}
-
-// stuck remembers why an entry cannot be removed, nil if it was. It returns
-// whether a reason is news.
-func (b *base) stuck(e discarded, why error) (news bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	was := b.whyStuck[e.doomedName()]
-	if why == nil {
-		delete(b.whyStuck, e.doomedName())
-		return false
-	}
-	if b.whyStuck == nil {
-		b.whyStuck = map[string]error{}
-	}
-	b.whyStuck[e.doomedName()] = why
-	return was == nil || was.Error() != why.Error()
-}
-
-// forgetStuck drops what is remembered of entries that are gone, by whatever
-// hand.
-func (b *base) forgetStuck(entries []discarded) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	maps.DeleteFunc(b.whyStuck, func(file string, _ error) bool {
-		return !slices.ContainsFunc(entries, func(e discarded) bool { return e.doomedName() == file })
-	})
-}
-
-func (b *base) countStuck() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.whyStuck)
-}
-
-func (b *base) countShortened() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.shortened++
 }

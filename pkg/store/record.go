@@ -1,14 +1,20 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"reflect"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/hostdir/hostdir/pkg/config"
+	"github.com/hostdir/hostdir/pkg/dir"
 	"github.com/hostdir/hostdir/pkg/quota"
 )
 
@@ -24,22 +30,88 @@ type Record struct {
 	Version int    `json:"version"`
 	ID      string `json:"id"`
 	// Name is the name in the CreateVolume call.
-	Name          string `json:"name"`
-	CapacityBytes int64  `json:"capacityBytes"`
-	Class         Class  `json:"class"`
-	Node          string `json:"node"`
-	// Claim and PersistentVolume are empty when the caller did not tell them.
+	Name          string       `json:"name"`
+	CapacityBytes int64        `json:"capacityBytes"`
+	Class         config.Class `json:"class"`
+	// MountOptions are those that the class asked for.
+	MountOptions []string `json:"mountOptions,omitempty"`
+	Node         string   `json:"node"`
+	// Claim and PersistentVolume are empty when the caller did not say them.
 	Claim            Claim  `json:"claim,omitzero"`
 	PersistentVolume string `json:"persistentVolume,omitempty"`
 	// Quota is how the capacity is enforced, nil if it is advisory.
 	Quota   *Quota    `json:"quota,omitempty"`
 	Created time.Time `json:"created"`
+
+	// Extra are the fields that this version does not know. They are kept: a
+	// newer one has written them, and may be back tomorrow.
+	Extra map[string]json.RawMessage `json:"-"`
 }
 
 // Quota is how a filesystem knows a volume whose capacity it enforces.
 type Quota struct {
 	Kind quota.Kind `json:"kind"`
 	ID   quota.ID   `json:"id"`
+	// Inodes is how many files and directories the volume may hold, 0 where that
+	// is not limited, or was not written down.
+	Inodes int64 `json:"inodes,omitempty"`
+}
+
+// same reports whether a filesystem counts for both alike.
+func (q *Quota) same(other *Quota) bool {
+	return q != nil && other != nil && q.Kind == other.Kind && q.ID == other.ID
+}
+
+// plainRecord is a Record without its methods.
+type plainRecord Record
+
+// knownFields are the names of a Record's fields in JSON.
+var knownFields = func() []string {
+	var names []string
+	for field := range reflect.TypeFor[Record]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
+}()
+
+// UnmarshalJSON implements json.Unmarshaler. Almost all records hold known fields
+// only, and each call reads one: they are parsed once.
+func (r *Record) UnmarshalJSON(data []byte) error {
+	*r = Record{}
+	known := json.NewDecoder(bytes.NewReader(data))
+	known.DisallowUnknownFields()
+	if known.Decode((*plainRecord)(r)) == nil {
+		return nil
+	}
+	*r = Record{}
+	if err := json.Unmarshal(data, (*plainRecord)(r)); err != nil {
+		return err
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(data, &all); err != nil {
+		return err
+	}
+	maps.DeleteFunc(all, func(name string, _ json.RawMessage) bool {
+		return slices.ContainsFunc(knownFields, func(known string) bool { return strings.EqualFold(name, known) })
+	})
+	if len(all) > 0 {
+		r.Extra = all
+	}
+	return nil
+}
+
+// MarshalJSON implements json.Marshaler.
+func (r Record) MarshalJSON() ([]byte, error) {
+	data, err := json.Marshal(plainRecord(r))
+	if err != nil || len(r.Extra) == 0 {
+		return data, err
+	}
+	extra, err := json.Marshal(r.Extra)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(data[:len(data)-1], []byte(","), extra[1:]), nil
 }
 
 // Claim is the PersistentVolumeClaim that a volume was made for.
@@ -60,14 +132,14 @@ func (c Claim) String() string {
 	return c.Namespace + "/" + c.Name
 }
 
-// isPlain tells whether Kubernetes can have such a claim.
+// isPlain reports whether Kubernetes can have such a claim.
 func (c Claim) isPlain() bool {
 	return claimPattern.MatchString(c.Namespace) && claimPattern.MatchString(c.Name)
 }
 
 // readRecord reads the record in a volume's directory.
-func (d *dir) readRecord(id VolumeID) (Record, error) {
-	r, err := d.readAnyRecord()
+func readRecord(d *dir.Dir, id VolumeID) (Record, error) {
+	r, err := readAnyRecord(d)
 	if err == nil && r.ID != id.String() {
 		return Record{}, fmt.Errorf("its %s belongs to volume %q", recordFile, r.ID)
 	}
@@ -75,8 +147,8 @@ func (d *dir) readRecord(id VolumeID) (Record, error) {
 }
 
 // readAnyRecord reads the record of whatever volume a directory holds.
-func (d *dir) readAnyRecord() (Record, error) {
-	data, err := d.readFile(recordFile)
+func readAnyRecord(d *dir.Dir) (Record, error) {
+	data, err := d.ReadFile(recordFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Record{}, fmt.Errorf("its %s is gone", recordFile)
 	}
@@ -96,7 +168,7 @@ func (d *dir) readAnyRecord() (Record, error) {
 	return r, nil
 }
 
-// maxCapacity is what a base directory promises at most, to all its volumes. A
+// maxCapacity is what a disk gives at most, to all its volumes. A
 // record that says more is damaged, and hundreds of them still add up.
 const maxCapacity = 1 << 55
 
@@ -113,11 +185,11 @@ func (r Record) check() error {
 		return fmt.Errorf("%q in namespace %q is not a claim's name", r.Claim.Name, r.Claim.Namespace)
 	}
 	if r.Class.TrashTTL != "" {
-		if _, err := parseTTL(r.Class.TrashTTL); err != nil {
+		if _, err := config.ParseTTL(r.Class.TrashTTL); err != nil {
 			return fmt.Errorf("its trashTTL %q %w", r.Class.TrashTTL, err)
 		}
 	}
-	if r.Quota != nil && (r.Quota.ID == 0 || !slices.Contains([]quota.Kind{quota.XFS, quota.Ext4, quota.Btrfs}, r.Quota.Kind)) {
+	if r.Quota != nil && (r.Quota.ID == 0 || r.Quota.Inodes < 0 || !slices.Contains([]quota.Kind{quota.XFS, quota.Ext4, quota.Btrfs}, r.Quota.Kind)) {
 		return fmt.Errorf("no volume has a quota of kind %q with the ID %d", r.Quota.Kind, r.Quota.ID)
 	}
 	return nil
@@ -127,20 +199,20 @@ const recordNewFile = ".volume.json.new"
 
 // replaceRecord writes a record in place of another. After a crash one of the
 // two is there, whole.
-func (d *dir) replaceRecord(r Record) error {
+func replaceRecord(d *dir.Dir, r Record) error {
 	data, err := r.encode()
 	if err != nil {
 		return err
 	}
-	return d.replaceFile(recordNewFile, recordFile, data)
+	return d.ReplaceFile(recordNewFile, recordFile, data)
 }
 
-func (d *dir) writeRecord(file string, r Record) error {
+func writeRecord(d *dir.Dir, file string, r Record) error {
 	data, err := r.encode()
 	if err != nil {
 		return err
 	}
-	return d.writeFile(file, data)
+	return d.WriteFile(file, data)
 }
 
 func (r Record) encode() ([]byte, error) {

@@ -67,7 +67,7 @@ func TestRemountWhileCreating(t *testing.T) {
 	for _, ids := range kept {
 		for id := range ids {
 			all[id] = true
-			if _, err := s.Volume(id); err != nil {
+			if _, err := s.Volume(t.Context(), id); err != nil {
 				t.Error(err)
 			}
 		}

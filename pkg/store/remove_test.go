@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/hostdir/hostdir/pkg/dir"
 	"github.com/hostdir/hostdir/tests/disk"
 	"github.com/hostdir/hostdir/tests/plugin"
 )
@@ -39,7 +40,7 @@ func TestPurgeSubvolumes(t *testing.T) {
 
 	mustDelete(t, s, v.ID)
 	for range 100 { // btrfs clears subvolumes away in the background
-		s.purge(t.Context())
+		s.purgeAll(t.Context())
 		if len(s.Trash()) == 0 {
 			break
 		}
@@ -61,14 +62,14 @@ func TestLimitedLeftByPurge(t *testing.T) {
 			t.Fatal(err)
 		}
 		writeFile(t, filepath.Join(left, recordFile), string(record))
-		s.purge(t.Context())
+		s.purgeAll(t.Context())
 		wantTrash(t, s)
 		data, err := os.Open(v.Path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer data.Close()
-		limits, _ := s.bases[0].limiter()
+		limits, _ := only(t, s).limiter()
 		if limit, _, err := limits.Get(data, v.Quota.ID); err != nil || limit.Bytes < limited {
 			t.Errorf("the volume's limit is %+v: %v", limit, err)
 		}
@@ -102,19 +103,19 @@ func TestRemoveSaysWhatMountStops(t *testing.T) {
 			path := filepath.Join(top, "tree", "mounted")
 			mkdirAll(t, filepath.Dir(path))
 			bindMount(t, lay(path), path)
-			d, err := openDir(top)
+			d, err := dir.Open(top)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer d.close()
-			if err := d.removeTree(t.Context(), "tree"); err == nil || !strings.Contains(err.Error(), "unmount it") {
+			defer d.Close()
+			if err := d.RemoveTree(t.Context(), "tree"); err == nil || !strings.Contains(err.Error(), "unmount it") {
 				t.Errorf("error %v, want one that says to unmount it", err)
 			}
 			if _, err := os.Stat(filepath.Join(outside, "precious")); err != nil {
 				t.Error(err)
 			}
 			unmountAll(path)
-			if err := d.removeTree(t.Context(), "tree"); err != nil {
+			if err := d.RemoveTree(t.Context(), "tree"); err != nil {
 				t.Error(err)
 			}
 		})

@@ -7,68 +7,84 @@ import (
 	"strings"
 
 	"k8s.io/klog/v2"
+
+	"github.com/hostdir/hostdir/pkg/dir"
+	"github.com/hostdir/hostdir/pkg/disk"
 )
 
 // newPrefix marks a volume that is being built. No volume's name begins so.
 const newPrefix = ".new-"
 
-// scan reads the records of a base directory and moves what a crash left half
-// built into the trash. A volume whose record cannot be understood is put into
-// quarantine; the others are served.
-func (b *base) scan(ctx context.Context, d *dir, uuid string) (map[string]*Volume, error) {
-	// A crash may have kept the marker from being synced, and with it the pool.
-	if err := d.sync(); err != nil {
-		return nil, err
+// scan reads the records of a disk that is being taken into use, and moves what a
+// crash left half built into the trash. A volume whose record cannot be understood
+// is put into quarantine; the others are served.
+func (s *Store) scan(ctx context.Context, o openDisk, x *slot) error {
+	// A crash may have kept the marker from being synced, and with it the disk.
+	if err := o.root.Sync(); err != nil {
+		return err
 	}
-	all, err := d.sub(volumesDir)
+	all, err := o.root.Sub(disk.VolumesDir)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer all.close()
-	names, err := all.names()
+	defer all.Close()
+	names, err := all.Names()
 	if err != nil {
-		return nil, err
+		return err
 	}
+	s.announce(x, names)
 	log := klog.FromContext(ctx)
-	volumes := make(map[string]*Volume, len(names))
 	for _, name := range names {
 		if strings.HasPrefix(name, newPrefix) {
-			if err := d.moveToTrash(all, name); err != nil {
-				log.Error(err, "half-built volume not cleared away", "path", all.path(name))
+			if _, err := moveToTrash(o.root, all, name); err != nil {
+				log.Error(err, "half-built volume not cleared away", "path", all.Path(name))
 			}
 			continue
 		}
-		id := VolumeID{Base: uuid, Name: name}
-		if _, err := ParseVolumeID(id.String()); err != nil {
+		id := o.volumeID(name)
+		if !id.isValid() {
 			continue // a foreign file: not ours to touch
 		}
-		v := &Volume{Path: b.dataPath(name)}
-		v.Record, v.Quarantine = all.scanVolume(ctx, id)
+		v := &Volume{Dir: name, Path: o.dataPath(name)}
+		v.Record, v.Quarantine = scanVolume(ctx, all, id)
+		if dir.IsPassing(v.Quarantine) {
+			return v.Quarantine // it says nothing of the volume: all is read again soon
+		}
 		if v.Quarantine != nil {
 			v.Record = Record{ID: id.String()}
-			log.Error(v.Quarantine, "volume in quarantine: it is neither published nor deleted", "volumeID", v.ID, "path", all.path(name))
+			log.Error(v.Quarantine, "volume in quarantine: it is neither published nor deleted", "volumeID", v.ID, "path", all.Path(name))
 		}
-		volumes[name] = v
+		o.setVolume(name, v)
 	}
-	b.links.Lock()
-	defer b.links.Unlock()
-	if err := d.mendLinks(volumes); err != nil {
-		log.Error(err, "links under claims not mended, volumes are served all the same", "path", b.path)
+	o.links.Lock()
+	defer o.links.Unlock()
+	if err := o.mendLinks(); err != nil {
+		log.Error(err, "links under claims not put right, volumes are served all the same", "path", o.path)
 	}
-	return volumes, nil
+	return nil
 }
 
-func (d *dir) scanVolume(ctx context.Context, id VolumeID) (Record, error) {
-	sub, err := d.sub(id.Name)
+// announce lets nobody make a volume elsewhere that is on this disk.
+func (s *Store) announce(x *slot, names []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x.names = make(map[string]bool, len(names))
+	for _, name := range names {
+		x.names[name] = true
+	}
+}
+
+func scanVolume(ctx context.Context, volumes *dir.Dir, id VolumeID) (Record, error) {
+	volume, err := volumes.Sub(id.Name)
 	if err != nil {
 		return Record{}, err
 	}
-	defer sub.close()
-	r, err := sub.readRecord(id)
+	defer volume.Close()
+	r, err := readRecord(volume, id)
 	if err != nil {
 		return r, err // what is beside it may be the only record
 	}
-	if err := sub.unlink(recordNewFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := volume.Unlink(recordNewFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		klog.FromContext(ctx).Error(err, "what a crash has left of a new record not cleared away", "volumeID", id.String())
 	}
 	return r, nil

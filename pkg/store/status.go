@@ -2,45 +2,51 @@ package store
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/hostdir/hostdir/pkg/disk"
 	"github.com/hostdir/hostdir/pkg/quota"
 )
 
-// Status is the state of one base directory.
+// Status is the state of one disk, as it was last looked at.
 type Status struct {
 	Pool string
 	Path string
-	// UUID is the marker's, empty if it was never read.
-	UUID    string
+	// UUID is the marker's, empty if the disk is not in use.
+	UUID string
+	// Volumes are those that it has, or had when it was last in use.
 	Volumes int
-	// PromisedBytes is what its volumes were promised.
-	PromisedBytes int64
-	// Quota is how volumes made here are limited; WhyUnlimited is why not, if
-	// its kind is None.
-	Quota        quota.Kind
-	WhyUnlimited error
-	// Shortened counts the deleted volumes that were purged before their time
-	// because the pool ran full, since the start of the program.
-	Shortened int
-	// Err is why the base directory cannot be used, nil while it can, and
-	// Refusal of which kind it is.
-	Err     error
-	Refusal Refusal
+	// AllocatedBytes is what they take.
+	AllocatedBytes int64
+	// Quota is how volumes made here are limited; WhyAdvisory is why not, if its
+	// kind is None.
+	Quota       quota.Kind
+	WhyAdvisory error
+	// Evicted counts the deleted volumes that were purged before their time
+	// because the disk ran full, since it came into use.
+	Evicted int
+	// Err is why the disk cannot be used, nil while it can, and Reason of which
+	// kind it is.
+	Err    error
+	Reason disk.Reason
 
-	// Room is what was found on its filesystem, zero if it cannot be used.
-	Room Room
+	// Space is what was found on its filesystem, zero if it was never seen.
+	Space Space
 }
 
-// Room is what a base directory has and can give.
-type Room struct {
+// Space is what a disk has and can give.
+type Space struct {
+	// MeasuredAt is when its filesystem was looked at.
+	MeasuredAt time.Time
 	// SizeBytes and FreeBytes are the filesystem's.
 	SizeBytes, FreeBytes int64
-	// AvailableBytes is what can still be promised. Base directories on one
-	// filesystem share it.
+	// AvailableBytes is what can still be allocated. Disks on one filesystem
+	// share it.
 	AvailableBytes int64
-	// Refuses is why nothing can be promised, however much is free: nil, or
+	// Refuses is why nothing can be allocated, however much is free: nil, or
 	// that the filesystem is read-only or has no free inodes.
 	Refuses error
 	// Trash is how many deleted volumes were not purged yet, Stuck how many of
@@ -48,74 +54,91 @@ type Room struct {
 	Trash, Stuck int
 }
 
-// Status tells the state of every base directory on this node, from a fresh
-// look at each.
+// Status returns the state of every disk on this node. It waits for none.
 func (s *Store) Status() []Status {
 	var all []Status
-	for _, b := range s.snapshot() {
-		status := b.status()
-		if status.Err == nil {
-			status.Room, status.Err = s.lookAt(b)
+	for _, p := range s.places() {
+		status := Status{Pool: p.pool.Name, Path: p.path, Err: p.err}
+		switch {
+		case p.disk != nil:
+			status = p.disk.status()
+		case p.was != nil: // people want to know how many volumes wait for it
+			status.Volumes, status.AllocatedBytes = p.was.holds()
 		}
-		status.Refusal = refusalOf(status.Err)
+		status.Reason = disk.ReasonOf(status.Err)
 		all = append(all, status)
 	}
 	return all
 }
 
-// lookAt finds out what room a base directory has.
-func (s *Store) lookAt(b *base) (r Room, err error) {
-	d, err := b.open()
-	if err != nil {
-		return Room{}, err
-	}
-	defer d.close()
-	room, err := d.room()
-	if err != nil {
-		return Room{}, err
-	}
-	promise, refuses := s.roomOn(b)
-	return Room{
-		SizeBytes:      room.size,
-		FreeBytes:      room.free,
-		AvailableBytes: promise.bytes,
-		Refuses:        refuses,
-		Trash:          d.countTrash(),
-		Stuck:          b.countStuck(),
-	}, nil
+// holds returns how many volumes the disk has, and what is allocated to them.
+func (d *diskState) holds() (volumes int, allocated int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.volumes.byName), d.volumes.allocated + d.pending
 }
 
-// countTrash leaves it to the purge to say what is wrong with the trash.
-func (d *dir) countTrash() int {
-	all, _ := d.discarded()
-	return len(all)
+func (d *diskState) status() Status {
+	limits, why := d.limiter()
+	available, refuses := d.available()
+	hung := d.calls.unresponsive()
+	if hung != nil {
+		refuses = nil // Err says more
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := Status{
+		Pool: d.pool.Name, Path: d.path, UUID: d.id.UUID,
+		Volumes: len(d.volumes.byName), AllocatedBytes: d.volumes.allocated + d.pending,
+		Quota: quota.KindOf(limits), WhyAdvisory: why,
+		Evicted: d.trash.evicted,
+		Err:     hung,
+		Space: Space{
+			MeasuredAt: d.space.at, SizeBytes: d.space.Size, FreeBytes: d.space.Free,
+			AvailableBytes: available, Refuses: refuses, Trash: len(d.trash.byID),
+		},
+	}
+	if hung == nil && d.space.err != nil {
+		s.Space.Refuses = fmt.Errorf("its filesystem could not be looked at: %w", d.space.err)
+	}
+	for _, t := range d.trash.byID {
+		if t.why() != nil {
+			s.Space.Stuck++
+		}
+	}
+	return s
 }
 
-// Volumes lists the volumes on this node's healthy base directories, by ID.
+// Volumes lists the volumes on this node's disks in use, by ID.
 func (s *Store) Volumes() []Volume {
 	var all []Volume
-	for _, b := range s.snapshot() {
-		all = append(all, b.list()...)
+	for _, d := range s.inUse() {
+		for _, v := range d.list() {
+			all = append(all, *v)
+		}
 	}
 	slices.SortFunc(all, func(a, b Volume) int { return strings.Compare(a.ID, b.ID) })
 	return all
 }
 
-// VolumeStatus is a volume and what its base directory makes of it.
+// VolumeStatus is a volume and its disk.
 type VolumeStatus struct {
 	*Volume
-	// Pool is the one that the volume's base directory is in today.
+	// Pool is the one that the volume's disk is in today, Disk the disk's path.
 	Pool string
-	// Enforced tells whether the filesystem holds the volume to its capacity.
+	Disk string
+	// Enforced reports whether the filesystem holds the volume to its capacity.
 	Enforced bool
 }
 
-// VolumeStatus tells of the volumes on this node's healthy base directories, by
-// claim.
+// VolumeStatus returns the volumes on this node's disks in use, by claim.
 func (s *Store) VolumeStatus() []VolumeStatus {
 	var all []VolumeStatus
-	for _, b := range s.snapshot() {
-		all = append(all, b.volumeStatus()...)
+	for _, d := range s.inUse() {
+		pool := d.poolNow().Name
+		for _, v := range d.list() {
+			all = append(all, VolumeStatus{Volume: v, Pool: pool, Disk: d.path, Enforced: d.enforces(v)})
+		}
 	}
 	slices.SortFunc(all, func(a, b VolumeStatus) int {
 		return cmp.Or(
@@ -126,49 +149,10 @@ func (s *Store) VolumeStatus() []VolumeStatus {
 	return all
 }
 
-// ConfigError tells why the configuration in the file is not in force, "" if it
+// ConfigError returns why the configuration in the file is not in force, "" if it
 // is.
 func (s *Store) ConfigError() string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.configErr
-}
-
-func (b *base) status() Status {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return Status{
-		Pool: b.pool.Name, Path: b.path, UUID: b.uuid,
-		Volumes: len(b.volumes), PromisedBytes: b.promised,
-		Quota: b.limits.Kind(), WhyUnlimited: b.whyUnlimited,
-		Shortened: b.shortened,
-		Err:       b.broken,
-	}
-}
-
-func (b *base) list() []Volume {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.broken != nil {
-		return nil
-	}
-	all := make([]Volume, 0, len(b.volumes))
-	for _, v := range b.volumes {
-		all = append(all, *v)
-	}
-	return all
-}
-
-func (b *base) volumeStatus() []VolumeStatus {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.broken != nil {
-		return nil
-	}
-	all := make([]VolumeStatus, 0, len(b.volumes))
-	for _, v := range b.volumes {
-		enforced := v.Quota != nil && v.Quota.Kind == b.limits.Kind()
-		all = append(all, VolumeStatus{Volume: v, Pool: b.pool.Name, Enforced: enforced})
-	}
-	return all
 }

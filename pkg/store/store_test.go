@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/hostdir/hostdir/pkg/config"
 	"github.com/hostdir/hostdir/pkg/errdefs"
 	"github.com/hostdir/hostdir/tests/plugin"
 )
@@ -26,10 +27,11 @@ func openStore(t *testing.T, config string) *Store {
 	plugin.RequireRoot(t) // volumes have owners
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	writeFile(t, file, config)
-	s, err := Open(t.Context(), testNode, file, filepath.Join(t.TempDir(), "bases.json"))
+	s, err := Open(t.Context(), testNode, file, filepath.Join(t.TempDir(), "disks.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Look(t.Context())
 	return s
 }
 
@@ -43,14 +45,15 @@ func newStore(t *testing.T) (s *Store, base string) {
 // reopen is what a restart of the program does.
 func reopen(t *testing.T, s *Store) *Store {
 	t.Helper()
-	again, err := Open(t.Context(), s.node, s.configFile, s.seen.file)
+	again, err := Open(t.Context(), s.node, s.configFile, s.history.File())
 	if err != nil {
 		t.Fatal(err)
 	}
+	again.Look(t.Context())
 	return again
 }
 
-// onePool is the configuration of a pool "default" on these base directories.
+// onePool is the configuration of a pool "default" on these disks.
 func onePool(paths ...string) string {
 	return fmt.Sprintf("pools: [{name: default, paths: [%s]}]", quoted(paths))
 }
@@ -63,10 +66,10 @@ func quoted(paths []string) string {
 	return list
 }
 
-var defaultClass = Class{Pool: DefaultPool, Mode: "0777", Quota: QuotaAuto}
+var defaultClass = config.Class{Pool: config.DefaultPool, Mode: "0777", Quota: config.QuotaAuto}
 
 // ignoreCount leaves out when and what was counted: a start counts anew.
-var ignoreCount = cmpopts.IgnoreFields(Volume{}, "Count")
+var ignoreCount = cmpopts.IgnoreFields(Volume{}, "Usage")
 
 // request asks for a small volume.
 func request(name string) CreateRequest {
@@ -130,27 +133,28 @@ func wantClass(t *testing.T, err, class error) {
 	}
 }
 
-// wantUnusable checks what a store answers for a volume whose base directory,
+// wantUnusable checks what a store answers for a volume whose disk,
 // the only one of its pool, cannot be used.
 func wantUnusable(t *testing.T, s *Store, volumeID string) {
 	t.Helper()
-	if c := s.Capacity(Class{Pool: DefaultPool}); c != (Capacity{}) {
+	s.sampleAll()
+	if c := s.Capacity(config.Class{Pool: config.DefaultPool}); c != (Capacity{}) {
 		t.Errorf("capacity %+v, want none", c)
 	}
 	_, err := s.Create(t.Context(), request("pvc-elsewhere"))
 	wantClass(t, err, errdefs.ErrNoSpace)
-	_, err = s.Volume(volumeID)
+	_, err = s.Volume(t.Context(), volumeID)
 	wantClass(t, err, errdefs.ErrUnavailable)
-	wantClass(t, s.Use(t.Context(), volumeID, anyUse), errdefs.ErrUnavailable)
+	wantClass(t, s.WithData(t.Context(), volumeID, anyUse), errdefs.ErrUnavailable)
 	wantClass(t, s.Delete(t.Context(), volumeID, anyUse), errdefs.ErrUnavailable)
 }
 
-// brokenBecause returns why the store's only base directory cannot be used.
+// brokenBecause returns why the store's only disk cannot be used.
 func brokenBecause(t *testing.T, s *Store) error {
 	t.Helper()
 	status := s.Status()
 	if len(status) != 1 {
-		t.Fatalf("%d base directories, want 1", len(status))
+		t.Fatalf("%d disks, want 1", len(status))
 	}
 	return status[0].Err
 }

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/hostdir/hostdir/pkg/dir"
+	"github.com/hostdir/hostdir/pkg/disk"
 )
 
 // An entry of the trash is a volume's directory under the name
@@ -22,39 +25,40 @@ import (
 // momentLayout is ISO 8601's basic form: names of files have no colons.
 const momentLayout = "20060102T150405Z"
 
-// discarded is an entry of the trash, by what its name tells.
-type discarded struct {
+// entry is an entry of the trash, by what its name says.
+type entry struct {
 	file string
 	name string // of the volume's directory
 	// deleted is zero for one that is being purged.
 	deleted time.Time
 }
 
-func trashName(name string, deleted time.Time) string {
-	return name + "." + deleted.UTC().Format(momentLayout) + "." + uuid.NewString()
+func newEntry(name string, deleted time.Time) entry {
+	deleted = deleted.UTC().Truncate(time.Second)
+	return entry{name + "." + deleted.Format(momentLayout) + "." + uuid.NewString(), name, deleted}
 }
 
 // purging stands in place of the moment.
 const purging = "purge"
 
-// parseTrashName reads the name of an entry. One without moment or "purge" is
-// from a hostdir that kept nothing: it was about to be purged.
-func parseTrashName(file string) (e discarded, ok bool) {
-	name, id, ok := cutLast(file)
-	if !ok || name == "" || !uuidPattern.MatchString(id) {
-		return discarded{}, false
+// parseEntry reads the name of an entry.
+func parseEntry(file string) (e entry, ok bool) {
+	rest, id, ok := cutLast(file)
+	if !ok || !disk.UUIDPattern.MatchString(id) {
+		return entry{}, false
 	}
-	before, moment, ok := cutLast(name)
-	if !ok || before == "" {
-		return discarded{file: file, name: name}, true
+	name, moment, ok := cutLast(rest)
+	if !ok || name == "" {
+		return entry{}, false
 	}
 	if moment == purging {
-		return discarded{file: file, name: before}, true
+		return entry{file: file, name: name}, true
 	}
-	if deleted, err := time.Parse(momentLayout, moment); err == nil {
-		return discarded{file, before, deleted}, true
+	deleted, err := time.Parse(momentLayout, moment)
+	if err != nil {
+		return entry{}, false
 	}
-	return discarded{file: file, name: name}, true
+	return entry{file, name, deleted}, true
 }
 
 // cutLast cuts a name at its last dot.
@@ -66,14 +70,14 @@ func cutLast(name string) (before, after string, ok bool) {
 	return name[:i], name[i+1:], true
 }
 
-// isDoomed tells whether nothing brings the entry back: it is being purged, or was
-// never a volume but what a crash left half built.
-func (e discarded) isDoomed() bool {
+// isPurging reports whether nothing brings the entry back: it is being purged, or
+// was never a volume but what a crash left half built.
+func (e entry) isPurging() bool {
 	return e.deleted.IsZero() || strings.HasPrefix(e.name, newPrefix)
 }
 
-// doomedName is what an entry is called once it is being purged.
-func (e discarded) doomedName() string {
+// purgingName is what an entry is called once it is being purged.
+func (e entry) purgingName() string {
 	if e.deleted.IsZero() {
 		return e.file
 	}
@@ -83,87 +87,66 @@ func (e discarded) doomedName() string {
 
 // moveToTrash takes an entry of volumes/ out of use. Once it returns, no power
 // cut brings the entry back.
-func (d *dir) moveToTrash(volumes *dir, name string) error {
-	trash, err := d.sub(trashDir)
+func moveToTrash(root, volumes *dir.Dir, name string) (entry, error) {
+	trash, err := root.Sub(disk.TrashDir)
 	if err != nil {
-		return err
+		return entry{}, err
 	}
-	defer trash.close()
-	if err := volumes.renameTo(name, trash, trashName(name, time.Now())); err != nil {
-		return err
+	defer trash.Close()
+	e := newEntry(name, time.Now())
+	if err := volumes.RenameTo(name, trash, e.file); err != nil {
+		return entry{}, err
 	}
 	// Never is the entry on disk in neither: where it goes comes first.
-	return errors.Join(trash.sync(), volumes.sync())
+	return e, errors.Join(trash.Sync(), volumes.Sync())
 }
 
-// discarded lists what is in the trash, the oldest first.
-func (d *dir) discarded() ([]discarded, error) {
-	trash, err := d.sub(trashDir)
+// listTrash lists what is in the trash, the oldest first.
+func listTrash(root *dir.Dir) ([]entry, error) {
+	files, err := root.NamesIn(disk.TrashDir)
 	if err != nil {
 		return nil, err
 	}
-	defer trash.close()
-	files, err := trash.names()
-	if err != nil {
-		return nil, err
-	}
-	var all []discarded
+	var all []entry
 	for _, file := range files {
-		if e, ok := parseTrashName(file); ok {
+		if e, ok := parseEntry(file); ok {
 			all = append(all, e)
 		}
 	}
-	slices.SortFunc(all, func(a, b discarded) int {
-		return cmp.Or(a.deleted.Compare(b.deleted), strings.Compare(a.file, b.file))
-	})
+	slices.SortFunc(all, entry.compare)
 	return all, nil
 }
 
-// keeps is how long a deleted volume stays in the trash, and how long at least
-// when the pool runs full.
-func (b *base) keeps(c Class) (ttl, least time.Duration) {
-	b.mu.Lock()
-	pool := b.pool
-	b.mu.Unlock()
-	ttl, ok := c.ttl()
-	if !ok {
-		ttl = time.Duration(pool.TrashTTL)
-	}
-	return ttl, min(ttl, pool.minTrashTTL())
+// compare orders entries by age, the oldest first.
+func (e entry) compare(other entry) int {
+	return cmp.Or(e.deleted.Compare(other.deleted), strings.Compare(e.file, other.file))
 }
 
-// until tells when an entry is purged, and from when on that may be done if the
-// pool runs full.
-func (b *base) until(e discarded, c Class) (until, atLeast time.Time) {
-	ttl, least := b.keeps(c)
-	return e.deleted.Add(ttl), e.deleted.Add(least)
-}
-
-// readDiscarded reads the record of an entry of the trash.
-func (d *dir) readDiscarded(e discarded) (Record, error) {
-	volume, err := d.sub(trashDir + "/" + e.file)
+// readDeleted reads the record of an entry of the trash.
+func readDeleted(root *dir.Dir, e entry) (Record, error) {
+	volume, err := root.Sub(disk.TrashDir + "/" + e.file)
 	if err != nil {
 		return Record{}, err
 	}
-	defer volume.close()
-	return volume.readAnyRecord()
+	defer volume.Close()
+	return readAnyRecord(volume)
 }
 
-// doom marks an entry as being purged. From then on nothing brings it back, not
-// even a power cut after the first of its files is gone. If somebody else has
+// markPurging marks an entry as being purged. From then on nothing brings it back,
+// not even a power cut after the first of its files is gone. If somebody else has
 // moved the entry meanwhile, the error is fs.ErrNotExist.
-func (d *dir) doom(e discarded) (discarded, error) {
-	trash, err := d.sub(trashDir)
+func markPurging(root *dir.Dir, e entry) (entry, error) {
+	trash, err := root.Sub(disk.TrashDir)
 	if err != nil {
 		return e, err
 	}
-	defer trash.close()
+	defer trash.Close()
 	if e.deleted.IsZero() {
-		return e, trash.sync() // a crash may have come between the mark and its sync
+		return e, trash.Sync() // a crash may have come between the mark and its sync
 	}
-	doomed := discarded{file: e.doomedName(), name: e.name}
-	if err := trash.renameTo(e.file, trash, doomed.file); err != nil {
+	marked := entry{file: e.purgingName(), name: e.name}
+	if err := trash.RenameTo(e.file, trash, marked.file); err != nil {
 		return e, err
 	}
-	return doomed, trash.sync()
+	return marked, trash.Sync()
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 
+	"github.com/hostdir/hostdir/pkg/config"
 	"github.com/hostdir/hostdir/pkg/errdefs"
 	"github.com/hostdir/hostdir/tests/disk"
 	"github.com/hostdir/hostdir/tests/plugin"
@@ -20,20 +21,17 @@ import (
 func TestTrashNames(t *testing.T) {
 	moment := time.Date(2026, 11, 23, 18, 30, 5, 0, time.UTC)
 	for _, name := range []string{"pvc-1", "a.b", "a.purge", "a.20200101T000000Z", ".new-pvc-1"} {
-		e, ok := parseTrashName(trashName(name, moment))
+		e, ok := parseEntry(newEntry(name, moment).file)
 		if !ok || e.name != name || !e.deleted.Equal(moment) {
 			t.Errorf("%s: parsed as %+v, %t", name, e, ok)
 		}
-		doomed, ok := parseTrashName(e.doomedName())
-		if !ok || doomed.name != name || !doomed.deleted.IsZero() || doomed.doomedName() != doomed.file {
+		doomed, ok := parseEntry(e.purgingName())
+		if !ok || doomed.name != name || !doomed.deleted.IsZero() || doomed.purgingName() != doomed.file {
 			t.Errorf("%s, being purged: parsed as %+v, %t", name, doomed, ok)
 		}
 	}
-	if e, ok := parseTrashName("pvc-1." + uuid.NewString()); !ok || e.name != "pvc-1" || !e.deleted.IsZero() {
-		t.Errorf("an entry of a version that kept nothing: parsed as %+v, %t", e, ok)
-	}
-	for _, foreign := range []string{"", "notes", "notes.txt", "." + uuid.NewString(), "x.20261123T183005Z", "x.20261123T183005Z."} {
-		if e, ok := parseTrashName(foreign); ok {
+	for _, foreign := range []string{"", "pvc-1." + uuid.NewString(), "notes", "notes.txt", "." + uuid.NewString(), "x.20261123T183005Z", "x.20261123T183005Z."} {
+		if e, ok := parseEntry(foreign); ok {
 			t.Errorf("%q is taken for an entry: %+v", foreign, e)
 		}
 	}
@@ -53,11 +51,11 @@ func age(t *testing.T, base string, by time.Duration) {
 		t.Fatal(err)
 	}
 	for _, entry := range entries {
-		e, ok := parseTrashName(entry.Name())
+		e, ok := parseEntry(entry.Name())
 		if !ok || e.deleted.IsZero() {
 			continue
 		}
-		older := filepath.Join(base, trashDir, trashName(e.name, e.deleted.Add(-by)))
+		older := filepath.Join(base, trashDir, newEntry(e.name, e.deleted.Add(-by)).file)
 		if err := os.Rename(filepath.Join(base, trashDir, e.file), older); err != nil {
 			t.Fatal(err)
 		}
@@ -67,6 +65,11 @@ func age(t *testing.T, base string, by time.Duration) {
 // wantTrash checks which volumes are in the trash, the oldest first.
 func wantTrash(t *testing.T, s *Store, want ...string) {
 	t.Helper()
+	for _, d := range s.inUse() {
+		if err := d.lookAtTrash(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	var got []string
 	for _, d := range s.Trash() {
 		got = append(got, d.Name)
@@ -79,14 +82,14 @@ func wantTrash(t *testing.T, s *Store, want ...string) {
 func TestTrashTTL(t *testing.T) {
 	base := t.TempDir()
 	s := keeping(t, base, "trashTTL: 2h")
-	class := func(ttl string) Class {
-		c, err := ParseClass(map[string]string{"trashTTL": ttl})
+	class := func(ttl string) config.Class {
+		c, err := config.ParseClass(map[string]string{"trashTTL": ttl})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return c
 	}
-	for name, c := range map[string]Class{"pvc-1-pool": defaultClass, "pvc-2-longer": class("24h"), "pvc-3-none": class("0s")} {
+	for name, c := range map[string]config.Class{"pvc-1-pool": defaultClass, "pvc-2-longer": class("24h"), "pvc-3-none": class("0s")} {
 		req := request(name)
 		req.Class = c
 		v := mustCreate(t, s, req)
@@ -95,18 +98,18 @@ func TestTrashTTL(t *testing.T) {
 	}
 	writeFile(t, filepath.Join(base, trashDir, "notes"), "somebody else's")
 
-	s.purge(t.Context())
+	s.purgeAll(t.Context())
 	age(t, base, 0) // of one second: the order is by name
 	wantTrash(t, s, "pvc-1-pool", "pvc-2-longer")
 	age(t, base, time.Hour)
 	s = reopen(t, s)
-	s.purge(t.Context())
+	s.purgeAll(t.Context())
 	wantTrash(t, s, "pvc-1-pool", "pvc-2-longer")
 	age(t, base, time.Hour)
-	s.purge(t.Context())
+	s.purgeAll(t.Context())
 	wantTrash(t, s, "pvc-2-longer")
 	age(t, base, 22*time.Hour)
-	s.purge(t.Context())
+	s.purgeAll(t.Context())
 	wantTrash(t, s)
 	wantNames(t, filepath.Join(base, trashDir), "notes")
 }
@@ -117,9 +120,9 @@ func TestTrashOfTomorrow(t *testing.T) {
 	s := keeping(t, base, "trashTTL: 1h")
 	mustDelete(t, s, mustCreate(t, s, request("pvc-1")).ID)
 	age(t, base, -365*24*time.Hour)
-	s.purge(t.Context())
+	s.purgeAll(t.Context())
 	wantTrash(t, s, "pvc-1")
-	if _, err := s.Undelete(t.Context(), "pvc-1"); err != nil {
+	if _, _, err := s.Undelete(t.Context(), "pvc-1"); err != nil {
 		t.Error(err)
 	}
 }
@@ -135,26 +138,27 @@ func TestTrashOfFullPool(t *testing.T) {
 		mustDelete(t, s, v.ID)
 		age(t, base, hours*20*time.Minute)
 	}
-	s.purge(t.Context())
+	s.purgeAll(t.Context())
 	wantTrash(t, s, "pvc-0", "pvc-1", "pvc-2") // 2 h, 1 h, 20 min old
 
 	leaveFree(t, filepath.Join(base, "lost+found", "others"), mebibyte)
-	s.count(t.Context())
-	s.purge(t.Context())
+	s.countAll(t.Context())
+	s.purgeAll(t.Context())
 	wantTrash(t, s, "pvc-1", "pvc-2") // one was enough
-	if n := s.Status()[0].Shortened; n != 1 {
+	if n := s.Status()[0].Evicted; n != 1 {
 		t.Errorf("%d volumes were purged early, want 1", n)
 	}
 	leaveFree(t, filepath.Join(base, "lost+found", "more"), mebibyte)
-	s.count(t.Context())
-	s.purge(t.Context())
+	s.countAll(t.Context())
+	s.purgeAll(t.Context())
 	wantTrash(t, s, "pvc-2") // never below the least time
 }
 
 // TestTrashSurvives does what makes a pool that is half empty look full to whoever
-// goes by what can be promised: volumes that nobody has counted yet. The trash
+// goes by what can be allocated: volumes that nobody has counted yet. The trash
 // stays, and an error is no reason to purge it either.
 func TestTrashSurvives(t *testing.T) {
+	t.Parallel()
 	plugin.RequireRoot(t)
 	for _, filesystem := range []string{"ext4", "btrfs"} {
 		t.Run(filesystem, func(t *testing.T) {
@@ -169,21 +173,21 @@ func TestTrashSurvives(t *testing.T) {
 			// A burst of writes within the claim, then a restart before anything is counted.
 			writeFile(t, filepath.Join(v.Path, "file"), strings.Repeat("x", 100*mebibyte))
 			disk.Sync(t, base)
-			s.purge(t.Context())
+			s.purgeAll(t.Context())
 			wantTrash(t, s, "pvc-deleted")
 			s = reopen(t, s)
-			s.purge(t.Context())
+			s.purgeAll(t.Context())
 			wantTrash(t, s, "pvc-deleted")
 
-			// More is promised than there is.
+			// More is allocated than there is.
 			mustDelete(t, s, v.ID)
 			other := request("pvc-other")
 			other.RequiredBytes = 20 * mebibyte
 			mustCreate(t, s, other)
-			if _, err := s.Undelete(t.Context(), "pvc-writer"); err != nil {
+			if _, _, err := s.Undelete(t.Context(), "pvc-writer"); err != nil {
 				t.Fatal(err)
 			}
-			s.purge(t.Context())
+			s.purgeAll(t.Context())
 			wantTrash(t, s, "pvc-deleted")
 		})
 	}
@@ -209,14 +213,14 @@ func TestUndelete(t *testing.T) {
 
 	for _, which := range []string{v.ID, "pvc-1", "shop/data-db-0", "the entry"} {
 		mustDelete(t, s, v.ID)
-		s.purge(t.Context())
+		s.purgeAll(t.Context())
 		if which == "the entry" {
 			which = s.Trash()[0].Entry
 		}
-		if _, err := s.Undelete(t.Context(), "pvc-2"); err == nil {
+		if _, _, err := s.Undelete(t.Context(), "pvc-2"); err == nil {
 			t.Error("another volume is found")
 		}
-		back, err := s.Undelete(t.Context(), which)
+		back, _, err := s.Undelete(t.Context(), which)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -234,7 +238,7 @@ func TestUndelete(t *testing.T) {
 		if diff := cmp.Diff(s.Volumes(), reopen(t, s).Volumes(), ignoreCount); diff != "" {
 			t.Errorf("a start sees others (-before +after):\n%s", diff)
 		}
-		if err := s.Use(t.Context(), v.ID, anyUse); err != nil {
+		if err := s.WithData(t.Context(), v.ID, anyUse); err != nil {
 			t.Error(err)
 		}
 	}
@@ -246,35 +250,35 @@ func TestUndeleteRefused(t *testing.T) {
 	for range 2 {
 		mustDelete(t, s, mustCreate(t, s, request("pvc-1")).ID)
 	}
-	_, err := s.Undelete(t.Context(), "pvc-1")
+	_, _, err := s.Undelete(t.Context(), "pvc-1")
 	wantClass(t, err, errdefs.ErrInvalid) // which one?
-	_, err = s.Undelete(t.Context(), "")
+	_, _, err = s.Undelete(t.Context(), "")
 	wantClass(t, err, errdefs.ErrNotFound)
 
 	entry := s.Trash()[0].Entry
 	taken := mustCreate(t, s, request("pvc-1"))
-	_, err = s.Undelete(t.Context(), entry)
-	wantClass(t, err, errdefs.ErrIncompatible)
+	_, _, err = s.Undelete(t.Context(), entry)
+	wantClass(t, err, errdefs.ErrConflict)
 	mustDelete(t, s, taken.ID)
 
 	broken := filepath.Join(base, trashDir, entry, recordFile)
 	writeFile(t, broken, "{")
-	if _, err = s.Undelete(t.Context(), entry); err == nil {
+	if _, _, err = s.Undelete(t.Context(), entry); err == nil {
 		t.Error("a volume without record is brought back")
 	}
 	wantNames(t, filepath.Join(base, volumesDir))
 
 	// Nobody knows how long it was to be kept.
 	age(t, base, 24*time.Hour)
-	s.purge(t.Context())
+	s.purgeAll(t.Context())
 	wantTrash(t, s, "pvc-1")
-	if d := s.Trash()[0]; d.Stuck == nil || d.Record != nil {
+	if d := s.Trash()[0]; d.PurgeErr == nil || d.Record != nil {
 		t.Errorf("a volume without record is %+v", d)
 	}
 	if _, err := s.Purge(t.Context(), s.Trash()[0].Entry); err != nil {
 		t.Error(err)
 	}
-	s.purge(t.Context())
+	s.purgeAll(t.Context())
 	wantTrash(t, s)
 
 	// What is purged stays so, even if nothing of it is gone yet.
@@ -283,11 +287,11 @@ func TestUndeleteRefused(t *testing.T) {
 	if _, err := s.Purge(t.Context(), doomed); err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.Undelete(t.Context(), doomed)
+	_, _, err = s.Undelete(t.Context(), doomed)
 	wantClass(t, err, errdefs.ErrNotFound)
 	_, err = s.Purge(t.Context(), doomed)
 	wantClass(t, err, errdefs.ErrNotFound)
-	s.purge(t.Context())
+	s.purgeAll(t.Context())
 	wantTrash(t, s)
 }
 
@@ -301,15 +305,16 @@ func TestStuckNoMore(t *testing.T) {
 	if err := os.Rename(record, record+".away"); err != nil {
 		t.Fatal(err)
 	}
-	s.purge(t.Context())
-	if s.Trash()[0].Stuck == nil {
+	s = reopen(t, s)
+	s.purgeAll(t.Context())
+	if s.Trash()[0].PurgeErr == nil {
 		t.Error("a deleted volume whose record is gone is not called stuck")
 	}
 	if err := os.Rename(record+".away", record); err != nil {
 		t.Fatal(err)
 	}
-	s.purge(t.Context())
-	if err := s.Trash()[0].Stuck; err != nil {
+	s.purgeAll(t.Context())
+	if err := s.Trash()[0].PurgeErr; err != nil {
 		t.Errorf("it is called stuck still: %v", err)
 	}
 }
@@ -327,10 +332,10 @@ func TestUndeleteRaces(t *testing.T) {
 		age(t, base, time.Hour) // due now
 		undeleted := make(chan error)
 		go func() {
-			_, err := s.Undelete(t.Context(), name)
+			_, _, err := s.Undelete(t.Context(), name)
 			undeleted <- err
 		}()
-		s.purge(t.Context())
+		s.purgeAll(t.Context())
 		_, err := os.ReadFile(filepath.Join(v.Path, "file"))
 		if failed := <-undeleted; failed == nil {
 			back++
@@ -340,7 +345,7 @@ func TestUndeleteRaces(t *testing.T) {
 		} else {
 			gone++
 			wantClass(t, failed, errdefs.ErrNotFound)
-			s.purge(t.Context())
+			s.purgeAll(t.Context())
 			if _, err := os.Lstat(filepath.Dir(v.Path)); err == nil {
 				t.Error("the volume is there, but was not brought back")
 			}
@@ -353,8 +358,10 @@ func TestUndeleteRaces(t *testing.T) {
 // TestPurgeSlices purges more than one slice takes, while the disk is free to be
 // unmounted between two of them.
 func TestPurgeSlices(t *testing.T) {
-	const directories, files = 20, 500
-	s, base := newStore(t)
+	t.Parallel()
+	const directories, files = 20, 150
+	base := mountTmpfs(t, "size=128m")
+	s := openStore(t, onePool(base))
 	v := mustCreate(t, s, request("pvc-1"))
 	for i := range directories {
 		d := filepath.Join(v.Path, fmt.Sprint(i))
@@ -364,11 +371,11 @@ func TestPurgeSlices(t *testing.T) {
 		}
 	}
 	mustDelete(t, s, v.ID)
-	e := s.bases[0].mustDiscarded(t)[0]
+	e := only(t, s).trashList()[0].entry
 	slices := 0
 	for {
 		var err error
-		if e, err = s.bases[0].purgeSlice(t.Context(), e, time.Microsecond); err == nil {
+		if e, err = only(t, s).purgeSlice(t.Context(), e, time.Microsecond); err == nil {
 			break
 		} else if err != errSlice {
 			t.Fatal(err)
@@ -384,13 +391,4 @@ func TestPurgeSlices(t *testing.T) {
 		t.Errorf("only %d slices, though each is over at once", slices)
 	}
 	wantNames(t, filepath.Join(base, trashDir))
-}
-
-func (b *base) mustDiscarded(t *testing.T) []discarded {
-	t.Helper()
-	all, err := b.discarded()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,143 +11,144 @@ import (
 
 	"k8s.io/klog/v2"
 
+	"github.com/hostdir/hostdir/pkg/config"
+	"github.com/hostdir/hostdir/pkg/disk"
 	"github.com/hostdir/hostdir/pkg/errdefs"
 )
 
-// Discarded is a deleted volume whose files are still there.
-type Discarded struct {
+// DeletedVolume is a deleted volume whose files are still there.
+type DeletedVolume struct {
 	// Entry is what it is called in the trash, Name the volume's directory.
 	Entry, Name string
 	// Record is nil if it cannot be read. Such a volume cannot be brought back.
 	Record *Record
-	// UsedBytes is what it holds, nil if no quota tells.
+	// UsedBytes is what it holds, nil if that is not known.
 	UsedBytes *int64
-	// Pool is the one that its base directory is in, Path where its files are.
+	// Pool is the one that its disk is in, Path where its files are.
 	Pool, Path string
 	// Deleted is zero for one that is being purged.
 	Deleted time.Time
-	// Until is when it is purged, unless the pool runs full before. It is zero
+	// PurgeAt is when it is purged, unless the disk runs full before. It is zero
 	// for one that is being purged, and one without record: that one stays.
-	Until time.Time
-	// Stuck is why it could not be removed, nil if nothing went wrong.
-	Stuck error
+	PurgeAt time.Time
+	// PurgeErr is why it could not be removed, nil if nothing went wrong.
+	PurgeErr error
 }
 
-// Trash lists the deleted volumes on this node's healthy base directories, the
-// oldest first.
-func (s *Store) Trash() []Discarded {
-	var all []Discarded
-	for _, b := range s.snapshot() {
-		all = append(all, b.trash()...)
+// Trash lists the deleted volumes on this node's disks in use, the oldest first,
+// as they were when each trash was last looked at.
+func (s *Store) Trash() []DeletedVolume {
+	type item struct {
+		entry
+		DeletedVolume
 	}
-	slices.SortStableFunc(all, func(a, b Discarded) int {
-		return cmp.Or(a.Deleted.Compare(b.Deleted), strings.Compare(a.Entry, b.Entry))
-	})
-	return all
-}
-
-func (b *base) trash() []Discarded {
-	pool, err := b.open()
-	if err != nil {
-		return nil // refresh has said so
-	}
-	defer pool.close()
-	entries, err := pool.discarded()
-	if err != nil {
-		return nil // the purge has said so
-	}
-	all := make([]Discarded, len(entries))
-	for i, e := range entries {
-		all[i] = b.describe(pool, e)
-	}
-	return all
-}
-
-func (b *base) describe(pool *dir, e discarded) Discarded {
-	b.mu.Lock()
-	d := Discarded{
-		Entry: e.file, Name: e.name, Deleted: e.deleted, Stuck: b.whyStuck[e.doomedName()],
-		Pool: b.pool.Name, Path: b.path + "/" + trashDir + "/" + e.file,
-	}
-	b.mu.Unlock()
-	r, err := pool.readDiscarded(e)
-	if err != nil {
-		return d
-	}
-	d.Record = &r
-	if !e.isDoomed() {
-		d.Until, _ = b.until(e, r.Class)
-	}
-	if r.Quota == nil {
-		return d
-	}
-	data, err := pool.sub(trashDir + "/" + e.file + "/" + dataDir)
-	if err != nil {
-		return d
-	}
-	defer data.close()
-	if limits, _ := b.limiter(); limits.Kind() == r.Quota.Kind {
-		if _, used, err := limits.Get(data.f, r.Quota.ID); err == nil {
-			d.UsedBytes = &used.Bytes
+	var all []item
+	for _, d := range s.inUse() {
+		for _, t := range d.trashList() {
+			all = append(all, item{t.entry, d.describe(t)})
 		}
 	}
-	return d
+	slices.SortStableFunc(all, func(a, b item) int { return a.compare(b.entry) })
+	deleted := make([]DeletedVolume, len(all))
+	for i := range all {
+		deleted[i] = all[i].DeletedVolume
+	}
+	return deleted
 }
 
-// Undelete brings a deleted volume back, with its ID, its data and its limit.
-// which is the volume's ID or name, its entry in the trash, or its claim as
+func (d *diskState) describe(t trashed) DeletedVolume {
+	pool := d.poolNow()
+	v := DeletedVolume{
+		Entry: t.file, Name: t.name, Record: t.record, UsedBytes: t.used,
+		Pool: pool.Name, Path: d.path + "/" + disk.TrashDir + "/" + t.file,
+		Deleted: t.deleted, PurgeErr: t.why(),
+	}
+	if t.record != nil && !t.isPurging() {
+		ttl, _ := retention(pool, t.record.Class)
+		v.PurgeAt = t.deleted.Add(ttl)
+	}
+	return v
+}
+
+// Undelete brings a deleted volume back, with its ID, its data and its limit. ref
+// is the volume's ID or name, its entry in the trash, or its claim as
 // "namespace/name". It returns ErrNotFound if there is no such volume in the
-// trash, or it is being purged; ErrInvalid if there are several; ErrIncompatible
-// if its place is taken.
-func (s *Store) Undelete(ctx context.Context, which string) (Volume, error) {
-	b, d, err := s.findDiscarded(which)
+// trash, or it is being purged; ErrInvalid if there are several; ErrConflict
+// if its place is taken. Nobody's room was kept for it meanwhile: beyond is by how
+// much more is allocated now than the disk has, 0 if it fits.
+func (s *Store) Undelete(ctx context.Context, ref string) (v Volume, beyond int64, err error) {
+	d, t, err := s.findDeleted(ctx, ref)
 	if err != nil {
-		return Volume{}, err
+		return Volume{}, 0, err
 	}
-	unlock, err := s.locks.lock(d.Name)
+	unlock, err := s.locks.lock(t.name)
 	if err != nil {
-		return Volume{}, err
+		return Volume{}, 0, err
 	}
-	defer unlock()
-	v, err := b.undelete(ctx, d)
+	j, err := start(ctx, d, change, "bringing back "+t.file, func() (Volume, error) {
+		defer unlock()
+		return d.undelete(ctx, t)
+	})
 	if err != nil {
-		return Volume{}, fmt.Errorf("undelete %s: %w", d.Path, err)
+		unlock()
+		return Volume{}, 0, err
 	}
-	klog.FromContext(ctx).Info("deleted volume brought back", "volumeID", v.ID, "claim", v.Claim.String(), "path", v.Path)
-	return v, nil
+	if v, err = j.wait(ctx); err != nil {
+		return Volume{}, 0, fmt.Errorf("undelete %s: %w", t.file, err)
+	}
+	beyond = d.overAllocated()
+	log := klog.FromContext(ctx).WithValues("volumeID", v.ID, "claim", v.Claim.String(), "path", v.Path)
+	if beyond > 0 {
+		log.Info("deleted volume brought back: more is allocated now than the disk has", "beyond", config.FormatSize(beyond))
+	} else {
+		log.Info("deleted volume brought back")
+	}
+	return v, beyond, nil
 }
 
-// findDiscarded finds the one deleted volume that is meant.
-func (s *Store) findDiscarded(which string) (*base, Discarded, error) {
-	var found []Discarded
-	var in *base
-	for _, b := range s.snapshot() {
-		for _, d := range b.trash() {
-			if !d.Deleted.IsZero() && d.is(which) {
-				found, in = append(found, d), b
+// overAllocated returns by how much more is allocated than there is.
+func (d *diskState) overAllocated() int64 {
+	f := d.figures()
+	return max(0, f.allocated-d.poolNow().Overcommit.Of(max(0, f.size-f.others()-f.reserve)))
+}
+
+// findDeleted finds the one deleted volume that is meant.
+func (s *Store) findDeleted(ctx context.Context, ref string) (*diskState, trashed, error) {
+	var found []trashed
+	var in *diskState
+	for _, d := range s.inUse() {
+		// Somebody else may have been at work in the trash. Of a disk that does
+		// not answer, what was read last has to do.
+		j, err := start(ctx, d, read, "reading the trash", func() (struct{}, error) { return struct{}{}, d.lookAtTrash() })
+		if err == nil {
+			_, _ = j.waitUnless(ctx, d.calls.inDoubt)
+		}
+		for _, t := range d.trashList() {
+			if !t.deleted.IsZero() && t.is(ref) {
+				found, in = append(found, t), d
 			}
 		}
 	}
 	switch len(found) {
 	case 0:
-		return nil, Discarded{}, fmt.Errorf("%w: no deleted volume %q is in the trash of this node (hostdir trash lists them; one that is being purged cannot be brought back)", errdefs.ErrNotFound, which)
+		return nil, trashed{}, fmt.Errorf("%w: no deleted volume %q is in the trash of this node (hostdir trash lists them; one that is being purged cannot be brought back)", errdefs.ErrNotFound, ref)
 	case 1:
 		return in, found[0], nil
 	}
 	entries := make([]string, len(found))
-	for i, d := range found {
-		entries[i] = d.Entry
+	for i, t := range found {
+		entries[i] = t.file
 	}
-	return nil, Discarded{}, fmt.Errorf("%w: %q is the name of %d deleted volumes; name the entry of the one that is meant: %s", errdefs.ErrInvalid, which, len(found), strings.Join(entries, ", "))
+	return nil, trashed{}, fmt.Errorf("%w: %q is the name of %d deleted volumes; name the entry of the one that is meant: %s", errdefs.ErrInvalid, ref, len(found), strings.Join(entries, ", "))
 }
 
-// is tells whether a person can mean this volume.
-func (d Discarded) is(which string) bool {
-	if which == d.Entry || which == d.Name {
+// is reports whether a person can mean this volume.
+func (t trashed) is(ref string) bool {
+	if ref == t.file || ref == t.name {
 		return true
 	}
-	r := d.Record
-	return which != "" && r != nil && (which == r.ID || which == r.Name || which == r.PersistentVolume || which == r.Claim.String())
+	r := t.record
+	return ref != "" && r != nil && (ref == r.ID || ref == r.Name || ref == r.PersistentVolume || ref == r.Claim.String())
 }
 
 // errPurged is an ErrNotFound: the purge came first.
@@ -156,76 +156,87 @@ var errPurged = fmt.Errorf("%w: it is being purged", errdefs.ErrNotFound)
 
 // undelete moves a volume from the trash to its place. The rename is the commit:
 // whether it or the purge comes first, the other finds the entry gone.
-func (b *base) undelete(ctx context.Context, d Discarded) (Volume, error) {
-	pool, err := b.open()
+func (d *diskState) undelete(ctx context.Context, t trashed) (Volume, error) {
+	o, err := d.open()
 	if err != nil {
 		return Volume{}, err
 	}
-	defer pool.close()
-	trash, err := pool.sub(trashDir)
+	defer o.close()
+	trash, err := o.root.Sub(disk.TrashDir)
 	if err != nil {
 		return Volume{}, err
 	}
-	defer trash.close()
-	volume, err := trash.sub(d.Entry)
+	defer trash.Close()
+	volume, err := trash.Sub(t.file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Volume{}, errPurged
 	}
 	if err != nil {
 		return Volume{}, err
 	}
-	defer volume.close()
-	r, err := volume.readRecord(VolumeID{Base: b.status().UUID, Name: d.Name})
+	defer volume.Close()
+	r, err := readRecord(volume, d.volumeID(t.name))
 	if err != nil {
 		return Volume{}, err
 	}
-	volumes, err := pool.sub(volumesDir)
+	volumes, err := o.root.Sub(disk.VolumesDir)
 	if err != nil {
 		return Volume{}, err
 	}
-	defer volumes.close()
-	switch err := trash.renameTo(d.Entry, volumes, d.Name); {
+	defer volumes.Close()
+	switch err := trash.RenameTo(t.file, volumes, t.name); {
 	case errors.Is(err, fs.ErrExist):
-		return Volume{}, fmt.Errorf("%w: %s is there", errdefs.ErrIncompatible, b.dataPath(d.Name))
+		return Volume{}, fmt.Errorf("%w: %s is there", errdefs.ErrConflict, d.dataPath(t.name))
 	case errors.Is(err, fs.ErrNotExist):
 		return Volume{}, errPurged
 	case err != nil:
 		return Volume{}, err
 	}
-	v := Volume{Record: r, Path: b.dataPath(d.Name)}
-	b.setVolume(d.Name, &v)
-	if err := errors.Join(volumes.sync(), trash.sync()); err != nil {
+	t.record = &r
+	v := d.restore(t)
+	if err := errors.Join(volumes.Sync(), trash.Sync()); err != nil {
 		return Volume{}, fmt.Errorf("it is back in its place, but a power cut may undo that: %w", err)
 	}
-	b.links.Lock()
-	defer b.links.Unlock()
-	if err := b.linkNewest(pool, r.Claim); err != nil {
+	d.links.Lock()
+	defer d.links.Unlock()
+	if err := o.linkNewest(r.Claim); err != nil {
 		klog.FromContext(ctx).Error(err, "no link under claims for this volume, the next start makes it", "volumeID", r.ID, "claim", r.Claim.String())
 	}
-	return v, nil
+	return *v, nil
 }
 
-// Purge marks a deleted volume to be removed before its time. which is as in
+// Purge marks a deleted volume to be removed before its time. ref is as in
 // Undelete.
-func (s *Store) Purge(ctx context.Context, which string) (Discarded, error) {
-	b, d, err := s.findDiscarded(which)
+func (s *Store) Purge(ctx context.Context, ref string) (DeletedVolume, error) {
+	d, t, err := s.findDeleted(ctx, ref)
 	if err != nil {
-		return Discarded{}, err
+		return DeletedVolume{}, err
 	}
-	pool, err := b.open()
-	if err != nil {
-		return Discarded{}, err
-	}
-	defer pool.close()
-	e, _ := parseTrashName(d.Entry)
-	_, err = pool.doom(e)
+	_, err = run(ctx, d, change, "marking "+t.file, func() (entry, error) { return d.mark(t.entry) })
 	if errors.Is(err, fs.ErrNotExist) {
 		err = errPurged
 	}
 	if err != nil {
-		return Discarded{}, fmt.Errorf("%s cannot be purged: %w", d.Path, err)
+		return DeletedVolume{}, fmt.Errorf("%s cannot be purged: %w", t.file, err)
 	}
-	klog.FromContext(ctx).Info("deleted volume is purged before its time, as an operator has asked", "path", b.path, "entry", d.Entry)
-	s.wakePurge()
-	return d, nil
+	klog.FromContext(ctx).Info("deleted volume is purged before its time, as an operator has asked", "path", d.path, "entry", t.file)
+	d.wakePurge()
+	return d.describe(t), nil
+}
+
+// mark is markPurging of a disk that is not open.
+func (d *diskState) mark(e entry) (entry, error) {
+	end := d.calls.begin("marking "+e.file, callPatience)
+	defer end()
+	o, err := d.open()
+	if err != nil {
+		return e, err
+	}
+	defer o.close()
+	marked, err := markPurging(o.root, e)
+	if err != nil {
+		return e, err
+	}
+	d.updateTrashed(e.trashID(), func(t *trashed) { t.entry = marked })
+	return marked, nil
 }

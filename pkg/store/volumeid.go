@@ -8,39 +8,42 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/hostdir/hostdir/pkg/disk"
 	"github.com/hostdir/hostdir/pkg/errdefs"
 )
 
-// VolumeID tells where a volume is: the UUID of the base directory's marker and
-// the name of the volume's directory in it. It stays true when the disk moves
-// to another path or another machine.
+// VolumeID says where a volume is: the UUID of the disk's marker and the name of
+// the volume's directory on the disk. It stays true when the disk moves to another
+// path or another machine.
 type VolumeID struct {
-	Base string
+	Disk string
 	Name string
 }
 
-// String gives the form that Kubernetes keeps as the volume handle:
+// String returns the form that Kubernetes keeps as the volume handle:
 // "<uuid>.<name>", at most 100 bytes.
-func (id VolumeID) String() string { return id.Base + "." + id.Name }
+func (id VolumeID) String() string { return id.Disk + "." + id.Name }
 
 const (
 	hashedPrefix = "sha256-"
 	maxNameBytes = 128 // CSI spec, "Size Limits"
 )
 
-var (
-	uuidPattern      = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-	directoryPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-)
+var directoryPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // ParseVolumeID returns ErrNotFound for anything that String cannot have made:
 // no volume was ever called that.
 func ParseVolumeID(s string) (VolumeID, error) {
-	base, name, _ := strings.Cut(s, ".")
-	if !uuidPattern.MatchString(base) || !directoryPattern.MatchString(name) {
+	var id VolumeID
+	id.Disk, id.Name, _ = strings.Cut(s, ".")
+	if !id.isValid() {
 		return VolumeID{}, fmt.Errorf("volume %q: %w: hostdir's volume IDs have the form <uuid>.<name>", s, errdefs.ErrNotFound)
 	}
-	return VolumeID{Base: base, Name: name}, nil
+	return id, nil
+}
+
+func (id VolumeID) isValid() bool {
+	return disk.UUIDPattern.MatchString(id.Disk) && directoryPattern.MatchString(id.Name)
 }
 
 // directoryName turns the name of a CreateVolume call, which may hold nearly

@@ -7,52 +7,53 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/hostdir/hostdir/pkg/dir"
+	"github.com/hostdir/hostdir/pkg/disk"
+	"github.com/hostdir/hostdir/pkg/errdefs"
 	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
 )
 
-// Where no quota counts, somebody has to: walk looks through the volumes whose
+// Where no quota counts, somebody has to: walk goes through the volumes whose
 // capacity is advisory, one after the other, and rests nine times as long as it
 // works.
-const (
-	walkInterval = 10 * time.Second // how often to look for volumes to walk
-	walkAge      = 5 * time.Minute  // after which a count is old
-)
+const walkInterval = 5 * time.Minute // from the begin of one round to the next
 
-func (s *Store) walk(ctx context.Context) {
-	for tick := time.Tick(walkInterval); ; {
-		for _, b := range s.snapshot() {
-			for _, v := range b.list() {
-				if v.Quota != nil || v.Quarantine != nil || !v.Count.At.IsZero() && time.Since(v.Count.At) < walkAge {
-					continue
-				}
-				if err := b.walkVolume(ctx, v.ID); err != nil && ctx.Err() == nil && !errors.Is(err, fs.ErrNotExist) {
-					klog.FromContext(ctx).Error(err, "what the volume holds is not known", "volumeID", v.ID)
-				}
-			}
+// walk counts the volumes of a disk that no quota counts.
+func (d *diskState) walk(ctx context.Context) {
+	var held span
+	if err := d.see(&held); err != nil {
+		return // the next look says why
+	}
+	walked := false
+	for _, v := range d.list() {
+		if v.Quarantine != nil || d.enforces(v) {
+			continue
 		}
-		select {
-		case <-ctx.Done():
+		err := d.walkVolume(ctx, v.Dir)
+		if ctx.Err() != nil {
 			return
-		case <-tick:
 		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errdefs.ErrUnavailable) {
+			klog.FromContext(ctx).Error(err, "what the volume holds is not known", "volumeID", v.ID, "claim", v.Claim.String())
+		}
+		walked = d.see(&held) == nil
+	}
+	if walked {
+		d.takeStock(held)
 	}
 }
 
 // walkVolume counts one volume. Links are not followed, mounts not crossed.
-func (b *base) walkVolume(ctx context.Context, volumeID string) error {
-	id, err := ParseVolumeID(volumeID)
-	if err != nil {
-		return err
-	}
-	top := volumesDir + "/" + id.Name + "/" + dataDir
-	count := Count{}
+func (d *diskState) walkVolume(ctx context.Context, name string) error {
+	top := disk.VolumesDir + "/" + name + "/" + dataDir
+	usage := Usage{}
 	for path := []*walked{{name: top}}; len(path) > 0; {
 		at := path[len(path)-1]
 		switch {
-		case len(at.below) > 0:
-			next := at.below[0]
-			at.below = at.below[1:]
+		case len(at.subdirs) > 0:
+			next := at.subdirs[0]
+			at.subdirs = at.subdirs[1:]
 			path = append(path, &walked{name: at.name + "/" + next})
 			continue
 		case at.done:
@@ -60,7 +61,7 @@ func (b *base) walkVolume(ctx context.Context, volumeID string) error {
 			continue
 		}
 		began := time.Now()
-		if err := b.walkOn(at, &count); err != nil {
+		if err := d.walkOn(at, &usage); err != nil {
 			if at.name == top || !isMoved(err) {
 				return err
 			}
@@ -70,41 +71,46 @@ func (b *base) walkVolume(ctx context.Context, volumeID string) error {
 			return err
 		}
 	}
-	count.At = time.Now()
-	b.setCount(id.Name, count)
+	usage.At = time.Now()
+	d.setUsage(name, usage)
 	return nil
 }
 
-// isMoved tells whether an error means that what was a directory is gone, or
+// isMoved reports whether an error means that what was a directory is gone, or
 // something else by now.
 func isMoved(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP)
 }
 
-// walked is a directory on the way from the top of a walk to where it is.
+// walked is one directory on the walk's current path.
 type walked struct {
 	name string
-	// below are directories in it that the walk has yet to enter. They are few,
+	// subdirs are directories in it that the walk has yet to enter. They are few,
 	// however many there are: a tenant can make millions.
-	below []string
-	// position is where to read on behind them, of use if done is not set.
-	position int64
-	done     bool
+	subdirs []string
+	// offset is where to read on behind them, of use if done is not set.
+	offset int64
+	done   bool
 }
 
-// walkBatch is after how many directories in one the walk goes into those first.
-const walkBatch = 128
+// A step of the walk ends after so many directories, which the walk then goes into
+// first, and after so much time, however large the directory is: meanwhile the
+// disk is kept open, and nobody can end the walk.
+const (
+	walkBatch = 128
+	walkStep  = 50 * time.Millisecond
+)
 
-// walkOn adds up the entries of a directory from its position on, until it has
-// come by some that are directories. The directory is opened for this call alone:
-// a walk takes long, and must not keep the admin from unmounting the disk.
-func (b *base) walkOn(at *walked, count *Count) error {
-	pool, err := b.open()
+// walkOn adds up entries of a directory from its offset on.
+func (d *diskState) walkOn(at *walked, usage *Usage) error {
+	end := d.calls.begin("counting "+at.name, callPatience)
+	defer end()
+	o, err := d.open()
 	if err != nil {
 		return err
 	}
-	defer pool.close()
-	d, err := pool.sub(at.name)
+	defer o.close()
+	sub, err := o.root.Sub(at.name)
 	if errors.Is(err, unix.EXDEV) || errors.Is(err, unix.ENAMETOOLONG) { // a mount; too deep to be reached by a path
 		at.done = true
 		return nil
@@ -112,19 +118,19 @@ func (b *base) walkOn(at *walked, count *Count) error {
 	if err != nil {
 		return err
 	}
-	defer d.close()
-	if at.position == 0 {
-		if err := count.add(d, "", unix.AT_EMPTY_PATH); err != nil {
+	defer sub.Close()
+	if at.offset == 0 {
+		if err := usage.add(sub, "", unix.AT_EMPTY_PATH); err != nil {
 			return err
 		}
-	} else if _, err := unix.Seek(d.fd(), at.position, io.SeekStart); err != nil {
-		return d.wrap("lseek", ".", err)
+	} else if _, err := unix.Seek(sub.FD(), at.offset, io.SeekStart); err != nil {
+		return sub.Wrap("lseek", ".", err)
 	}
 	var buf [8 << 10]byte
-	for len(at.below) < walkBatch {
-		n, err := unix.Getdents(d.fd(), buf[:])
+	for until := time.Now().Add(walkStep); len(at.subdirs) < walkBatch; {
+		n, err := unix.Getdents(sub.FD(), buf[:])
 		if err != nil {
-			return d.wrap("getdents64", ".", err)
+			return sub.Wrap("getdents64", ".", err)
 		}
 		if n == 0 {
 			at.done = true
@@ -132,22 +138,25 @@ func (b *base) walkOn(at *walked, count *Count) error {
 		}
 		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
 		for _, entry := range names {
-			if count.add(d, entry, unix.AT_SYMLINK_NOFOLLOW) == errIsDirectory {
-				at.below = append(at.below, entry)
+			if usage.add(sub, entry, unix.AT_SYMLINK_NOFOLLOW) == errIsDirectory {
+				at.subdirs = append(at.subdirs, entry)
 			}
 		}
+		if time.Now().After(until) {
+			break
+		}
 	}
-	at.position, err = unix.Seek(d.fd(), 0, io.SeekCurrent)
-	return d.wrap("lseek", ".", err)
+	at.offset, err = unix.Seek(sub.FD(), 0, io.SeekCurrent)
+	return sub.Wrap("lseek", ".", err)
 }
 
 var errIsDirectory = errors.New("it is a directory, which counts itself")
 
 // add counts one entry. A file with several names counts for each in part.
-func (c *Count) add(d *dir, entry string, flags int) error {
+func (u *Usage) add(d *dir.Dir, entry string, flags int) error {
 	var s unix.Stat_t
-	if err := unix.Fstatat(d.fd(), entry, &s, flags); err != nil {
-		return d.wrap("fstatat", entry, err)
+	if err := unix.Fstatat(d.FD(), entry, &s, flags); err != nil {
+		return d.Wrap("fstatat", entry, err)
 	}
 	links := int64(1)
 	if s.Mode&unix.S_IFMT != unix.S_IFDIR {
@@ -155,8 +164,8 @@ func (c *Count) add(d *dir, entry string, flags int) error {
 	} else if entry != "" {
 		return errIsDirectory
 	}
-	c.Bytes += s.Blocks * 512 / links
-	c.Inodes++
+	u.Bytes += s.Blocks * 512 / links
+	u.Inodes++
 	return nil
 }
 
