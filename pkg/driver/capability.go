@@ -18,8 +18,8 @@ var accessModes = []csi.VolumeCapability_AccessMode_Mode{
 	csi.VolumeCapability_AccessMode_SINGLE_NODE_MULTI_WRITER,
 }
 
-// checkCapabilities returns ErrInvalid, in the words of Kubernetes, for what
-// hostdir's volumes cannot be.
+// checkCapabilities returns ErrInvalid for what hostdir's volumes cannot be, in
+// the words that Kubernetes uses for it.
 func checkCapabilities(caps []*csi.VolumeCapability) error {
 	if len(caps) == 0 {
 		return invalid("the request has no volume capability")
@@ -46,8 +46,8 @@ func checkCapability(c *csi.VolumeCapability) error {
 	return mounter.CheckOptions(c.GetMount().GetMountFlags())
 }
 
-// modeName is what people call an access mode that is refused: the name in
-// their claim, where there is one.
+// modeName returns what people call an access mode that is refused: its name in
+// claims, where it has one.
 func modeName(mode csi.VolumeCapability_AccessMode_Mode) string {
 	switch mode {
 	case csi.VolumeCapability_AccessMode_MULTI_NODE_MULTI_WRITER:
@@ -59,24 +59,30 @@ func modeName(mode csi.VolumeCapability_AccessMode_Mode) string {
 	}
 }
 
-// publication is how a volume of this capability is to be mounted.
-func publication(targetPath string, c *csi.VolumeCapability, readOnly bool) mounter.Publication {
+// publication returns how to mount a volume of this capability.
+func publication(targetPath string, c *csi.VolumeCapability, readOnly bool) mounter.PublishOptions {
 	mode := c.GetAccessMode().GetMode()
 	options := slices.Clone(c.GetMount().GetMountFlags())
 	if (readOnly || mode == csi.VolumeCapability_AccessMode_SINGLE_NODE_READER_ONLY) && !slices.Contains(options, "ro") {
 		options = append(options, "ro")
 	}
-	return mounter.Publication{
+	return mounter.PublishOptions{
 		TargetPath: targetPath,
 		Options:    options,
 		Exclusive:  mode == csi.VolumeCapability_AccessMode_SINGLE_NODE_SINGLE_WRITER,
 	}
 }
 
+// mountOptions are those that the class asks for: every capability of a request
+// has them.
+func mountOptions(caps []*csi.VolumeCapability) []string {
+	return slices.Clone(caps[0].GetMount().GetMountFlags())
+}
+
 // metadataPrefix marks parameters that Kubernetes adds to those of the class.
 const metadataPrefix = "csi.storage.k8s.io/"
 
-// classParameters are the parameters without what Kubernetes has added.
+// classParameters returns the parameters without those that Kubernetes has added.
 func classParameters(parameters map[string]string) map[string]string {
 	class := map[string]string{}
 	for key, value := range parameters {

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 	"k8s.io/klog/v2"
 
+	"github.com/hostdir/hostdir/pkg/config"
 	"github.com/hostdir/hostdir/pkg/errdefs"
 	"github.com/hostdir/hostdir/pkg/store"
 )
@@ -28,7 +29,7 @@ func (d *Driver) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequest)
 	if len(req.GetMutableParameters()) > 0 {
 		return nil, invalid("hostdir has no mutable parameters: remove volumeAttributesClassName from the claim")
 	}
-	class, err := store.ParseClass(classParameters(req.GetParameters()))
+	class, err := config.ParseClass(classParameters(req.GetParameters()))
 	if err != nil {
 		return nil, err
 	}
@@ -40,6 +41,7 @@ func (d *Driver) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequest)
 		RequiredBytes: req.GetCapacityRange().GetRequiredBytes(),
 		LimitBytes:    req.GetCapacityRange().GetLimitBytes(),
 		Class:         class,
+		MountOptions:  mountOptions(req.GetVolumeCapabilities()),
 		Claim: store.Claim{
 			Namespace: req.GetParameters()[metadataPrefix+"pvc/namespace"],
 			Name:      req.GetParameters()[metadataPrefix+"pvc/name"],
@@ -54,10 +56,16 @@ func (d *Driver) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequest)
 }
 
 // DeleteVolume takes a volume out of use. One that is gone, or whose ID was
-// never hostdir's, is deleted already.
+// never hostdir's, is deleted already. One that is published is refused here;
+// see deletes for when its caller hears of it.
 func (d *Driver) DeleteVolume(ctx context.Context, req *csi.DeleteVolumeRequest) (*csi.DeleteVolumeResponse, error) {
 	if req.GetVolumeId() == "" {
 		return nil, invalid("the request has no volume ID")
+	}
+	// Look first without the volume's lock: a delete that takes it only to be
+	// refused may be just what makes the unpublish fail.
+	if err := d.Store.ReadData(ctx, req.GetVolumeId(), d.Mounter.CheckUnused); errors.Is(err, errdefs.ErrInUse) {
+		return nil, err
 	}
 	err := d.Store.Delete(ctx, req.GetVolumeId(), d.Mounter.CheckUnused)
 	switch {
@@ -73,20 +81,21 @@ func (d *Driver) DeleteVolume(ctx context.Context, req *csi.DeleteVolumeRequest)
 
 // ValidateVolumeCapabilities confirms what CreateVolume and NodePublishVolume
 // would accept.
-func (d *Driver) ValidateVolumeCapabilities(_ context.Context, req *csi.ValidateVolumeCapabilitiesRequest) (*csi.ValidateVolumeCapabilitiesResponse, error) {
+func (d *Driver) ValidateVolumeCapabilities(ctx context.Context, req *csi.ValidateVolumeCapabilitiesRequest) (*csi.ValidateVolumeCapabilitiesResponse, error) {
 	if req.GetVolumeId() == "" {
 		return nil, invalid("the request has no volume ID")
 	}
 	if len(req.GetVolumeCapabilities()) == 0 {
 		return nil, invalid("the request has no volume capability")
 	}
-	if _, err := d.Store.Volume(req.GetVolumeId()); err != nil {
+	v, err := d.Store.Volume(ctx, req.GetVolumeId())
+	if err != nil {
 		return nil, err
 	}
 	if err := checkCapabilities(req.GetVolumeCapabilities()); err != nil {
 		return &csi.ValidateVolumeCapabilitiesResponse{Message: err.Error()}, nil
 	}
-	if _, err := store.ParseClass(classParameters(req.GetParameters())); err != nil {
+	if err := madeAs(v, req.GetParameters(), req.GetVolumeContext()); err != nil {
 		return &csi.ValidateVolumeCapabilitiesResponse{Message: err.Error()}, nil
 	}
 	return &csi.ValidateVolumeCapabilitiesResponse{Confirmed: &csi.ValidateVolumeCapabilitiesResponse_Confirmed{
@@ -96,16 +105,35 @@ func (d *Driver) ValidateVolumeCapabilities(_ context.Context, req *csi.Validate
 	}}, nil
 }
 
-// GetCapacity tells the room of the class's pool on this node, none if the pool
-// is not here. It passes over whatever else is wrong with the class or the
+// madeAs returns an error unless a volume was made with these parameters and has
+// this context: hostdir gives its volumes none.
+func madeAs(v store.Volume, parameters, volumeContext map[string]string) error {
+	if len(volumeContext) > 0 {
+		return invalid("hostdir's volumes have no volume context, the request has one")
+	}
+	if len(parameters) == 0 {
+		return nil
+	}
+	class, err := config.ParseClass(classParameters(parameters))
+	if err != nil {
+		return err
+	}
+	if class != v.Class {
+		return invalid("the volume was made with the parameters %s, the request has %s", v.Class, class)
+	}
+	return nil
+}
+
+// GetCapacity returns the room that the class's pool has on this node, none if
+// the pool is not here. It ignores whatever else is wrong with the class or the
 // claim: without capacity the scheduler would never choose a node, and nobody
 // would hear of the mistake from CreateVolume.
 func (d *Driver) GetCapacity(_ context.Context, req *csi.GetCapacityRequest) (*csi.GetCapacityResponse, error) {
 	var c store.Capacity
 	if t := req.GetAccessibleTopology(); t == nil || d.checkAccessible(&csi.TopologyRequirement{Requisite: []*csi.Topology{t}}) == nil {
-		class, err := store.ParseClass(classParameters(req.GetParameters()))
+		class, err := config.ParseClass(classParameters(req.GetParameters()))
 		if err != nil {
-			class = store.Class{Pool: cmp.Or(req.GetParameters()["pool"], store.DefaultPool)}
+			class = config.Class{Pool: cmp.Or(req.GetParameters()["pool"], config.DefaultPool)}
 		}
 		c = d.Store.Capacity(class)
 	}

@@ -21,20 +21,32 @@ const DefaultName = "csi.hostdir.io"
 
 // Driver serves the Identity, Controller and Node services of one node.
 type Driver struct {
-	Announcement
+	Identity
 
 	NodeName string
 	Store    *store.Store
 	Mounter  *mounter.Mounter
-	// Calls counts what is answered. It needs no setting up.
+	// Calls counts the calls that are answered; the zero value is ready.
 	Calls metrics.Calls
 }
 
 // Serve answers calls at the Unix socket until the context ends, and lets the
 // calls under way finish.
 func (d *Driver) Serve(ctx context.Context, socketPath string) error {
-	return serve(ctx, socketPath, d, &d.Calls)
+	return serve(ctx, socketPath, d, &d.Calls, newDeletes(ctx.Done()).intercept)
 }
+
+const (
+	// maxRequest bounds a request, in bytes. CSI's own limits, 128 bytes for a
+	// string and 4 KiB for a map, keep all requests far below it but one:
+	// without --strict-topology, csi-provisioner names every node of the cluster
+	// in CreateVolume. That is some 100 bytes each for ten thousand nodes.
+	maxRequest = 1 << 20
+	// maxStreams bounds the calls that a client has under way on a connection.
+	// csi-provisioner makes 200 at once by default, kubelet fewer. How many of
+	// them work on a disk at a time, the store bounds.
+	maxStreams = 1000
+)
 
 // services are the three that every socket serves.
 type services interface {
@@ -43,11 +55,13 @@ type services interface {
 	csi.NodeServer
 }
 
-func serve(ctx context.Context, socketPath string, s services, calls *metrics.Calls) error {
+// serve runs each call through the interceptors, the outermost first.
+func serve(ctx context.Context, socketPath string, s services, calls *metrics.Calls, interceptors ...grpc.UnaryServerInterceptor) error {
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxRequest),
 		grpc.MaxConcurrentStreams(maxStreams),
-		grpc.ChainUnaryInterceptor(intercept(calls), newBounds().intercept),
+		grpc.ChainUnaryInterceptor(intercept(calls)),
+		grpc.ChainUnaryInterceptor(interceptors...),
 	)
 	defer server.GracefulStop()
 	csi.RegisterIdentityServer(server, s)

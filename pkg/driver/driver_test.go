@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"github.com/moby/sys/mountinfo"
@@ -45,11 +46,12 @@ func startDriverOn(t *testing.T, layout *plugin.Plugin, driverName, nodeName str
 	if err != nil {
 		t.Fatal(err)
 	}
+	volumes.Look(t.Context())
 	mounts, err := mounter.New(layout.KubeletDir, mounter.NewBind(filepath.Join(t.TempDir(), "mounting")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Driver{Announcement: Announcement{Name: driverName, Version: "test"}, NodeName: nodeName, Store: volumes, Mounter: mounts}
+	d := &Driver{Identity: Identity{Name: driverName, Version: "test"}, NodeName: nodeName, Store: volumes, Mounter: mounts}
 
 	conn := serveOn(t, d.Serve)()
 	return &served{
@@ -138,6 +140,16 @@ func createRequest(name string) *csi.CreateVolumeRequest {
 
 func (s *served) delete(volumeID string) error {
 	_, err := s.controller.DeleteVolume(s.ctx, &csi.DeleteVolumeRequest{VolumeId: volumeID})
+	return err
+}
+
+// deleteNow deletes for a caller whose time leaves none to wait.
+func (s *served) deleteNow(volumeID string) error { return s.deleteWithin(deleteReserve, volumeID) }
+
+func (s *served) deleteWithin(d time.Duration, volumeID string) error {
+	ctx, cancel := context.WithTimeout(s.ctx, d)
+	defer cancel()
+	_, err := s.controller.DeleteVolume(ctx, &csi.DeleteVolumeRequest{VolumeId: volumeID})
 	return err
 }
 

@@ -17,9 +17,9 @@ import (
 	"github.com/hostdir/hostdir/pkg/metrics"
 )
 
-// errorCodes is the one place where errors become codes. An error can be of
-// several classes ("no room here, because the pool is unavailable"): the first
-// in this table counts.
+// errorCodes is the one place where errors become codes. An error can belong to
+// several classes ("no room here, because the disk is unavailable"): the first
+// one in this table counts.
 var errorCodes = []struct {
 	class error
 	code  codes.Code
@@ -28,16 +28,16 @@ var errorCodes = []struct {
 	{errdefs.ErrBusy, codes.Aborted},
 	{errdefs.ErrNotFound, codes.NotFound},
 	{errdefs.ErrUnavailable, codes.Unavailable},
-	{errdefs.ErrElsewhere, codes.FailedPrecondition},
+	{errdefs.ErrWrongNode, codes.FailedPrecondition},
 	{errdefs.ErrInUse, codes.FailedPrecondition},
-	{errdefs.ErrIncompatible, codes.AlreadyExists},
+	{errdefs.ErrConflict, codes.AlreadyExists},
 	{errdefs.ErrOutOfRange, codes.OutOfRange},
 	{errdefs.ErrInvalid, codes.InvalidArgument},
 	{context.Canceled, codes.Canceled},
 	{context.DeadlineExceeded, codes.DeadlineExceeded},
 }
 
-// toStatus gives an error its code. Errors that have one keep it.
+// toStatus gives an error its code. An error that has one keeps it.
 func toStatus(err error) error {
 	if _, ok := status.FromError(err); ok {
 		return err
@@ -57,7 +57,7 @@ func invalid(format string, args ...any) error {
 // intercept runs each call: it translates and logs its error, counts it, and
 // keeps a panic in one call from ending the others.
 func intercept(calls *metrics.Calls) grpc.UnaryServerInterceptor {
-	var logged recently
+	var logged logDedup
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
 		began := time.Now()
 		log := klog.FromContext(ctx).WithValues(append([]any{"method", info.FullMethod}, fields(req)...)...)
@@ -72,7 +72,7 @@ func intercept(calls *metrics.Calls) grpc.UnaryServerInterceptor {
 		resp, err = handler(klog.NewContext(ctx, log), req)
 		if err != nil {
 			err = toStatus(err)
-			if logged.before(info.FullMethod+err.Error(), began) {
+			if logged.seen(info.FullMethod+err.Error(), began) {
 				log.V(4).Info("call failed again", "err", err.Error())
 			} else {
 				log.Error(err, "call failed", "code", status.Code(err).String())
@@ -84,8 +84,8 @@ func intercept(calls *metrics.Calls) grpc.UnaryServerInterceptor {
 	}
 }
 
-// fields are what a log line may tell of a request. Never the whole request:
-// CSI messages can hold secrets.
+// fields returns what a log line may show of a request. That is never the whole
+// request: CSI messages can hold secrets.
 func fields(req any) []any {
 	var kv []any
 	if r, ok := req.(interface{ GetName() string }); ok {

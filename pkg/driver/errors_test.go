@@ -26,11 +26,11 @@ func TestErrorCodes(t *testing.T) {
 	}{
 		{"invalid", errdefs.ErrInvalid, codes.InvalidArgument},
 		{"not found", errdefs.ErrNotFound, codes.NotFound},
-		{"incompatible", errdefs.ErrIncompatible, codes.AlreadyExists},
+		{"incompatible", errdefs.ErrConflict, codes.AlreadyExists},
 		{"out of range", errdefs.ErrOutOfRange, codes.OutOfRange},
 		{"no space", errdefs.ErrNoSpace, codes.ResourceExhausted},
 		{"in use", errdefs.ErrInUse, codes.FailedPrecondition},
-		{"elsewhere", errdefs.ErrElsewhere, codes.FailedPrecondition},
+		{"elsewhere", errdefs.ErrWrongNode, codes.FailedPrecondition},
 		{"busy", errdefs.ErrBusy, codes.Aborted},
 		{"unavailable", errdefs.ErrUnavailable, codes.Unavailable},
 		{"canceled", context.Canceled, codes.Canceled},
@@ -40,7 +40,7 @@ func TestErrorCodes(t *testing.T) {
 		{"wrapped twice", fmt.Errorf("volume 1: %w", fmt.Errorf("it is %w", errdefs.ErrInUse)), codes.FailedPrecondition},
 		// Another node may have room, whatever is wrong with this one.
 		{"no space, for the pool is unavailable", fmt.Errorf("%w: %w", errdefs.ErrNoSpace, errdefs.ErrUnavailable), codes.ResourceExhausted},
-		// What is half done may be all done soon: only a retry tells.
+		// What is half done may be all done soon: only a retry shows.
 		{"busy, for the undo failed on a full disk", fmt.Errorf("%w: %w", errdefs.ErrBusy, unix.ENOSPC), codes.Aborted},
 		{"not found, for the path is invalid", fmt.Errorf("%w: %w", errdefs.ErrNotFound, errdefs.ErrInvalid), codes.NotFound},
 		{"with a code of its own", status.Error(codes.Unimplemented, "no"), codes.Unimplemented},

@@ -8,12 +8,12 @@ import (
 	"github.com/hostdir/hostdir/pkg/store"
 )
 
-// NodeGetVolumeHealth tells what is wrong with a volume.
-func (d *Driver) NodeGetVolumeHealth(_ context.Context, req *csi.NodeGetVolumeHealthRequest) (*csi.NodeGetVolumeHealthResponse, error) {
+// NodeGetVolumeHealth reports what is wrong with a volume.
+func (d *Driver) NodeGetVolumeHealth(ctx context.Context, req *csi.NodeGetVolumeHealthRequest) (*csi.NodeGetVolumeHealthResponse, error) {
 	if req.GetVolumeId() == "" {
 		return nil, invalid("the request has no volume ID")
 	}
-	problems, err := d.Store.Health(req.GetVolumeId())
+	problems, err := d.Store.Health(ctx, req.GetVolumeId())
 	if err != nil {
 		return nil, err
 	}
@@ -32,8 +32,8 @@ func (d *Driver) NodeGetVolumeHealth(_ context.Context, req *csi.NodeGetVolumeHe
 	return &csi.NodeGetVolumeHealthResponse{VolumeHealth: health}, nil
 }
 
-// NodeGetStorageHealth tells which base directories cannot be used. The spec
-// wants each reason once: with several of them, the messages are in one.
+// NodeGetStorageHealth reports which disks cannot be used. The spec wants each
+// reason once, so the messages of several are joined.
 func (d *Driver) NodeGetStorageHealth(context.Context, *csi.NodeGetStorageHealthRequest) (*csi.NodeGetStorageHealthResponse, error) {
 	resp := &csi.NodeGetStorageHealthResponse{}
 	for _, p := range d.Store.Problems() {

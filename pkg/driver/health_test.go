@@ -30,7 +30,11 @@ func TestVolumeHealth(t *testing.T) {
 	if len(problems) != 1 || problems[0].GetStatus() != csi.VolumeHealthErrorType_DATA_LOSS || problems[0].GetReason() == "" {
 		t.Errorf("problems of a volume whose directory is gone: %v", problems)
 	}
-	for _, id := range []string{"", "pvc-1"} {
+	deleted := s.create(t, "pvc-deleted")
+	if err := s.delete(deleted); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"", "pvc-1", deleted} {
 		want := map[bool]codes.Code{true: codes.InvalidArgument, false: codes.NotFound}[id == ""]
 		_, err := s.node.NodeGetVolumeHealth(s.ctx, &csi.NodeGetVolumeHealthRequest{VolumeId: id})
 		wantCode(t, err, want)
@@ -39,16 +43,18 @@ func TestVolumeHealth(t *testing.T) {
 
 func TestStorageHealth(t *testing.T) {
 	s := startDriver(t)
+	s.create(t, "pvc-1")
 	resp, err := s.node.NodeGetStorageHealth(s.ctx, &csi.NodeGetStorageHealthRequest{})
 	if err != nil || len(resp.GetBackendHealth()) > 0 {
-		t.Fatalf("health of a good pool: %v, %v", resp, err)
+		t.Fatalf("health of a good disk: %v, %v", resp, err)
 	}
-	if err := os.Remove(filepath.Join(filepath.Dir(s.volumes), "pool.json")); err != nil {
+	if err := os.Remove(filepath.Join(filepath.Dir(s.volumes), "disk.json")); err != nil {
 		t.Fatal(err)
 	}
+	s.Store.Look(s.ctx)
 	resp, err = s.node.NodeGetStorageHealth(s.ctx, &csi.NodeGetStorageHealthRequest{})
 	if err != nil || len(resp.GetBackendHealth()) != 1 || resp.GetBackendHealth()[0].GetStatus() != csi.StorageHealthErrorType_STORAGE_UNREACHABLE {
-		t.Errorf("health of a pool that is gone: %v, %v", resp, err)
+		t.Errorf("health of a disk that is gone: %v, %v", resp, err)
 	}
 }
 

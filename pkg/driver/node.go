@@ -8,7 +8,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// NodeGetInfo tells the node's name and the topology that its volumes have.
+// NodeGetInfo returns the node's name and the topology of its volumes.
 func (d *Driver) NodeGetInfo(context.Context, *csi.NodeGetInfoRequest) (*csi.NodeGetInfoResponse, error) {
 	return &csi.NodeGetInfoResponse{NodeId: d.NodeName, AccessibleTopology: d.topology()}, nil
 }
@@ -22,7 +22,7 @@ func (d *Driver) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolu
 	if err := checkCapability(req.GetVolumeCapability()); err != nil {
 		return nil, err
 	}
-	err := d.Store.Use(ctx, req.GetVolumeId(), func(data *os.File) error {
+	err := d.Store.WithData(ctx, req.GetVolumeId(), func(data *os.File) error {
 		return d.Mounter.Publish(data, publication(req.GetTargetPath(), req.GetVolumeCapability(), req.GetReadonly()))
 	})
 	if err != nil {
@@ -32,13 +32,13 @@ func (d *Driver) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolu
 	return &csi.NodePublishVolumeResponse{}, nil
 }
 
-// NodeUnpublishVolume unmounts the target path. It works for a volume that is
-// gone as well: pods must be able to end.
+// NodeUnpublishVolume unmounts the target path, also of a volume that is gone:
+// pods must be able to end.
 func (d *Driver) NodeUnpublishVolume(ctx context.Context, req *csi.NodeUnpublishVolumeRequest) (*csi.NodeUnpublishVolumeResponse, error) {
 	if req.GetVolumeId() == "" || req.GetTargetPath() == "" {
 		return nil, invalid("the request needs a volume ID and a target path, it has %q and %q", req.GetVolumeId(), req.GetTargetPath())
 	}
-	err := d.Store.WhileLocked(req.GetVolumeId(), func() error {
+	err := d.Store.WithLock(req.GetVolumeId(), func() error {
 		return d.Mounter.Unpublish(req.GetTargetPath())
 	})
 	if err != nil {
@@ -65,19 +65,19 @@ func (d *Driver) NodeExpandVolume(ctx context.Context, req *csi.NodeExpandVolume
 	return &csi.NodeExpandVolumeResponse{CapacityBytes: capacity}, nil
 }
 
-// NodeGetVolumeStats tells what a volume holds of its capacity.
-func (d *Driver) NodeGetVolumeStats(_ context.Context, req *csi.NodeGetVolumeStatsRequest) (*csi.NodeGetVolumeStatsResponse, error) {
+// NodeGetVolumeStats returns how much of its capacity a volume uses.
+func (d *Driver) NodeGetVolumeStats(ctx context.Context, req *csi.NodeGetVolumeStatsRequest) (*csi.NodeGetVolumeStatsResponse, error) {
 	if req.GetVolumeId() == "" || req.GetVolumePath() == "" {
 		return nil, invalid("the request needs a volume ID and a volume path, it has %q and %q", req.GetVolumeId(), req.GetVolumePath())
 	}
-	usage, err := d.Store.Usage(req.GetVolumeId(), func(data *os.File) error {
+	stats, err := d.Store.Stats(ctx, req.GetVolumeId(), func(data *os.File) error {
 		return d.Mounter.CheckPublished(data, req.GetVolumePath())
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &csi.NodeGetVolumeStatsResponse{Usage: []*csi.VolumeUsage{
-		{Unit: csi.VolumeUsage_BYTES, Total: usage.Bytes.Total, Used: usage.Bytes.Used, Available: usage.Bytes.Available},
-		{Unit: csi.VolumeUsage_INODES, Total: usage.Inodes.Total, Used: usage.Inodes.Used, Available: usage.Inodes.Available},
+		{Unit: csi.VolumeUsage_BYTES, Total: stats.Bytes.Total, Used: stats.Bytes.Used, Available: stats.Bytes.Available},
+		{Unit: csi.VolumeUsage_INODES, Total: stats.Inodes.Total, Used: stats.Inodes.Used, Available: stats.Inodes.Available},
 	}}, nil
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/hostdir/hostdir/tests/plugin"
 )
 
-// TestServices holds what the driver tells of itself. Kubernetes' sidecars and
+// TestServices checks what the driver says of itself. Kubernetes' sidecars and
 // kubelet choose by this which calls they make.
 func TestServices(t *testing.T) {
 	s := startDriver(t)
@@ -125,14 +125,14 @@ func TestTopologyValue(t *testing.T) {
 	}
 	// Volumes are bound to it: it must be the same in every release.
 	if got, want := topologyValue(long+"n"), strings.Repeat("n", 52)+"-ce068a195a"; got != want {
-		t.Errorf("the shortened value is %s, it was %s", got, want)
+		t.Errorf("the value that was cut short is %s, it was %s", got, want)
 	}
 }
 
 func TestCheckAccessible(t *testing.T) {
 	here := map[string]string{"csi.hostdir.io/node": "node-1"}
 	there := map[string]string{"csi.hostdir.io/node": "node-2"}
-	d := &Driver{Announcement: Announcement{Name: DefaultName}, NodeName: "node-1"}
+	d := &Driver{Identity: Identity{Name: DefaultName}, NodeName: "node-1"}
 	for _, test := range []struct {
 		name      string
 		requisite []map[string]string

@@ -17,12 +17,13 @@ const maxLabel = 63
 // never change: volumes are bound to it.
 func (d *Driver) topologyKey() string { return d.Name + "/node" }
 
-// topology is the one segment in which this node's volumes are accessible.
+// topology returns the one segment in which this node's volumes are accessible.
 func (d *Driver) topology() *csi.Topology {
 	return &csi.Topology{Segments: d.NodeLabels()}
 }
 
-// NodeLabels are those of the node in which its volumes are accessible.
+// NodeLabels returns the labels of the one node on which its volumes are
+// accessible.
 func (d *Driver) NodeLabels() map[string]string {
 	return map[string]string{d.topologyKey(): topologyValue(d.NodeName)}
 }

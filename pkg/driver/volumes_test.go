@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
@@ -19,7 +20,7 @@ func TestDeletePublished(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantCode(t, s.publish(id, s.target(1), capability(writer)), codes.OK)
-	wantCode(t, s.delete(id), codes.FailedPrecondition)
+	wantCode(t, s.deleteNow(id), codes.FailedPrecondition)
 
 	// A container's subPath alone.
 	if err := os.Mkdir(s.target(2), 0o755); err != nil {
@@ -29,7 +30,7 @@ func TestDeletePublished(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantCode(t, s.unpublish(id, s.target(1)), codes.OK)
-	wantCode(t, s.delete(id), codes.FailedPrecondition)
+	wantCode(t, s.deleteNow(id), codes.FailedPrecondition)
 	if _, err := os.Stat(data); err != nil {
 		t.Errorf("the volume whose deletion is refused: %v", err)
 	}
@@ -110,7 +111,7 @@ func TestBusy(t *testing.T) {
 		t.Run(held, func(t *testing.T) {
 			wantCode(t, s.publish(id, s.target(1), capability(writer)), codes.Aborted)
 			wantCode(t, s.unpublish(id, s.target(1)), codes.Aborted)
-			wantCode(t, s.delete(id), codes.Aborted)
+			wantCode(t, s.deleteNow(id), codes.Aborted)
 			_, err := s.controller.CreateVolume(s.ctx, createRequest("pvc-1"))
 			wantCode(t, err, codes.Aborted)
 			// Another volume's calls know nothing of this.
@@ -118,12 +119,12 @@ func TestBusy(t *testing.T) {
 			wantCode(t, s.unpublish(other, s.target(2)), codes.OK)
 		})
 	}
-	err := s.Store.Use(s.ctx, id, func(*os.File) error {
+	err := s.Store.WithData(s.ctx, id, func(*os.File) error {
 		others("while it is published")
 		return nil
 	})
 	wantCode(t, err, codes.OK)
-	err = s.Store.WhileLocked(id, func() error {
+	err = s.Store.WithLock(id, func() error {
 		others("while it is unpublished")
 		return nil
 	})
@@ -180,22 +181,35 @@ func TestVolumeStats(t *testing.T) {
 
 func TestValidateVolumeCapabilities(t *testing.T) {
 	s := startDriver(t)
-	id := s.create(t, "pvc-1")
+	made := createRequest("pvc-1")
+	made.Parameters = map[string]string{"pool": "default", "uid": "1000", metadataPrefix + "pvc/name": "data", metadataPrefix + "pvc/namespace": "shop"}
+	created, err := s.controller.CreateVolume(s.ctx, made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := []*csi.VolumeCapability{capability(writer)}
 	for _, test := range []struct {
 		name      string
 		caps      []*csi.VolumeCapability
 		params    map[string]string
+		context   map[string]string
 		confirmed bool
 	}{
-		{"one writer", []*csi.VolumeCapability{capability(writer)}, nil, true},
-		{"with parameters", []*csi.VolumeCapability{capability(writer)}, map[string]string{"pool": "default"}, true},
-		{"many nodes", []*csi.VolumeCapability{capability(csi.VolumeCapability_AccessMode_MULTI_NODE_MULTI_WRITER)}, nil, false},
-		{"a mount flag", []*csi.VolumeCapability{capability(writer, "suid")}, nil, false},
-		{"an unknown parameter", []*csi.VolumeCapability{capability(writer)}, map[string]string{"quality": "best"}, false},
+		{"one writer", one, nil, nil, true},
+		{"the parameters that it was made with", one, made.Parameters, nil, true},
+		{"the same, with a default spelt out", one, map[string]string{"uid": "1000", "quota": "auto", "mode": "777"}, nil, true},
+		{"a context that is empty", one, nil, map[string]string{}, true},
+		{"many nodes", []*csi.VolumeCapability{capability(csi.VolumeCapability_AccessMode_MULTI_NODE_MULTI_WRITER)}, nil, nil, false},
+		{"a mount flag", []*csi.VolumeCapability{capability(writer, "suid")}, nil, nil, false},
+		{"an unknown parameter", one, map[string]string{"uid": "1000", "quality": "best"}, nil, false},
+		{"another pool", one, map[string]string{"pool": "another", "uid": "1000"}, nil, false},
+		{"another owner", one, map[string]string{"uid": "77"}, nil, false},
+		{"no owner", one, map[string]string{"pool": "default"}, nil, false},
+		{"a context", one, nil, map[string]string{"made": "up"}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			resp, err := s.controller.ValidateVolumeCapabilities(s.ctx, &csi.ValidateVolumeCapabilitiesRequest{
-				VolumeId: id, VolumeCapabilities: test.caps, Parameters: test.params,
+				VolumeId: created.GetVolume().GetVolumeId(), VolumeCapabilities: test.caps, Parameters: test.params, VolumeContext: test.context,
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -204,5 +218,22 @@ func TestValidateVolumeCapabilities(t *testing.T) {
 				t.Errorf("the answer is %v", resp)
 			}
 		})
+	}
+}
+
+// TestMountOptionsAreKept writes down what the class has mounted its volumes with:
+// who adopts the volume one day needs it.
+func TestMountOptionsAreKept(t *testing.T) {
+	s := startDriver(t)
+	req := createRequest("pvc-1")
+	options := []string{"noexec", "noatime"}
+	req.VolumeCapabilities = []*csi.VolumeCapability{capability(writer, options...)}
+	resp, err := s.controller.CreateVolume(s.ctx, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := s.Store.Volume(s.ctx, resp.GetVolume().GetVolumeId())
+	if err != nil || !slices.Equal(v.MountOptions, options) {
+		t.Errorf("mount options %q, %v; want %q", v.MountOptions, err, options)
 	}
 }
