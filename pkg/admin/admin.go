@@ -8,40 +8,42 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/hostdir/hostdir/pkg/disk"
 	"github.com/hostdir/hostdir/pkg/quota"
 	"github.com/hostdir/hostdir/pkg/store"
 )
 
-// SocketPath is where the plugin answers operators that serves CSI at csiSocket.
+// SocketPath returns the path of the operators' socket: beside the CSI socket.
 func SocketPath(csiSocket string) string {
 	return filepath.Join(filepath.Dir(csiSocket), "admin.sock")
 }
 
-// Pools is the answer to GET /pools.
-type Pools struct {
+// Disks is the answer to GET /disks.
+type Disks struct {
 	// ConfigError is why the configuration in the file is not in force, "" if
 	// it is.
-	ConfigError     string          `json:"configError,omitempty"`
-	BaseDirectories []BaseDirectory `json:"baseDirectories"`
+	ConfigError string `json:"configError,omitempty"`
+	Disks       []Disk `json:"disks"`
 }
 
-// BaseDirectory is one of a pool's. What is known only of one that can be used
-// is nil of the others.
-type BaseDirectory struct {
+// Disk is one of a pool's. What was never seen of it is nil.
+type Disk struct {
 	Pool  string    `json:"pool"`
 	Path  string    `json:"path"`
 	UUID  string    `json:"uuid,omitempty"`
-	State BaseState `json:"state"`
-	// Reason is why the state is not Ready; Refusal is of which kind it is, if
-	// the state is Unusable.
-	Reason         string        `json:"reason,omitempty"`
-	Refusal        store.Refusal `json:"refusal,omitempty"`
-	SizeBytes      *int64        `json:"sizeBytes,omitempty"`
-	FreeBytes      *int64        `json:"freeBytes,omitempty"`
-	PromisedBytes  int64         `json:"promisedBytes"`
-	AvailableBytes int64         `json:"availableBytes"`
-	Volumes        int           `json:"volumes"`
-	Trash          int           `json:"trash"`
+	State DiskState `json:"state"`
+	// Message is why the state is not Ready; Reason is its kind, if the state is
+	// Unusable.
+	Message string      `json:"message,omitempty"`
+	Reason  disk.Reason `json:"reason,omitempty"`
+	// MeasuredAt is when the sizes were looked at.
+	MeasuredAt     *time.Time `json:"measuredAt,omitempty"`
+	SizeBytes      *int64     `json:"sizeBytes,omitempty"`
+	FreeBytes      *int64     `json:"freeBytes,omitempty"`
+	AllocatedBytes int64      `json:"allocatedBytes"`
+	AvailableBytes int64      `json:"availableBytes"`
+	Volumes        int        `json:"volumes"`
+	Trash          int        `json:"trash"`
 	// Stuck are those of Trash that could not be purged when it was tried.
 	Stuck int `json:"stuck"`
 	// Quota is how new volumes are held to their capacity: xfs, ext4, btrfs, or
@@ -50,17 +52,17 @@ type BaseDirectory struct {
 	WhyAdvisory string     `json:"whyAdvisory,omitempty"`
 }
 
-// BaseState is what can be done with a base directory.
-type BaseState string
+// DiskState is what can be done with a disk.
+type DiskState string
 
 const (
 	// Ready says that it serves its volumes and takes more, if there is room.
-	Ready BaseState = "ready"
+	Ready DiskState = "ready"
 	// NoNewVolumes says that it serves its volumes, but takes no more: it is
 	// read-only, or has no free inodes.
-	NoNewVolumes BaseState = "no-new-volumes"
+	NoNewVolumes DiskState = "no-new-volumes"
 	// Unusable says that it serves nothing.
-	Unusable BaseState = "unusable"
+	Unusable DiskState = "unusable"
 )
 
 // Volumes is the answer to GET /volumes.
@@ -68,8 +70,8 @@ type Volumes struct {
 	Volumes []Volume `json:"volumes"`
 }
 
-// Volume is a volume of a base directory that can be used. Of one in quarantine
-// only ID, pool and path are known.
+// Volume is a volume of a disk in use. Of one in quarantine only ID, pool and path
+// are known.
 type Volume struct {
 	ID   string `json:"id"`
 	Name string `json:"name,omitempty"`
@@ -82,7 +84,7 @@ type Volume struct {
 	// Used is what it was last seen to hold, nil if it was never counted.
 	Used *Used `json:"used,omitempty"`
 	// Quota is what the volume was given to hold it to its capacity, "" if that
-	// is advisory. Enforced tells whether it does so now.
+	// is advisory. Enforced says whether it does so now.
 	Quota    quota.Kind `json:"quota,omitempty"`
 	Enforced bool       `json:"enforced"`
 	// Quarantine is why the volume is neither published nor deleted.
@@ -98,33 +100,46 @@ type Used struct {
 	At     time.Time `json:"countedAt"`
 }
 
-// pools asks the store.
-func pools(s *store.Store) Pools {
-	p := Pools{ConfigError: s.ConfigError(), BaseDirectories: []BaseDirectory{}}
+// disks asks the store.
+func disks(s *store.Store) Disks {
+	d := Disks{ConfigError: s.ConfigError(), Disks: []Disk{}}
 	for _, status := range s.Status() {
-		p.BaseDirectories = append(p.BaseDirectories, baseDirectory(status))
+		d.Disks = append(d.Disks, newDisk(status))
 	}
-	return p
+	return d
 }
 
-func baseDirectory(s store.Status) BaseDirectory {
-	b := BaseDirectory{
+func newDisk(s store.Status) Disk {
+	d := Disk{
 		Pool: s.Pool, Path: s.Path, UUID: s.UUID, State: Ready,
-		PromisedBytes: s.PromisedBytes, Volumes: s.Volumes,
+		AllocatedBytes: s.AllocatedBytes, AvailableBytes: s.Space.AvailableBytes,
+		Volumes: s.Volumes, Trash: s.Space.Trash, Stuck: s.Space.Stuck,
 	}
-	if s.Err != nil {
-		b.State, b.Reason, b.Refusal = Unusable, s.Err.Error(), s.Refusal
-		return b
+	if s.UUID != "" {
+		d.Quota = s.Quota
 	}
-	b.SizeBytes, b.FreeBytes = &s.Room.SizeBytes, &s.Room.FreeBytes
-	b.AvailableBytes, b.Trash, b.Stuck, b.Quota = s.Room.AvailableBytes, s.Room.Trash, s.Room.Stuck, s.Quota
-	if s.Room.Refuses != nil {
-		b.State, b.Reason = NoNewVolumes, s.Room.Refuses.Error()
+	if !s.Space.MeasuredAt.IsZero() {
+		d.MeasuredAt, d.SizeBytes, d.FreeBytes = &s.Space.MeasuredAt, &s.Space.SizeBytes, &s.Space.FreeBytes
 	}
-	if s.WhyUnlimited != nil {
-		b.WhyAdvisory = s.WhyUnlimited.Error()
+	if s.WhyAdvisory != nil {
+		d.WhyAdvisory = s.WhyAdvisory.Error()
 	}
-	return b
+	switch {
+	case s.Err != nil:
+		d.State, d.Message, d.Reason = Unusable, s.Err.Error(), s.Reason
+	case s.Space.Refuses != nil:
+		d.State, d.Message = NoNewVolumes, s.Space.Refuses.Error()
+	}
+	return d
+}
+
+// volumes asks the store.
+func volumes(s *store.Store) Volumes {
+	v := Volumes{Volumes: []Volume{}}
+	for _, status := range s.VolumeStatus() {
+		v.Volumes = append(v.Volumes, volume(status))
+	}
+	return v
 }
 
 // volume is what a person may want to know of a volume.
@@ -139,10 +154,10 @@ func volume(s store.VolumeStatus) Volume {
 	if s.Quota != nil {
 		v.Quota = s.Quota.Kind
 	}
-	if !s.Count.At.IsZero() {
-		v.Used = &Used{Bytes: s.Count.Bytes, At: s.Count.At}
+	if !s.Usage.At.IsZero() {
+		v.Used = &Used{Bytes: s.Usage.Bytes, At: s.Usage.At}
 		if v.Quota != quota.Btrfs {
-			v.Used.Inodes = &s.Count.Inodes
+			v.Used.Inodes = &s.Usage.Inodes
 		}
 	}
 	return v

@@ -13,6 +13,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hostdir/hostdir/pkg/config"
+	"github.com/hostdir/hostdir/pkg/dir"
+	"github.com/hostdir/hostdir/pkg/disk"
 	"github.com/hostdir/hostdir/pkg/store"
 	"github.com/hostdir/hostdir/tests/plugin"
 )
@@ -30,6 +33,7 @@ func serve(t *testing.T, config, base string) *served {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Look(t.Context())
 	socket := filepath.Join(socketDir(t), "admin.sock")
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -43,7 +47,7 @@ func serve(t *testing.T, config, base string) *served {
 	})
 	c := &served{Client: &Client{Socket: socket}, store: s, base: base}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		if _, err = c.Pools(t.Context()); err == nil {
+		if _, err = c.Disks(t.Context()); err == nil {
 			return c
 		}
 		if time.Now().After(deadline) {
@@ -68,7 +72,7 @@ func create(t *testing.T, s *store.Store, claim string) store.Volume {
 	v, err := s.Create(t.Context(), store.CreateRequest{
 		Name:          "pvc-" + claim,
 		RequiredBytes: 1 << 20,
-		Class:         store.Class{Pool: store.DefaultPool, Mode: "0777", Quota: store.QuotaOff},
+		Class:         config.Class{Pool: config.DefaultPool, Mode: "0777", Quota: config.QuotaOff},
 		Claim:         store.Claim{Namespace: "shop", Name: claim},
 	})
 	if err != nil {
@@ -77,7 +81,7 @@ func create(t *testing.T, s *store.Store, claim string) store.Volume {
 	return v
 }
 
-func TestPools(t *testing.T) {
+func TestDisks(t *testing.T) {
 	layout := plugin.Layout(t, "")
 	foreign := t.TempDir()
 	if err := os.WriteFile(filepath.Join(foreign, "photo"), nil, 0o600); err != nil {
@@ -89,16 +93,16 @@ func TestPools(t *testing.T) {
 	if err := c.store.Delete(t.Context(), create(t, c.store, "b").ID, func(*os.File) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	pools, err := c.Pools(t.Context())
-	if err != nil || len(pools.BaseDirectories) != 2 {
-		t.Fatalf("pools %+v: %v", pools, err)
+	disks, err := c.Disks(t.Context())
+	if err != nil || len(disks.Disks) != 2 {
+		t.Fatalf("disks %+v: %v", disks, err)
 	}
-	good, bad := pools.BaseDirectories[0], pools.BaseDirectories[1]
-	if good.Path != layout.Base || good.State != Ready || good.Volumes != 1 || good.Trash != 1 || good.PromisedBytes != v.CapacityBytes ||
-		good.SizeBytes == nil || *good.SizeBytes == 0 || good.FreeBytes == nil || !strings.HasPrefix(v.ID, good.UUID+".") {
-		t.Errorf("the base directory is %+v", good)
+	good, bad := disks.Disks[0], disks.Disks[1]
+	if good.Path != layout.Base || good.State != Ready || good.Volumes != 1 || good.Trash != 1 || good.AllocatedBytes != v.CapacityBytes ||
+		good.SizeBytes == nil || *good.SizeBytes == 0 || good.FreeBytes == nil || good.MeasuredAt == nil || good.Reason != "" || !strings.HasPrefix(v.ID, good.UUID+".") {
+		t.Errorf("the disk is %+v", good)
 	}
-	if bad.Path != foreign || bad.State != Unusable || !strings.Contains(bad.Reason, "photo") || bad.SizeBytes != nil || bad.Quota != "" {
+	if bad.Path != foreign || bad.State != Unusable || bad.Reason != disk.Faulty || !strings.Contains(bad.Message, "photo") || bad.SizeBytes != nil || bad.Quota != "" {
 		t.Errorf("the foreign directory is %+v", bad)
 	}
 }
@@ -109,6 +113,7 @@ func TestVolumes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	before.Look(t.Context())
 	v, broken := create(t, before, "a"), create(t, before, "b")
 	if err := os.Remove(filepath.Join(filepath.Dir(broken.Path), "volume.json")); err != nil {
 		t.Fatal(err)
@@ -168,7 +173,7 @@ func TestOnlyTells(t *testing.T) {
 
 func TestNobodyAnswers(t *testing.T) {
 	c := &Client{Socket: filepath.Join(socketDir(t), "admin.sock")}
-	if _, err := c.Pools(t.Context()); err == nil || !strings.Contains(err.Error(), c.Socket) || !strings.Contains(err.Error(), "is it running?") {
+	if _, err := c.Disks(t.Context()); err == nil || !strings.Contains(err.Error(), c.Socket) || !strings.Contains(err.Error(), "is it running?") {
 		t.Errorf("error %v, want one that names the socket and asks", err)
 	}
 }
@@ -199,4 +204,4 @@ func TestStrangeAnswer(t *testing.T) {
 }
 
 // noMounts is a node on which nothing is mounted.
-func noMounts(*os.File) ([]store.Mount, error) { return nil, nil }
+func noMounts(*os.File) ([]dir.Mount, error) { return nil, nil }

@@ -15,18 +15,19 @@ import (
 
 // Check is the answer to GET /check, and to POST /repair.
 type Check struct {
-	// Mended is what a repair has mended, or tried to.
-	Mended []store.Finding `json:"mended,omitempty"`
+	// Repaired is what a repair has fixed, or tried to.
+	Repaired []store.Finding `json:"repaired,omitempty"`
 	store.Report
 }
 
-// Repair is the order to mend what is safe to mend, whatever a check finds then.
+// Repair is the body of POST /repair. The plugin checks again, and fixes what is
+// safe to fix of what it finds then.
 type Repair struct{}
 
 // checkTimeout is for many volumes on a slow disk.
 const checkTimeout = 10 * time.Minute
 
-// Check asks what is wrong with the base directories and what is in them.
+// Check asks what is wrong with the disks and what is in them.
 func (c *Client) Check(ctx context.Context) (answer Check, err error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -34,7 +35,7 @@ func (c *Client) Check(ctx context.Context) (answer Check, err error) {
 	return answer, err
 }
 
-// Repair has what is safe to mend mended.
+// Repair lets the plugin fix what is safe to fix.
 func (c *Client) Repair(ctx context.Context) (answer Check, err error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -52,11 +53,11 @@ func (s *Server) check(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) repair(ctx context.Context, _ Repair) (Check, error) {
-	mended, left, err := s.Store.Repair(ctx, s.Mounts)
-	return Check{Mended: mended, Report: left}, err
+	repaired, left, err := s.Store.Repair(ctx, s.Mounts)
+	return Check{Repaired: repaired, Report: left}, err
 }
 
-// Repairable are the findings that a repair mends.
+// Repairable are the findings that a repair fixes.
 func (c Check) Repairable() []store.Finding {
 	var all []store.Finding
 	for _, f := range c.Findings {
@@ -67,36 +68,36 @@ func (c Check) Repairable() []store.Finding {
 	return all
 }
 
-// WriteText writes for people what was mended, what is wrong and what to do, a
+// WriteText writes for people what was repaired, what is wrong and what to do, a
 // paragraph for each.
 func (c Check) WriteText(w io.Writer) error {
 	var text strings.Builder
-	for _, f := range c.Mended {
+	for _, f := range c.Repaired {
 		if f.Failed != "" {
-			fmt.Fprintf(&text, "not mended: %s: %s\n", subject(f), oneLine(f.Failed))
+			fmt.Fprintf(&text, "not repaired: %s: %s\n", subject(f), oneLine(f.Failed))
 		} else {
-			fmt.Fprintf(&text, "mended: %s\n", subject(f))
+			fmt.Fprintf(&text, "repaired: %s\n", subject(f))
 		}
 	}
-	if len(c.Mended) > 0 {
+	if len(c.Repaired) > 0 {
 		text.WriteByte('\n')
 	}
 	for _, f := range c.Findings {
-		fmt.Fprintf(&text, "%s\n    %s.\n    %s.\n\n", subject(f), sentence(f.What), sentence(f.Do))
+		fmt.Fprintf(&text, "%s\n    %s.\n    %s.\n\n", subject(f), sentence(f.Problem), sentence(f.Remedy))
 	}
 	if len(c.Findings) == 0 {
-		fmt.Fprintf(&text, "all is well: %s in %s\n", count(c.Volumes, "volume", "volumes"), count(c.BaseDirectories, "base directory", "base directories"))
+		fmt.Fprintf(&text, "all is well: %s in %s\n", count(c.Volumes, "volume", "volumes"), count(c.Disks, "disk", "disks"))
 	}
 	_, err := io.WriteString(w, text.String())
 	return err
 }
 
-// Plan tells what a repair would mend.
+// Plan returns what a repair would fix.
 func (c Check) Plan() string {
 	var text strings.Builder
-	text.WriteString("To be mended; no data and no record is removed, moved or overwritten:\n")
+	text.WriteString("To be repaired; no data and no record is removed, moved or overwritten:\n")
 	for _, f := range c.Repairable() {
-		fmt.Fprintf(&text, "    %s: %s\n", subject(f), oneLine(f.What))
+		fmt.Fprintf(&text, "    %s: %s\n", subject(f), oneLine(f.Problem))
 	}
 	return strings.TrimSuffix(text.String(), "\n")
 }

@@ -17,7 +17,7 @@ func TestCheck(t *testing.T) {
 	c := serve(t, layout.Config, layout.Base)
 	v := create(t, c.store, "a")
 	got, err := c.Check(t.Context())
-	if err != nil || got.Volumes != 1 || got.BaseDirectories != 1 || len(got.Findings) > 0 {
+	if err != nil || got.Volumes != 1 || got.Disks != 1 || len(got.Findings) > 0 {
 		t.Errorf("of a sound pool: %+v, %v", got, err)
 	}
 	volume := filepath.Dir(v.Path)
@@ -29,29 +29,29 @@ func TestCheck(t *testing.T) {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	f := got.Findings[0]
-	if f.Kind != store.WrongMode || f.Path != volume || f.VolumeID != v.ID || f.Claim != v.Claim || !f.Repairable || f.What == "" || f.Do == "" {
+	if f.Kind != store.WrongMode || f.Path != volume || f.VolumeID != v.ID || f.Claim != v.Claim || !f.Repairable || f.Problem == "" || f.Remedy == "" {
 		t.Errorf("the finding is %+v", f)
 	}
 	got, err = c.Repair(t.Context())
-	if err != nil || len(got.Findings) > 0 || !cmp.Equal(got.Mended, []store.Finding{f}, cmp.AllowUnexported(store.Finding{})) {
+	if err != nil || len(got.Findings) > 0 || !cmp.Equal(got.Repaired, []store.Finding{f}, cmp.AllowUnexported(store.Finding{})) {
 		t.Errorf("the repair: %+v, %v", got, err)
 	}
 }
 
 func TestCheckText(t *testing.T) {
-	wrong := store.Finding{Kind: store.ForeignFile, Path: "/pool/a\nb", What: "it is not ours", Do: "move it away"}
-	failed := store.Finding{Kind: store.WrongMode, Path: "/pool", VolumeID: "uuid.pvc-1", What: "it is open", Do: "close it", Repairable: true, Failed: "chmod: no"}
-	mended := store.Finding{Kind: store.WrongLink, Path: "/pool/claims/shop/a", Claim: store.Claim{Namespace: "shop", Name: "a"}, Repairable: true}
+	wrong := store.Finding{Kind: store.ForeignFile, Path: "/pool/a\nb", Problem: "it is not ours", Remedy: "move it away"}
+	failed := store.Finding{Kind: store.WrongMode, Path: "/pool", VolumeID: "uuid.pvc-1", Problem: "it is open", Remedy: "close it", Repairable: true, Failed: "chmod: no"}
+	repaired := store.Finding{Kind: store.WrongLink, Path: "/pool/claims/shop/a", Claim: store.Claim{Namespace: "shop", Name: "a"}, Repairable: true}
 	for _, test := range []struct {
 		name  string
 		check Check
 		want  string
 	}{
-		{"sound", Check{Report: store.Report{Volumes: 2, BaseDirectories: 1}}, "all is well: 2 volumes in 1 base directory\n"},
+		{"sound", Check{Report: store.Report{Volumes: 2, Disks: 1}}, "all is well: 2 volumes in 1 disk\n"},
 		{"wrong", Check{Report: store.Report{Findings: []store.Finding{wrong}}}, "ForeignFile: /pool/a b\n    It is not ours.\n    Move it away.\n\n"},
-		{"mended", Check{Mended: []store.Finding{mended, failed}, Report: store.Report{Findings: []store.Finding{failed}}},
-			"mended: WrongLink: /pool/claims/shop/a (claim shop/a)\n" +
-				"not mended: WrongMode: /pool (volume uuid.pvc-1): chmod: no\n\n" +
+		{"repaired", Check{Repaired: []store.Finding{repaired, failed}, Report: store.Report{Findings: []store.Finding{failed}}},
+			"repaired: WrongLink: /pool/claims/shop/a (claim shop/a)\n" +
+				"not repaired: WrongMode: /pool (volume uuid.pvc-1): chmod: no\n\n" +
 				"WrongMode: /pool (volume uuid.pvc-1)\n    It is open.\n    Close it.\n\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -18,10 +18,10 @@ type Client struct {
 	Socket string
 }
 
-// Pools asks for the base directories.
-func (c *Client) Pools(ctx context.Context) (p Pools, err error) {
-	err = c.get(ctx, "/pools", &p)
-	return p, err
+// Disks asks for the disks.
+func (c *Client) Disks(ctx context.Context) (d Disks, err error) {
+	err = c.get(ctx, "/disks", &d)
+	return d, err
 }
 
 // Volumes asks for the volumes.
@@ -66,7 +66,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, answe
 	resp, err := plugin.RoundTrip(req)
 	if err != nil {
 		return fmt.Errorf("the node plugin does not answer: %w; is it running? This command works in its container: "+
-			"kubectl -n hostdir-system exec POD -c hostdir -- /hostdir pools", err)
+			"kubectl -n hostdir-system exec POD -c hostdir -- /hostdir disks", err)
 	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"io"
@@ -21,7 +20,7 @@ type Server struct {
 	// its volumes are accessible: what a PersistentVolume must say.
 	Driver     string
 	NodeLabels map[string]string
-	// Mounts tells a check of the node's mounts.
+	// Mounts reads the node's mounts, for a check.
 	Mounts store.MountTable
 }
 
@@ -29,12 +28,12 @@ type Server struct {
 // ends.
 func (s *Server) Serve(ctx context.Context, socketPath string) error {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /pools", answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(pools(s.Store)) }))
-	mux.HandleFunc("GET /volumes", answer(func(w io.Writer) error { return writeVolumes(w, s.Store.VolumeStatus()) }))
+	mux.HandleFunc("GET /disks", answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(disks(s.Store)) }))
+	mux.HandleFunc("GET /volumes", answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(volumes(s.Store)) }))
 	mux.HandleFunc("GET /trash", answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(trash(s.Store)) }))
 	mux.HandleFunc("POST /undelete", carryOut(s.undelete))
 	mux.HandleFunc("POST /purge", carryOut(s.purge))
-	handlePoolOrders(mux, s.Store)
+	handleDiskActions(mux, s.Store)
 	mux.HandleFunc("GET /check", s.check)
 	mux.HandleFunc("POST /repair", carryOut(s.repair))
 	// No time is set for the rest: an order may take long, and is root's.
@@ -77,22 +76,4 @@ func carryOut[Order, Done any](do func(ctx context.Context, order Order) (Done, 
 		}
 		answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(done) })(w, r)
 	}
-}
-
-// writeVolumes writes a Volumes one volume after the other: ten thousand at once
-// would take more memory than the plugin has.
-func writeVolumes(w io.Writer, all []store.VolumeStatus) error {
-	out := bufio.NewWriter(w)
-	each := json.NewEncoder(out)
-	out.WriteString(`{"volumes":[`)
-	for i, v := range all {
-		if i > 0 {
-			out.WriteString(",")
-		}
-		if err := each.Encode(volume(v)); err != nil {
-			return err
-		}
-	}
-	out.WriteString("]}\n")
-	return out.Flush()
 }

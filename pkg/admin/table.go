@@ -9,24 +9,24 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/hostdir/hostdir/pkg/config"
 	"github.com/hostdir/hostdir/pkg/quota"
 )
 
 // unknown stands in a table for what is not known.
 const unknown = "-"
 
-// WriteTable writes the base directories for people, and below what is to say
-// about them.
-func (p Pools) WriteTable(w io.Writer) error {
+// WriteTable writes the disks for people, and notes about them below.
+func (d Disks) WriteTable(w io.Writer) error {
 	var rows [][]string
 	var notes []string
-	for _, b := range p.BaseDirectories {
+	for _, b := range d.Disks {
 		rows = append(rows, []string{
 			b.Pool, b.Path, string(b.State), sizeOrUnknown(b.SizeBytes), sizeOrUnknown(b.FreeBytes),
-			formatSize(b.PromisedBytes), formatSize(b.AvailableBytes), strconv.Itoa(b.Volumes), b.quotaCell(),
+			config.FormatSize(b.AllocatedBytes), config.FormatSize(b.AvailableBytes), strconv.Itoa(b.Volumes), b.quotaCell(),
 		})
-		if b.Reason != "" {
-			notes = append(notes, fmt.Sprintf("%s: %s: %s", b.Path, b.State, b.Reason))
+		if b.Message != "" {
+			notes = append(notes, fmt.Sprintf("%s: %s: %s", b.Path, b.State, b.Message))
 		}
 		if b.WhyAdvisory != "" {
 			notes = append(notes, fmt.Sprintf("%s: capacity is advisory: %s", b.Path, b.WhyAdvisory))
@@ -35,23 +35,23 @@ func (p Pools) WriteTable(w io.Writer) error {
 			notes = append(notes, fmt.Sprintf("%s: deleted volumes in the trash (hostdir trash): %d", b.Path, b.Trash))
 		}
 		if b.Stuck > 0 {
-			notes = append(notes, fmt.Sprintf("%s: deleted volumes that cannot be removed (hostdir trash tells why): %d", b.Path, b.Stuck))
+			notes = append(notes, fmt.Sprintf("%s: deleted volumes that cannot be removed (hostdir trash says why): %d", b.Path, b.Stuck))
 		}
 	}
-	if p.ConfigError != "" {
-		notes = append(notes, "The configuration file is refused, the last good one is in force: "+p.ConfigError)
+	if d.ConfigError != "" {
+		notes = append(notes, "The configuration file is refused, the last good one is in force: "+d.ConfigError)
 	}
-	return writeTable(w, "POOL PATH STATE SIZE FREE PROMISED AVAILABLE VOLUMES QUOTA", rows, notes)
+	return writeTable(w, "POOL PATH STATE SIZE FREE ALLOCATED AVAILABLE VOLUMES QUOTA", rows, notes)
 }
 
-func (b BaseDirectory) quotaCell() string {
-	if b.Quota == quota.None {
+func (d Disk) quotaCell() string {
+	if d.Quota == quota.None {
 		return "advisory"
 	}
-	return cmp.Or(string(b.Quota), unknown)
+	return cmp.Or(string(d.Quota), unknown)
 }
 
-// WriteTable writes the volumes for people. The counts' ages are told as of now.
+// WriteTable writes the volumes for people. The counts' ages are as of now.
 func (v Volumes) WriteTable(w io.Writer, now time.Time) error {
 	var rows [][]string
 	for _, volume := range v.Volumes {
@@ -69,10 +69,10 @@ func (v Volume) row(now time.Time) []string {
 		_, name, _ = strings.Cut(v.ID, ".")
 	}
 	if v.Quarantine == "" {
-		size, counted = formatSize(v.CapacityBytes), "not yet"
+		size, counted = config.FormatSize(v.CapacityBytes), "not yet"
 	}
 	if v.Used != nil {
-		used, counted = formatSize(v.Used.Bytes), formatAge(now.Sub(v.Used.At))+" ago"
+		used, counted = config.FormatSize(v.Used.Bytes), formatAge(now.Sub(v.Used.At))+" ago"
 	}
 	return []string{claim, name, v.Pool, v.Path, size, used, counted, v.quotaCell()}
 }
@@ -84,7 +84,7 @@ func (v Volume) quotaCell() string {
 	case v.Enforced:
 		return string(v.Quota)
 	case v.Quota != "":
-		return string(v.Quota) + ", not in force: see hostdir pools"
+		return string(v.Quota) + ", not in force: see hostdir disks"
 	default:
 		return "advisory"
 	}
@@ -121,21 +121,7 @@ func sizeOrUnknown(n *int64) string {
 	if n == nil {
 		return unknown
 	}
-	return formatSize(*n)
-}
-
-// formatSize writes a size with the units of Kubernetes, as exactly as a glance
-// takes in: 812Ki, 1.5Gi, 10Gi.
-func formatSize(n int64) string {
-	const units = "KMGTPE"
-	if n < 1024 {
-		return strconv.FormatInt(n, 10)
-	}
-	size, unit := float64(n)/1024, 0
-	for size >= 1023.95 && unit < len(units)-1 {
-		size, unit = size/1024, unit+1
-	}
-	return strings.TrimSuffix(strconv.FormatFloat(size, 'f', 1, 64), ".0") + units[unit:unit+1] + "i"
+	return config.FormatSize(*n)
 }
 
 // formatAge writes a duration in its largest unit.

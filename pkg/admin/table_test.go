@@ -11,33 +11,33 @@ import (
 	"github.com/hostdir/hostdir/pkg/store"
 )
 
-func TestPoolsTable(t *testing.T) {
+func TestDisksTable(t *testing.T) {
 	bytes := func(n int64) *int64 { return &n }
-	pools := Pools{
+	disks := Disks{
 		ConfigError: "unknown field",
-		BaseDirectories: []BaseDirectory{
+		Disks: []Disk{
 			{
 				Pool: "default", Path: "/var/lib/hostdir", State: Ready, SizeBytes: bytes(100 << 30), FreeBytes: bytes(50 << 30),
-				PromisedBytes: 10 << 30, AvailableBytes: 1536 << 20, Volumes: 12, Quota: quota.None, WhyAdvisory: "it is tmpfs",
+				AllocatedBytes: 10 << 30, AvailableBytes: 1536 << 20, Volumes: 12, Quota: quota.None, WhyAdvisory: "it is tmpfs",
 			},
-			{Pool: "nvme", Path: "/mnt/nvme0", State: NoNewVolumes, Reason: "it is read-only", SizeBytes: bytes(1 << 40), FreeBytes: bytes(0), Quota: quota.XFS, Trash: 3, Stuck: 1},
-			{Pool: "nvme", Path: "/mnt/nvme1", State: Unusable, Reason: "no disk is mounted there"},
+			{Pool: "nvme", Path: "/mnt/nvme0", State: NoNewVolumes, Message: "it is read-only", SizeBytes: bytes(1 << 40), FreeBytes: bytes(0), Quota: quota.XFS, Trash: 3, Stuck: 1},
+			{Pool: "nvme", Path: "/mnt/nvme1", State: Unusable, Message: "no disk is mounted there"},
 		},
 	}
 	var out strings.Builder
-	if err := pools.WriteTable(&out); err != nil {
+	if err := disks.WriteTable(&out); err != nil {
 		t.Fatal(err)
 	}
 	want := `
-POOL     PATH              STATE           SIZE   FREE  PROMISED  AVAILABLE  VOLUMES  QUOTA
-default  /var/lib/hostdir  ready           100Gi  50Gi  10Gi      1.5Gi      12       advisory
-nvme     /mnt/nvme0        no-new-volumes  1Ti    0     0         0          0        xfs
-nvme     /mnt/nvme1        unusable        -      -     0         0          0        -
+POOL     PATH              STATE           SIZE   FREE  ALLOCATED  AVAILABLE  VOLUMES  QUOTA
+default  /var/lib/hostdir  ready           100Gi  50Gi  10Gi       1536Mi     12       advisory
+nvme     /mnt/nvme0        no-new-volumes  1Ti    0     0          0          0        xfs
+nvme     /mnt/nvme1        unusable        -      -     0          0          0        -
 
 /var/lib/hostdir: capacity is advisory: it is tmpfs
 /mnt/nvme0: no-new-volumes: it is read-only
 /mnt/nvme0: deleted volumes in the trash (hostdir trash): 3
-/mnt/nvme0: deleted volumes that cannot be removed (hostdir trash tells why): 1
+/mnt/nvme0: deleted volumes that cannot be removed (hostdir trash says why): 1
 /mnt/nvme1: unusable: no disk is mounted there
 The configuration file is refused, the last good one is in force: unknown field
 `
@@ -66,7 +66,7 @@ CLAIM   VOLUME  POOL     NODE-PATH  SIZE  USED  COUNTED  QUOTA
 -       pvc-0   default  /p/0       -     -     -        quarantined: its volume.json cannot be read
 -       pvc 1   default  /p/1       1Gi   -     not yet  advisory
 shop/a  pvc-2   default  /p/2       1Gi   1000  20s ago  xfs
-shop/b  pvc-3   default  /p/3       1Gi   5Mi   3m ago   xfs, not in force: see hostdir pools
+shop/b  pvc-3   default  /p/3       1Gi   5Mi   3m ago   xfs, not in force: see hostdir disks
 shop/c  pvc-4   nvme     /p/4       10Gi  0     30h ago  advisory
 `
 	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), out.String()); diff != "" {
@@ -79,12 +79,12 @@ func TestTrashTable(t *testing.T) {
 	moment := func(d time.Duration) *time.Time { m := now.Add(d); return &m }
 	used := int64(5 << 20)
 	trash := Trash{Volumes: []DeletedVolume{
-		{Entry: "pvc-1.purge.uuid", Pool: "default", Path: "/p/trash/pvc-1.purge.uuid", Stuck: "mounted is a mount:\nunmount it"},
+		{Entry: "pvc-1.purge.uuid", Pool: "default", Path: "/p/trash/pvc-1.purge.uuid", PurgeError: "mounted is a mount:\nunmount it"},
 		{
 			Entry: "pvc-2.20261123T120000Z.uuid", ID: "base.pvc-2", Name: "pvc-2", Claim: &store.Claim{Namespace: "shop", Name: "a"}, Pool: "nvme",
-			CapacityBytes: 1 << 30, UsedBytes: &used, Deleted: moment(-3 * time.Hour), Until: moment(21*time.Hour + time.Minute),
+			CapacityBytes: 1 << 30, UsedBytes: &used, Deleted: moment(-3 * time.Hour), PurgeAt: moment(21*time.Hour + time.Minute),
 		},
-		{Entry: "pvc-3.20261123T120000Z.uuid", ID: "base.pvc-3", Name: "pvc-3", Pool: "nvme", Deleted: moment(-time.Minute), Until: moment(-time.Second)},
+		{Entry: "pvc-3.20261123T120000Z.uuid", ID: "base.pvc-3", Name: "pvc-3", Pool: "nvme", Deleted: moment(-time.Minute), PurgeAt: moment(-time.Second)},
 	}}
 	var out strings.Builder
 	if err := trash.WriteTable(&out, now); err != nil {
@@ -100,16 +100,5 @@ shop/a  pvc-2   nvme     1Gi   5Mi   3h ago   21h        pvc-2.20261123T120000Z.
 `
 	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), out.String()); diff != "" {
 		t.Errorf("table (-want +got):\n%s", diff)
-	}
-}
-
-func TestFormatSize(t *testing.T) {
-	for n, want := range map[int64]string{
-		0: "0", 1023: "1023", 1024: "1Ki", 1536: "1.5Ki", 1 << 20: "1Mi", 1<<20 - 1: "1Mi", 1023 << 20: "1023Mi",
-		10 << 30: "10Gi", 1<<63 - 1: "8Ei",
-	} {
-		if got := formatSize(n); got != want {
-			t.Errorf("%d bytes are %s, want %s", n, got, want)
-		}
 	}
 }

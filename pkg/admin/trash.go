@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/hostdir/hostdir/pkg/config"
 	"github.com/hostdir/hostdir/pkg/store"
 )
 
@@ -26,18 +27,18 @@ type DeletedVolume struct {
 	Pool          string       `json:"pool"`
 	Path          string       `json:"path"`
 	CapacityBytes int64        `json:"capacityBytes"`
-	// UsedBytes is what it holds, nil if no quota tells.
+	// UsedBytes is what it holds, nil if no quota knows.
 	UsedBytes *int64 `json:"usedBytes,omitempty"`
-	// Deleted is nil for one that is being purged. Until is when it is, unless
-	// the pool runs full before; nil if that has begun, or never comes by itself.
+	// Deleted is nil for one that is being purged. PurgeAt is when it is, unless
+	// the disk runs full before; nil if that has begun, or never comes by itself.
 	Deleted *time.Time `json:"deleted,omitempty"`
-	Until   *time.Time `json:"until,omitempty"`
-	// Stuck is why it could not be purged.
-	Stuck string `json:"stuck,omitempty"`
+	PurgeAt *time.Time `json:"purgeAt,omitempty"`
+	// PurgeError is why it could not be purged.
+	PurgeError string `json:"purgeError,omitempty"`
 }
 
-// Which is the order to bring back, or to purge, a deleted volume.
-type Which struct {
+// VolumeRef is the body of POST /undelete and /purge.
+type VolumeRef struct {
 	// Volume is its entry in the trash, its ID or name, or its claim as
 	// namespace/name.
 	Volume string `json:"volume"`
@@ -46,13 +47,16 @@ type Which struct {
 // Undeleted is a volume that was brought back, with what a PersistentVolume needs
 // to adopt it.
 type Undeleted struct {
-	ID               string            `json:"id"`
-	Path             string            `json:"path"`
-	PersistentVolume string            `json:"persistentVolume"`
-	Claim            *store.Claim      `json:"claim,omitempty"`
-	CapacityBytes    int64             `json:"capacityBytes"`
-	Driver           string            `json:"driver"`
-	NodeLabels       map[string]string `json:"nodeLabels"`
+	ID               string       `json:"id"`
+	Path             string       `json:"path"`
+	PersistentVolume string       `json:"persistentVolume"`
+	Claim            *store.Claim `json:"claim,omitempty"`
+	CapacityBytes    int64        `json:"capacityBytes"`
+	MountOptions     []string     `json:"mountOptions,omitempty"`
+	// Warning says that more is allocated now than the disk has, "" if not.
+	Warning    string            `json:"warning,omitempty"`
+	Driver     string            `json:"driver"`
+	NodeLabels map[string]string `json:"nodeLabels"`
 }
 
 // Trash asks for the deleted volumes.
@@ -62,14 +66,14 @@ func (c *Client) Trash(ctx context.Context) (t Trash, err error) {
 }
 
 // Undelete brings a deleted volume back.
-func (c *Client) Undelete(ctx context.Context, which string) (u Undeleted, err error) {
-	err = c.post(ctx, "/undelete", Which{which}, &u)
+func (c *Client) Undelete(ctx context.Context, ref string) (u Undeleted, err error) {
+	err = c.post(ctx, "/undelete", VolumeRef{ref}, &u)
 	return u, err
 }
 
 // Purge removes a deleted volume before its time.
-func (c *Client) Purge(ctx context.Context, which string) (v DeletedVolume, err error) {
-	err = c.post(ctx, "/purge", Which{which}, &v)
+func (c *Client) Purge(ctx context.Context, ref string) (v DeletedVolume, err error) {
+	err = c.post(ctx, "/purge", VolumeRef{ref}, &v)
 	return v, err
 }
 
@@ -81,7 +85,7 @@ func trash(s *store.Store) Trash {
 	return t
 }
 
-func deletedVolume(d store.Discarded) DeletedVolume {
+func deletedVolume(d store.DeletedVolume) DeletedVolume {
 	v := DeletedVolume{Entry: d.Entry, Pool: d.Pool, Path: d.Path, UsedBytes: d.UsedBytes}
 	if r := d.Record; r != nil {
 		v.ID, v.Name, v.CapacityBytes, v.Claim = r.ID, r.Name, r.CapacityBytes, claimOrNil(r.Claim)
@@ -89,11 +93,11 @@ func deletedVolume(d store.Discarded) DeletedVolume {
 	if !d.Deleted.IsZero() {
 		v.Deleted = &d.Deleted
 	}
-	if !d.Until.IsZero() {
-		v.Until = &d.Until
+	if !d.PurgeAt.IsZero() {
+		v.PurgeAt = &d.PurgeAt
 	}
-	if d.Stuck != nil {
-		v.Stuck = d.Stuck.Error()
+	if d.PurgeErr != nil {
+		v.PurgeError = d.PurgeErr.Error()
 	}
 	return v
 }
@@ -105,14 +109,17 @@ func claimOrNil(c store.Claim) *store.Claim {
 	return &c
 }
 
-func (s *Server) undelete(ctx context.Context, order Which) (Undeleted, error) {
-	v, err := s.Store.Undelete(ctx, order.Volume)
+func (s *Server) undelete(ctx context.Context, order VolumeRef) (Undeleted, error) {
+	v, beyond, err := s.Store.Undelete(ctx, order.Volume)
 	if err != nil {
 		return Undeleted{}, err
 	}
 	u := Undeleted{
 		ID: v.ID, Path: v.Path, PersistentVolume: v.PersistentVolume, CapacityBytes: v.CapacityBytes,
-		Claim: claimOrNil(v.Claim), Driver: s.Driver, NodeLabels: s.NodeLabels,
+		Claim: claimOrNil(v.Claim), MountOptions: v.MountOptions, Driver: s.Driver, NodeLabels: s.NodeLabels,
+	}
+	if beyond > 0 {
+		u.Warning = fmt.Sprintf("nobody kept room for it: volumes are allocated %s more than the disk has", config.FormatSize(beyond))
 	}
 	if u.PersistentVolume == "" {
 		u.PersistentVolume = v.Name
@@ -120,19 +127,19 @@ func (s *Server) undelete(ctx context.Context, order Which) (Undeleted, error) {
 	return u, nil
 }
 
-func (s *Server) purge(ctx context.Context, order Which) (DeletedVolume, error) {
+func (s *Server) purge(ctx context.Context, order VolumeRef) (DeletedVolume, error) {
 	d, err := s.Store.Purge(ctx, order.Volume)
 	return deletedVolume(d), err
 }
 
-// WriteTable writes the deleted volumes for people. Ages are told as of now.
+// WriteTable writes the deleted volumes for people. Ages are as of now.
 func (t Trash) WriteTable(w io.Writer, now time.Time) error {
 	var rows [][]string
 	var notes []string
 	for _, v := range t.Volumes {
 		rows = append(rows, v.row(now))
-		if v.Stuck != "" {
-			notes = append(notes, fmt.Sprintf("%s: it cannot be removed: %s", v.Path, v.Stuck))
+		if v.PurgeError != "" {
+			notes = append(notes, fmt.Sprintf("%s: it cannot be removed: %s", v.Path, v.PurgeError))
 		}
 	}
 	return writeTable(w, "CLAIM VOLUME POOL SIZE USED DELETED PURGED-IN ENTRY", rows, notes)
@@ -144,15 +151,15 @@ func (v DeletedVolume) row(now time.Time) []string {
 		claim = v.Claim.String()
 	}
 	if v.ID != "" {
-		name, size = v.Name, formatSize(v.CapacityBytes)
+		name, size = v.Name, config.FormatSize(v.CapacityBytes)
 	}
 	if v.Deleted != nil {
 		deleted = formatAge(now.Sub(*v.Deleted)) + " ago"
 	}
 	switch {
-	case v.Until != nil && now.Before(*v.Until):
-		purged = formatAge(v.Until.Sub(now))
-	case v.Until != nil || v.Deleted == nil:
+	case v.PurgeAt != nil && now.Before(*v.PurgeAt):
+		purged = formatAge(v.PurgeAt.Sub(now))
+	case v.PurgeAt != nil || v.Deleted == nil:
 		purged = "now"
 	}
 	return []string{claim, name, v.Pool, size, sizeOrUnknown(v.UsedBytes), deleted, purged, v.Entry}

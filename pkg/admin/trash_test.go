@@ -33,7 +33,7 @@ func TestTrash(t *testing.T) {
 	}
 	got := deleteIt()
 	if got.ID != v.ID || got.Claim == nil || got.Claim.String() != "shop/a" || got.CapacityBytes != v.CapacityBytes || got.Pool != "default" ||
-		got.Deleted == nil || got.Until == nil || got.Until.Sub(*got.Deleted).Hours() != 1 {
+		got.Deleted == nil || got.PurgeAt == nil || got.PurgeAt.Sub(*got.Deleted).Hours() != 1 {
 		t.Errorf("the deleted volume is %+v", got)
 	}
 

@@ -16,11 +16,11 @@ type Calls struct {
 	panics int64
 }
 
-// callKind is what calls are told apart by: few methods, few codes.
+// callKind is what distinguishes calls: few methods, few codes.
 type callKind struct{ method, code string }
 
-// bounds are of a few milliseconds, which most calls take, up to kubelet's and
-// the provisioner's patience.
+// bounds reach from a few milliseconds, which most calls take, to what kubelet
+// and the provisioner wait.
 var bounds = [...]time.Duration{
 	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond,
 	50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
@@ -28,7 +28,7 @@ var bounds = [...]time.Duration{
 }
 
 type durations struct {
-	within [len(bounds)]int64 // calls, by the first of bounds that they kept
+	within [len(bounds)]int64 // calls, by the first of bounds that they took no longer than
 	count  int64
 	sum    time.Duration
 }
@@ -66,7 +66,7 @@ type counts struct {
 	panics int64
 }
 
-// snapshot lets calls go on while somebody slow reads the counts.
+// snapshot copies the counts, so that a slow reader does not hold up calls.
 func (c *Calls) snapshot() counts {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -19,7 +19,7 @@ const (
 // labels are names and values, in the order in which they are written.
 type labels [][2]string
 
-// exposition writes metrics as text. The first error stays, and flush tells it.
+// exposition writes metrics as text. The first error stays; flush returns it.
 type exposition struct {
 	w      *bufio.Writer
 	metric string
@@ -41,7 +41,7 @@ func (e *exposition) family(metric, kind, help string) {
 // sample writes a value of the metric that was begun last.
 func (e *exposition) sample(l labels, value float64) { e.part("", l, value) }
 
-// part writes a value of a metric that has several: the suffix tells which.
+// part writes one value of a metric that has several, which the suffix names.
 func (e *exposition) part(suffix string, l labels, value float64) {
 	e.write(e.metric, suffix)
 	separator := "{"
@@ -59,7 +59,7 @@ func (e *exposition) part(suffix string, l labels, value float64) {
 	e.write("\n")
 }
 
-// escape does to a label's value what the format asks for.
+// escape makes a label's value fit for the format.
 var escape = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
 
 func (e *exposition) write(parts ...string) {

@@ -1,10 +1,11 @@
-// Package metrics tells Prometheus what the node plugin has, holds and does.
+// Package metrics reports to Prometheus what the node plugin has, holds and does.
 //
-// Figures of base directories and volumes are read from the store when they are
-// asked for, and written out one after the other: a node with ten thousand
-// volumes answers at once, and keeps nothing between two scrapes. That is why
-// the text format is written here. The client library collects each answer in
-// memory before it sends it, which takes more of that than the plugin has.
+// Figures of disks and volumes are read from the store when they are
+// asked for, and written one after the other; nothing is kept between two scrapes.
+// That is why the text format is written here. The client library collects all
+// samples before it writes the first: those of ten thousand volumes are 33 MB in
+// its version 1.24, more than all else that the plugin keeps. Written at once they
+// need a buffer of 32 KiB.
 package metrics
 
 import (
@@ -17,7 +18,8 @@ import (
 	"github.com/hostdir/hostdir/pkg/store"
 )
 
-// Metrics is an http.Handler that answers with all metrics.
+// Metrics is an http.Handler that answers with all metrics. How many ask at a
+// time, and how slowly they may read, is for the server to bound.
 type Metrics struct {
 	Version string
 	Store   *store.Store
@@ -41,7 +43,7 @@ func writeStore(e *exposition, s *store.Store) {
 	e.family("hostdir_config_valid", gauge, "1 if the configuration file is in force, 0 if it was refused and the last good one is.")
 	e.sample(nil, one(s.ConfigError() == ""))
 	volumes := s.VolumeStatus()
-	writeBases(e, s.Status(), quarantined(volumes))
+	writeDisks(e, s.Status(), quarantined(volumes))
 	writeVolumes(e, volumes)
 }
 
@@ -52,75 +54,74 @@ func one(condition bool) float64 {
 	return 0
 }
 
-// quarantined counts the volumes in quarantine, by the UUID of their base
-// directory.
+// quarantined counts the volumes in quarantine, by the path of their disk.
 func quarantined(volumes []store.VolumeStatus) map[string]int {
 	n := map[string]int{}
 	for _, v := range volumes {
-		if v.Quarantine == nil {
-			continue
-		}
-		if id, err := store.ParseVolumeID(v.ID); err == nil {
-			n[id.Base]++
+		if v.Quarantine != nil {
+			n[v.Disk]++
 		}
 	}
 	return n
 }
 
-// baseMetrics are those of each base directory, and whether they are known of
-// one that cannot be used.
-var baseMetrics = []struct {
+// diskMetrics are exported per disk; those with always set also while it was never
+// in use.
+var diskMetrics = []struct {
 	name, help string
 	always     bool
 	value      func(s store.Status) float64
 }{
-	{"hostdir_base_up", "1 if the base directory can be used, 0 if not.", true,
+	{"hostdir_disk_up", "1 if the disk can be used, 0 if not.", true,
 		func(s store.Status) float64 { return one(s.Err == nil) }},
-	{"hostdir_base_enforces", "1 if new volumes are held to their capacity by quotas, 0 if capacity is advisory.", false,
+	{"hostdir_disk_enforces", "1 if new volumes are held to their capacity by quotas, 0 if capacity is advisory.", false,
 		func(s store.Status) float64 { return one(s.Quota != quota.None) }},
-	{"hostdir_base_size_bytes", "Size of the base directory's filesystem.", false,
-		func(s store.Status) float64 { return float64(s.Room.SizeBytes) }},
-	{"hostdir_base_free_bytes", "What is free on the base directory's filesystem.", false,
-		func(s store.Status) float64 { return float64(s.Room.FreeBytes) }},
-	{"hostdir_base_promised_bytes", "Sum of the capacities of the base directory's volumes.", true,
-		func(s store.Status) float64 { return float64(s.PromisedBytes) }},
-	{"hostdir_base_available_bytes", "What the base directory can still promise to volumes; base directories on one filesystem share it.", true,
-		func(s store.Status) float64 { return float64(s.Room.AvailableBytes) }},
-	{"hostdir_base_volumes", "Volumes in the base directory.", true,
+	{"hostdir_disk_size_bytes", "Size of the disk's filesystem.", false,
+		func(s store.Status) float64 { return float64(s.Space.SizeBytes) }},
+	{"hostdir_disk_free_bytes", "What is free on the disk's filesystem.", false,
+		func(s store.Status) float64 { return float64(s.Space.FreeBytes) }},
+	{"hostdir_disk_measured_timestamp_seconds", "When the disk's filesystem was looked at last.", false,
+		func(s store.Status) float64 { return float64(s.Space.MeasuredAt.UnixMilli()) / 1000 }},
+	{"hostdir_disk_allocated_bytes", "What is allocated to the disk's volumes.", true,
+		func(s store.Status) float64 { return float64(s.AllocatedBytes) }},
+	{"hostdir_disk_available_bytes", "What can still be allocated on the disk; disks on one filesystem share it.", true,
+		func(s store.Status) float64 { return float64(s.Space.AvailableBytes) }},
+	{"hostdir_disk_volumes", "Volumes on the disk.", true,
 		func(s store.Status) float64 { return float64(s.Volumes) }},
-	{"hostdir_base_trash_volumes", "Deleted volumes whose files are not removed yet.", false,
-		func(s store.Status) float64 { return float64(s.Room.Trash) }},
-	{"hostdir_base_trash_stuck_volumes", "Deleted volumes that could not be removed when it was tried.", false,
-		func(s store.Status) float64 { return float64(s.Room.Stuck) }},
+	{"hostdir_disk_trash_volumes", "Deleted volumes whose files are not removed yet.", false,
+		func(s store.Status) float64 { return float64(s.Space.Trash) }},
+	{"hostdir_disk_trash_stuck_volumes", "Deleted volumes that could not be removed when it was tried.", false,
+		func(s store.Status) float64 { return float64(s.Space.Stuck) }},
 }
 
-func writeBases(e *exposition, bases []store.Status, quarantined map[string]int) {
-	for _, m := range baseMetrics {
+func writeDisks(e *exposition, disks []store.Status, quarantined map[string]int) {
+	seen := func(s store.Status) bool { return !s.Space.MeasuredAt.IsZero() }
+	for _, m := range diskMetrics {
 		e.family(m.name, gauge, m.help)
-		for _, b := range bases {
-			if m.always || b.Err == nil {
-				e.sample(baseLabels(b), m.value(b))
+		for _, d := range disks {
+			if m.always || seen(d) {
+				e.sample(diskLabels(d), m.value(d))
 			}
 		}
 	}
-	e.family("hostdir_base_refused", gauge, "Why the base directory cannot be used, in the label reason; always 1.")
-	for _, b := range bases {
-		if b.Refusal != "" {
-			e.sample(append(baseLabels(b), [2]string{"reason", string(b.Refusal)}), 1)
+	e.family("hostdir_disk_unusable", gauge, "Why the disk cannot be used, in the label reason; always 1.")
+	for _, d := range disks {
+		if d.Reason != "" {
+			e.sample(append(diskLabels(d), [2]string{"reason", string(d.Reason)}), 1)
 		}
 	}
-	e.family("hostdir_base_trash_shortened_total", counter, "Deleted volumes that were removed before their time because the pool ran full.")
-	for _, b := range bases {
-		e.sample(baseLabels(b), float64(b.Shortened))
+	e.family("hostdir_disk_trash_evicted_total", counter, "Deleted volumes that were removed before their time because the filesystem was full.")
+	for _, d := range disks {
+		e.sample(diskLabels(d), float64(d.Evicted))
 	}
-	e.family("hostdir_base_quarantined_volumes", gauge, "Volumes that are neither published nor deleted, for their record cannot be read.")
-	for _, b := range bases {
-		if b.Err == nil {
-			e.sample(baseLabels(b), float64(quarantined[b.UUID]))
+	e.family("hostdir_disk_quarantined_volumes", gauge, "Volumes that are neither published nor deleted, for their record cannot be read.")
+	for _, d := range disks {
+		if seen(d) {
+			e.sample(diskLabels(d), float64(quarantined[d.Path]))
 		}
 	}
 }
 
-func baseLabels(b store.Status) labels {
-	return labels{{"pool", b.Pool}, {"path", b.Path}}
+func diskLabels(s store.Status) labels {
+	return labels{{"pool", s.Pool}, {"path", s.Path}}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/common/model"
 	"golang.org/x/sys/unix"
 
+	"github.com/hostdir/hostdir/pkg/config"
 	"github.com/hostdir/hostdir/pkg/quota"
 	"github.com/hostdir/hostdir/pkg/store"
 	"github.com/hostdir/hostdir/tests/disk"
@@ -95,6 +96,7 @@ func start(t *testing.T, config string) *store.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Look(t.Context())
 	return s
 }
 
@@ -103,7 +105,7 @@ func create(t *testing.T, s *store.Store, pool, claim string) store.Volume {
 	v, err := s.Create(t.Context(), store.CreateRequest{
 		Name:          "pvc-" + claim,
 		RequiredBytes: 16 << 20,
-		Class:         store.Class{Pool: pool, Mode: "0777", Quota: store.QuotaAuto},
+		Class:         config.Class{Pool: pool, Mode: "0777", Quota: config.QuotaAuto},
 		Claim:         store.Claim{Namespace: "shop", Name: claim},
 	})
 	if err != nil {
@@ -133,10 +135,14 @@ func TestMetrics(t *testing.T) {
 	m.Calls.Done("CreateVolume", "OK", 7*time.Millisecond)
 	m.Calls.Panicked()
 
+	// A quota tells at once what a volume holds, and nothing else has been counted.
 	families := scrape(t, m)
-	for _, metric := range []string{"hostdir_volume_used_bytes", "hostdir_volume_used_inodes", "hostdir_volume_counted_timestamp_seconds"} {
-		if n := len(families[metric].GetMetric()); n != 0 {
-			t.Errorf("%s has %d samples before anything was counted", metric, n)
+	for metric, want := range map[string]int{"hostdir_volume_used_bytes": 1, "hostdir_volume_used_inodes": 0, "hostdir_volume_counted_timestamp_seconds": 1} {
+		if n := len(families[metric].GetMetric()); n != want {
+			t.Errorf("%s has %d samples before the walk, want %d", metric, n, want)
+		}
+		if want > 0 {
+			value(t, families, metric, "claim", "a")
 		}
 	}
 
@@ -149,13 +155,13 @@ func TestMetrics(t *testing.T) {
 	}{
 		{"hostdir_build_info", []string{"version", "1.2.3"}, 1},
 		{"hostdir_config_valid", nil, 1},
-		{"hostdir_base_up", []string{"pool", "limited", "path", limited}, 1},
-		{"hostdir_base_enforces", []string{"pool", "limited"}, 1},
-		{"hostdir_base_enforces", []string{"pool", "advisory", "path", advisory}, 0},
-		{"hostdir_base_promised_bytes", []string{"pool", "limited"}, 16 << 20},
-		{"hostdir_base_volumes", []string{"pool", "advisory"}, 1},
-		{"hostdir_base_quarantined_volumes", []string{"pool", "advisory"}, 0},
-		{"hostdir_base_trash_volumes", []string{"pool", "advisory"}, 0},
+		{"hostdir_disk_up", []string{"pool", "limited", "path", limited}, 1},
+		{"hostdir_disk_enforces", []string{"pool", "limited"}, 1},
+		{"hostdir_disk_enforces", []string{"pool", "advisory", "path", advisory}, 0},
+		{"hostdir_disk_allocated_bytes", []string{"pool", "limited"}, 16 << 20},
+		{"hostdir_disk_volumes", []string{"pool", "advisory"}, 1},
+		{"hostdir_disk_quarantined_volumes", []string{"pool", "advisory"}, 0},
+		{"hostdir_disk_trash_volumes", []string{"pool", "advisory"}, 0},
 		{"hostdir_volume_capacity_bytes", []string{"namespace", "shop", "claim", "a", "volume", "pvc-a", "pool", "limited"}, 16 << 20},
 		{"hostdir_volume_enforced", []string{"claim", "a"}, 1},
 		{"hostdir_volume_enforced", []string{"claim", "b"}, 0},
@@ -166,7 +172,10 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s%q is %v, want %v", want.metric, want.labels, got, want.value)
 		}
 	}
-	if size := value(t, families, "hostdir_base_size_bytes", "pool", "limited"); size < 512<<20 || size > 1<<30 {
+	if at := value(t, families, "hostdir_disk_measured_timestamp_seconds", "pool", "limited"); time.Since(time.UnixMilli(int64(at*1000))).Abs() > time.Minute {
+		t.Errorf("measured at %v, now it is %v", at, time.Now().Unix())
+	}
+	if size := value(t, families, "hostdir_disk_size_bytes", "pool", "limited"); size < 512<<20 || size > 1<<30 {
 		t.Errorf("a filesystem of 1 GiB has %v bytes", size)
 	}
 	if used := value(t, families, "hostdir_volume_used_bytes", "claim", "a"); used < 1<<20 || used > 2<<20 {
@@ -178,7 +187,7 @@ func TestMetrics(t *testing.T) {
 	if at := value(t, families, "hostdir_volume_counted_timestamp_seconds", "claim", "b"); time.Since(time.UnixMilli(int64(at*1000))).Abs() > time.Minute {
 		t.Errorf("counted at %v, now it is %v", at, time.Now().Unix())
 	}
-	if free := value(t, families, "hostdir_base_free_bytes", "pool", "advisory"); free <= value(t, families, "hostdir_base_available_bytes", "pool", "advisory") {
+	if free := value(t, families, "hostdir_disk_free_bytes", "pool", "advisory"); free <= value(t, families, "hostdir_disk_available_bytes", "pool", "advisory") {
 		t.Errorf("%v bytes are free, no more than is available besides a volume", free)
 	}
 }
@@ -192,38 +201,39 @@ func runUntilCounted(t *testing.T, s *store.Store) {
 	for counted := false; !counted && ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
 		counted = true
 		for _, v := range s.VolumeStatus() {
-			counted = counted && !v.Count.At.IsZero()
+			counted = counted && !v.Usage.At.IsZero()
 		}
 	}
 	stop()
 	<-done
 }
 
-func TestUnusableBase(t *testing.T) {
+func TestUnusableDisk(t *testing.T) {
 	s, limited, advisory := open(t)
 	create(t, s, "advisory", "a")
 	if err := os.Rename(advisory, advisory+".away"); err != nil {
 		t.Fatal(err)
 	}
+	s.Look(t.Context())
 	families := scrape(t, &Metrics{Store: s, Calls: &Calls{}})
 	for _, want := range []struct {
 		metric, path string
 		value        float64
 	}{
-		{"hostdir_base_up", advisory, 0},
-		{"hostdir_base_up", limited, 1},
-		{"hostdir_base_available_bytes", advisory, 0},
-		{"hostdir_base_volumes", advisory, 1},
+		{"hostdir_disk_up", advisory, 0},
+		{"hostdir_disk_up", limited, 1},
+		{"hostdir_disk_available_bytes", advisory, 0},
+		{"hostdir_disk_volumes", advisory, 1},
 	} {
 		if got := value(t, families, want.metric, "path", want.path); got != want.value {
 			t.Errorf("%s of %s is %v, want %v", want.metric, want.path, got, want.value)
 		}
 	}
-	if got := value(t, families, "hostdir_base_refused", "path", advisory, "reason", "absent"); got != 1 || len(families["hostdir_base_refused"].GetMetric()) != 1 {
-		t.Errorf("the reason is told as %v", families["hostdir_base_refused"])
+	if got := value(t, families, "hostdir_disk_unusable", "path", advisory, "reason", "absent"); got != 1 || len(families["hostdir_disk_unusable"].GetMetric()) != 1 {
+		t.Errorf("the reason is told as %v", families["hostdir_disk_unusable"])
 	}
-	if n := len(families["hostdir_base_free_bytes"].GetMetric()); n != 1 {
-		t.Errorf("what is free is told of %d base directories, want 1", n)
+	if n := len(families["hostdir_disk_free_bytes"].GetMetric()); n != 1 {
+		t.Errorf("what is free is told of %d disks, want 1", n)
 	}
 }
 
@@ -262,7 +272,7 @@ func BenchmarkVolumes(b *testing.B) {
 					Claim: store.Claim{Namespace: "default", Name: fmt.Sprintf("www-web-%d", i)},
 					Quota: &store.Quota{Kind: quota.XFS},
 				},
-				Count: store.Count{Bytes: int64(i) << 20, Inodes: int64(i), At: time.Now()},
+				Usage: store.Usage{Bytes: int64(i) << 20, Inodes: int64(i), At: time.Now()},
 			},
 			Pool: "default",
 		})

@@ -1,9 +1,9 @@
-// Package registration makes kubelet know the driver, without a registrar
-// container beside it.
+// Package registration registers the driver with kubelet, so that no registrar
+// container is needed.
 //
-// kubelet watches a directory for sockets, and asks behind each for the name of
-// the plugin and the socket of its CSI services. It asks again when it starts,
-// and whenever a socket appears.
+// kubelet watches a directory for sockets, and asks at each for the plugin's name
+// and for the socket of its CSI services. It asks again when it starts, and
+// whenever a socket appears.
 package registration
 
 import (
@@ -41,11 +41,11 @@ func (r *Registration) Serve(ctx context.Context, dir string) error {
 	return socket.Serve(ctx, filepath.Join(dir, r.DriverName+"-reg.sock"), server)
 }
 
-// Registered tells whether kubelet's last word was that it knows the driver.
+// Registered reports whether kubelet, when last heard of, knew the driver.
 func (r *Registration) Registered() bool { return r.registered.Load() }
 
-// GetInfo answers kubelet's question who is there. The version is the one of
-// CSI's protocol that kubelet asks for, not of its specification.
+// GetInfo answers kubelet who is there. The version is that of the protocol, which
+// kubelet checks, and not that of CSI's specification.
 func (r *Registration) GetInfo(context.Context, *registerapi.InfoRequest) (*registerapi.PluginInfo, error) {
 	return &registerapi.PluginInfo{
 		Type:              registerapi.CSIPlugin,
@@ -55,7 +55,8 @@ func (r *Registration) GetInfo(context.Context, *registerapi.InfoRequest) (*regi
 	}, nil
 }
 
-// NotifyRegistrationStatus hears how it went. kubelet tries again by itself.
+// NotifyRegistrationStatus takes note of how it went. kubelet tries again by
+// itself.
 func (r *Registration) NotifyRegistrationStatus(ctx context.Context, status *registerapi.RegistrationStatus) (*registerapi.RegistrationStatusResponse, error) {
 	r.registered.Store(status.PluginRegistered)
 	log := klog.FromContext(ctx)
