@@ -1,6 +1,7 @@
-// Command hostdir-controller is hostdir's part that runs once for a cluster. Today
-// it stands beside csi-resizer, which takes from it that volumes grow on their
-// nodes, and raises the size of PersistentVolumes accordingly.
+// Command hostdir-controller is the part of hostdir that runs once for a cluster,
+// beside csi-resizer. It reports that volumes can grow, and that they do so on their
+// nodes; csi-resizer then raises the size of PersistentVolumes, and kubelet asks the
+// node plugin for it.
 package main
 
 import (
@@ -33,13 +34,13 @@ func main() {
 			return err
 		},
 		Run: func(ctx context.Context) error {
-			return run(ctx, driver.Announcement{Name: *driverName, Version: version}, socketPath, *httpAddress)
+			return run(ctx, driver.Identity{Name: *driverName, Version: version}, socketPath, *httpAddress)
 		},
 	}
 	os.Exit(p.Main())
 }
 
-func run(ctx context.Context, csi driver.Announcement, socketPath, httpAddress string) error {
+func run(ctx context.Context, csi driver.Identity, socketPath, httpAddress string) error {
 	if err := socket.MakeDir(socketPath); err != nil {
 		return err
 	}
@@ -48,8 +49,8 @@ func run(ctx context.Context, csi driver.Announcement, socketPath, httpAddress s
 		return err
 	}
 	answers := func(ctx context.Context) error { return driver.Probe(ctx, socketPath) }
-	return program.ServeAll(ctx,
-		func(ctx context.Context) error { return csi.Serve(ctx, socketPath) },
-		func(ctx context.Context) error { return program.ServeHealth(ctx, health, answers, answers, nil) },
-	)
+	return program.ServeAll(ctx, program.Servers{
+		"csi":    func(ctx context.Context) error { return csi.Serve(ctx, socketPath) },
+		"health": func(ctx context.Context) error { return program.ServeHealth(ctx, health, answers, answers, nil) },
+	})
 }

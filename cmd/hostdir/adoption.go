@@ -12,7 +12,7 @@ import (
 // adoption makes the PersistentVolume with which Kubernetes takes up a volume
 // that it has forgotten.
 type adoption struct {
-	// The record of a volume tells neither: CSI does not tell the driver.
+	// The record of a volume has neither: CSI does not hand them to the driver.
 	storageClass, accessMode string
 }
 
@@ -33,6 +33,9 @@ func (a adoption) write(w io.Writer, u admin.Undeleted) error {
 		"storageClassName":              a.storageClass,
 		"csi":                           object{"driver": u.Driver, "volumeHandle": u.ID},
 		"nodeAffinity":                  object{"required": object{"nodeSelectorTerms": []object{{"matchExpressions": here}}}},
+	}
+	if len(u.MountOptions) > 0 {
+		spec["mountOptions"] = u.MountOptions
 	}
 	if u.Claim != nil {
 		spec["claimRef"] = object{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": u.Claim.Namespace, "name": u.Claim.Name}

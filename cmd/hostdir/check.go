@@ -8,18 +8,16 @@ import (
 	"os"
 
 	"github.com/hostdir/hostdir/pkg/admin"
-	"github.com/hostdir/hostdir/pkg/mounter"
 	"github.com/hostdir/hostdir/pkg/program"
-	"github.com/hostdir/hostdir/pkg/store"
 )
 
 // checkCommand is `hostdir check`: a question, and with --repair an order.
 func checkCommand() *program.Command {
 	repair := false
-	command, c := newCommand("check", "tell what is wrong on this node, and what to do; fails if anything is", nil,
+	command, c := newCommand("check", "show what is wrong on this node, and what to do; fails if anything is", nil,
 		func(ctx context.Context, c *call) error { return check(ctx, c, repair) })
 	c.addOutput(command)
-	command.Flags.BoolVar(&repair, "repair", false, "show what is safe to mend, ask, and mend it")
+	command.Flags.BoolVar(&repair, "repair", false, "show what is safe to fix, ask, and fix it")
 	c.addYes(command)
 	validate := command.Validate
 	command.Validate = func() error {
@@ -62,16 +60,6 @@ func verdict(found admin.Check) error {
 	case repairable == 0:
 		return fmt.Errorf("findings: %d", wrong)
 	default:
-		return fmt.Errorf("findings: %d, of which --repair mends %d", wrong, repairable)
+		return fmt.Errorf("findings: %d, of which --repair fixes %d", wrong, repairable)
 	}
-}
-
-// mountTable tells the store of mounts, which it knows nothing about.
-func mountTable(base *os.File) ([]store.Mount, error) {
-	found, err := mounter.Beneath(base)
-	mounts := make([]store.Mount, len(found))
-	for i, m := range found {
-		mounts[i] = store.Mount(m)
-	}
-	return mounts, err
 }

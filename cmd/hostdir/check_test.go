@@ -39,7 +39,7 @@ func TestCheck(t *testing.T) {
 	p.Run(t)
 	createVolume(t, p, "a")
 	out, errs, code := ask(t, p, "check")
-	if code != 0 || out != "all is well: 1 volume in 1 base directory\n" || errs != "" {
+	if code != 0 || out != "all is well: 1 volume in 1 disk\n" || errs != "" {
 		t.Errorf("a check of a sound pool ends with %d:\n%s%s", code, out, errs)
 	}
 
@@ -66,13 +66,13 @@ func TestCheck(t *testing.T) {
 			t.Errorf("the answer does not say %q", want)
 		}
 	}
-	if code != 1 || !strings.Contains(errs, "findings: 4, of which --repair mends 3") {
+	if code != 1 || !strings.Contains(errs, "findings: 4, of which --repair fixes 3") {
 		t.Errorf("the check ends with %d:\n%s%s", code, out, errs)
 	}
 
 	// Nobody says yes.
 	out, errs, code = ask(t, p, "check", "--repair")
-	if code != 1 || out != "" || !strings.Contains(errs, "WrongMode: "+volume) || strings.Contains(errs, photo) || !strings.Contains(errs, "nobody said yes") {
+	if code != 1 || out != "" || !strings.Contains(errs, "WrongMode: "+volume) || strings.Contains(errs, photo) || !strings.Contains(errs, "not confirmed") {
 		t.Errorf("the repair that nobody confirms ends with %d:\n%s%s", code, out, errs)
 	}
 	if found := kinds(t, p); len(found) != 4 {
@@ -80,7 +80,7 @@ func TestCheck(t *testing.T) {
 	}
 
 	out, errs, code = ask(t, p, "check", "--repair", "--yes")
-	if code != 1 || strings.Count(out, "mended: ") != 3 || !strings.Contains(out, "ForeignFile: "+photo) || !strings.Contains(errs, "findings: 1") {
+	if code != 1 || strings.Count(out, "repaired: ") != 3 || !strings.Contains(out, "ForeignFile: "+photo) || !strings.Contains(errs, "findings: 1") {
 		t.Errorf("the repair ends with %d:\n%s%s", code, out, errs)
 	}
 	if found := kinds(t, p, "--repair"); len(found) != 1 || found[photo] != store.ForeignFile {

@@ -20,13 +20,13 @@ import (
 // runs beside it.
 func commands() []*program.Command {
 	return append([]*program.Command{
-		question("pools", "show the base directories, their state and their room; fails if one cannot be used", showPools),
+		question("disks", "show the disks, their state and their room; fails if one cannot be used", showDisks),
 		question("volumes", "show the volumes, their claims and what they hold", showVolumes),
 		checkCommand(),
 		question("trash", "show the deleted volumes whose files are still there", showTrash),
 		undelete(),
 		order("purge", "remove a deleted volume before its time, for good", []string{"VOLUME"}, purge),
-	}, poolOrders()...)
+	}, diskActions()...)
 }
 
 // call is what a command was called with.
@@ -74,7 +74,7 @@ func (c *call) addOutput(command *program.Command) {
 }
 
 // order is a command that changes something that cannot be taken back. It first
-// tells what it is going to do, and asks; --yes is the answer beforehand.
+// says what it is going to do, and asks; --yes is the answer beforehand.
 func order(name, summary string, args []string, run func(context.Context, *call) error) *program.Command {
 	command, c := newCommand(name, summary, args, run)
 	c.addYes(command)
@@ -102,16 +102,16 @@ func (f format) print(answer any, writeTable func(io.Writer) error) error {
 	return out.Encode(answer)
 }
 
-// showPools fails, after it has shown all, if a base directory cannot be used.
-func showPools(ctx context.Context, c *call) error {
-	pools, err := c.plugin.Pools(ctx)
+// showDisks fails, after it has shown all, if a disk cannot be used.
+func showDisks(ctx context.Context, c *call) error {
+	disks, err := c.plugin.Disks(ctx)
 	if err != nil {
 		return err
 	}
-	if err := c.format.print(pools, pools.WriteTable); err != nil {
+	if err := c.format.print(disks, disks.WriteTable); err != nil {
 		return err
 	}
-	return unusable(pools, "cannot be used")
+	return unusable(disks, "cannot be used")
 }
 
 // showVolumes fails, after it has shown all that are known, if there may be more.
@@ -120,7 +120,7 @@ func showVolumes(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	pools, err := c.plugin.Pools(ctx)
+	disks, err := c.plugin.Disks(ctx)
 	if err != nil {
 		return err
 	}
@@ -128,19 +128,19 @@ func showVolumes(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	return unusable(pools, "cannot be used, their volumes are not shown")
+	return unusable(disks, "cannot be used, their volumes are not shown")
 }
 
-// unusable returns an error if there are base directories that cannot be used.
-func unusable(pools admin.Pools, what string) error {
+// unusable returns an error if there are disks that cannot be used.
+func unusable(disks admin.Disks, what string) error {
 	var paths []string
-	for _, b := range pools.BaseDirectories {
+	for _, b := range disks.Disks {
 		if b.State == admin.Unusable {
 			paths = append(paths, b.Path)
 		}
 	}
 	if len(paths) > 0 {
-		return fmt.Errorf("base directories that %s: %s", what, strings.Join(paths, ", "))
+		return fmt.Errorf("disks that %s: %s", what, strings.Join(paths, ", "))
 	}
 	return nil
 }

@@ -63,9 +63,9 @@ func TestCommands(t *testing.T) {
 	p.Run(t)
 	v := createVolume(t, p, "a")
 
-	out, errs, code := ask(t, p, "pools")
+	out, errs, code := ask(t, p, "disks")
 	if code != 0 || !strings.HasPrefix(out, "POOL ") || !strings.Contains(out, p.Base) || errs != "" {
-		t.Errorf("hostdir pools ends with %d:\n%s%s", code, out, errs)
+		t.Errorf("hostdir disks ends with %d:\n%s%s", code, out, errs)
 	}
 	out, errs, code = ask(t, p, "volumes")
 	if code != 0 || !strings.HasPrefix(out, "CLAIM ") || !strings.Contains(out, "shop/a ") || !strings.Contains(out, "pvc-a") || errs != "" {
@@ -78,14 +78,19 @@ func TestCommands(t *testing.T) {
 	}
 
 	// A disk that is gone fails the commands, and all else is shown.
-	p.Expect("BaseUnusable")
+	p.Expect("DiskUnusable")
 	if err := os.Rename(foreign, foreign+".away"); err != nil {
 		t.Fatal(err)
 	}
-	out, errs, code = ask(t, p, "pools", "--output=json")
-	var pools admin.Pools
-	if err := json.Unmarshal([]byte(out), &pools); err != nil || code != 1 || len(pools.BaseDirectories) != 2 || !strings.Contains(errs, foreign) {
-		t.Errorf("hostdir pools -o json ends with %d (%v):\n%s%s", code, err, out, errs)
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) { // it looks every ten seconds
+		if _, _, code = ask(t, p, "disks"); code != 0 {
+			break
+		}
+	}
+	out, errs, code = ask(t, p, "disks", "--output=json")
+	var disks admin.Disks
+	if err := json.Unmarshal([]byte(out), &disks); err != nil || code != 1 || len(disks.Disks) != 2 || !strings.Contains(errs, foreign) {
+		t.Errorf("hostdir disks -o json ends with %d (%v):\n%s%s", code, err, out, errs)
 	}
 	out, errs, code = ask(t, p, "volumes")
 	if code != 1 || !strings.Contains(out, "shop/a") || !strings.Contains(errs, foreign) {
@@ -136,7 +141,7 @@ func TestUndelete(t *testing.T) {
 	}
 
 	deleteIt()
-	if out, errs, code = ask(t, p, "purge", "shop/a"); code != 1 || !strings.Contains(out, "for good") || !strings.Contains(errs, "nobody said yes") {
+	if out, errs, code = ask(t, p, "purge", "shop/a"); code != 1 || !strings.Contains(out, "for good") || !strings.Contains(errs, "not confirmed") {
 		t.Errorf("purge without an answer ends with %d:\n%s%s", code, out, errs)
 	}
 	if out, errs, code = ask(t, p, "purge", "shop/a", "--yes"); code != 0 {
@@ -161,16 +166,16 @@ func TestCommandFails(t *testing.T) {
 		code int
 		says string
 	}{
-		{"nobody answers", []string{"pools"}, 1, "does not answer"},
+		{"nobody answers", []string{"disks"}, 1, "does not answer"},
 		{"nobody answers", []string{"volumes"}, 1, "does not answer"},
 		{"nobody answers", []string{"check"}, 1, "does not answer"},
 		{"a yes to nothing", []string{"check", "--yes"}, 2, "--repair"},
 		{"help", []string{"volumes", "--help"}, 0, "--output"},
-		{"a strange format", []string{"pools", "-o", "yaml"}, 2, "neither table nor json"},
-		{"an argument", []string{"pools", "default"}, 2, `unexpected argument "default"`},
+		{"a strange format", []string{"disks", "-o", "yaml"}, 2, "neither table nor json"},
+		{"an argument", []string{"disks", "default"}, 2, `unexpected argument "default"`},
 		{"no argument", []string{"undelete"}, 2, "VOLUME is missing"},
-		{"an unknown flag", []string{"pools", "--node-name=n"}, 2, "unknown flag"},
-		{"an unknown command", []string{"pool", "--node-name=n"}, 2, `unexpected argument "pool"`},
+		{"an unknown flag", []string{"disks", "--node-name=n"}, 2, "unknown flag"},
+		{"an unknown command", []string{"disk", "--node-name=n"}, 2, `unexpected argument "disk"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out, errs, code := ask(t, p, test.args...)

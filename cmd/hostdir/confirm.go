@@ -9,7 +9,7 @@ import (
 )
 
 // errNotConfirmed ends an order that nobody has said yes to.
-var errNotConfirmed = errors.New("nothing was changed: nobody said yes; --yes says it beforehand, `kubectl exec -it` lets you answer")
+var errNotConfirmed = errors.New("nothing was changed: not confirmed; pass --yes, or use `kubectl exec -it` to answer")
 
 // confirm shows a plan and asks whether to go on. No answer is a no.
 func (c *call) confirm(plan string, in io.Reader, out io.Writer) error {

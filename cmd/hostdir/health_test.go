@@ -56,8 +56,8 @@ func TestHealth(t *testing.T) {
 		ask("/healthz", http.StatusOK, "ok")
 	}
 
-	// A pool that is gone fails neither: a restart would mend nothing.
-	p.Expect("BaseUnusable")
+	// A disk that is gone fails neither: a restart would not bring it back.
+	p.Expect("DiskUnusable")
 	if err := os.RemoveAll(p.Base); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, metric := range []string{"hostdir_build_info", "hostdir_base_up", "hostdir_volume_capacity_bytes"} {
+	for _, metric := range []string{"hostdir_build_info", "hostdir_disk_up", "hostdir_volume_capacity_bytes"} {
 		if n := len(families[metric].GetMetric()); n != 1 {
 			t.Errorf("%s has %d samples, want 1", metric, n)
 		}

@@ -69,8 +69,13 @@ func (o *options) endpointForKubelet() string {
 	return filepath.Join(o.kubeletDir, "plugins", o.driverName, filepath.Base(o.socketPath))
 }
 
-// seenFile is where the store keeps which disks this node had: the directory of
+// historyFile is where the store keeps which disks this node had: the directory of
 // the socket is on the node, and outlives pods.
-func (o *options) seenFile() string {
-	return filepath.Join(filepath.Dir(o.socketPath), "bases.json")
+func (o *options) historyFile() string {
+	return filepath.Join(filepath.Dir(o.socketPath), "disks.json")
+}
+
+// lockFile is what the processes of this driver on this node take turns by.
+func (o *options) lockFile() string {
+	return filepath.Join(filepath.Dir(o.socketPath), "hostdir.lock")
 }

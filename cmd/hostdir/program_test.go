@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -134,7 +135,7 @@ func TestExit(t *testing.T) {
 	}{
 		{"version", "", []string{"--version"}, 0, "hostdir dev"},
 		{"help", "", []string{"--help"}, 0, "--node-name"},
-		{"help tells of commands", "", []string{"--help"}, 0, "  pools "},
+		{"help tells of commands", "", []string{"--help"}, 0, "  disks "},
 		{"an unknown flag", "", []string{"--pool=default"}, 2, "unknown flag: --pool"},
 		{"a bad flag", "", []string{"--logging-format=xml"}, 2, "neither text nor json"},
 		{"an argument", "", []string{"pools"}, 2, `unexpected argument "pools"`},
@@ -167,16 +168,52 @@ func TestExit(t *testing.T) {
 	}
 }
 
+// TestTwoPrograms starts a program beside another one, as an upgrade or a forced
+// deletion of the pod does. The second waits, and goes on once the first has ended.
 func TestTwoPrograms(t *testing.T) {
 	p := layOut(t)
 	p.Run(t)
+	first := p.PID()
+	createVolume(t, p, "a")
 	cmd := command(t, p)
-	out, _ := cmd.CombinedOutput()
-	if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "another process serves on") {
-		t.Errorf("the second program ends with %s:\n%s", cmd.ProcessState, out)
+	logged, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := csi.NewIdentityClient(p.Conn).Probe(plugin.Context(t), &csi.ProbeRequest{}); err != nil {
-		t.Errorf("the first program: %v", err)
+	defer logged.Close()
+	cmd.Stdout, cmd.Stderr = logged, logged
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	says := func(want string) bool {
+		log, err := os.ReadFile(logged.Name())
+		return err == nil && strings.Contains(string(log), want)
+	}
+	await := func(what string, within time.Duration, happened func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(within); !happened(); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal(what)
+			}
+		}
+	}
+	await("the second program does not say that it waits, or for whom", 10*time.Second, func() bool {
+		return says("another process serves this driver on this node") && says(fmt.Sprintf("pid=\"%d\"", first))
+	})
+	createVolume(t, p, "b") // by the first
+	if says("disk ready") {
+		t.Error("the second program uses the disk of the first")
+	}
+	p.Signal(t, syscall.SIGTERM)
+	await("the second program does not go on", 5*time.Second, func() bool {
+		out, _, code := ask(t, p, "volumes")
+		return code == 0 && strings.Contains(out, "shop/a ") && strings.Contains(out, "shop/b ")
+	})
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the second program did not stop cleanly: %v", err)
 	}
 }
 
@@ -189,11 +226,12 @@ func TestLogsJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if _, err := os.Lstat(sockets(p)[1]); err == nil {
+		_, err := os.Lstat(sockets(p)[1])
+		if disks, _, _ := ask(t, p, "disks"); err == nil && strings.Contains(disks, " ready ") {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Error("the program does not announce itself")
+			t.Error("the program does not announce itself, or its disk")
 			break
 		}
 	}
@@ -211,7 +249,7 @@ func TestLogsJSON(t *testing.T) {
 		}
 		messages = append(messages, line.Msg)
 	}
-	for _, want := range []string{"hostdir starts", "base directory ready", "hostdir stopped"} {
+	for _, want := range []string{"hostdir starts", "disk ready", "hostdir stopped"} {
 		if !strings.Contains(strings.Join(messages, "\n"), want) {
 			t.Errorf("the log %q does not tell %q", messages, want)
 		}

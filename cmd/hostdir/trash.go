@@ -30,6 +30,9 @@ func undelete() *program.Command {
 				return err
 			}
 			fmt.Fprintf(os.Stderr, "The volume is back at %s. This PersistentVolume adopts it; apply it with kubectl:\n", volume.Path)
+			if volume.Warning != "" {
+				fmt.Fprintln(os.Stderr, "Warning:", volume.Warning)
+			}
 			return adoption.write(os.Stdout, volume)
 		})
 	command.Flags.StringVar(&adoption.storageClass, "storage-class", "hostdir", "the StorageClass that the claim names")
@@ -53,6 +56,6 @@ func purge(ctx context.Context, c *call) error {
 	return nil
 }
 
-func purgePlan(which string, trash admin.Trash) string {
-	return fmt.Sprintf("This removes the deleted volume %s for good. Of %d in the trash, nothing else is touched.", which, len(trash.Volumes))
+func purgePlan(ref string, trash admin.Trash) string {
+	return fmt.Sprintf("This removes the deleted volume %s for good. Of %d in the trash, nothing else is touched.", ref, len(trash.Volumes))
 }

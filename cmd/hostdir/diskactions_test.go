@@ -45,50 +45,50 @@ func wantAnswer(t *testing.T, p *plugin.Plugin, say string, args []string, code 
 	}
 }
 
-// TestPoolOrders mounts an empty disk in place of a pool's, and then the disk of
+// TestDiskActions mounts an empty disk in place of a disk, and then the disk of
 // another node, and says that each is right.
-func TestPoolOrders(t *testing.T) {
+func TestDiskActions(t *testing.T) {
 	plugin.RequireRoot(t)
 	base := t.TempDir()
 	disk.MountImage(t, disk.Image(t, "ext4", 16*mebibyte), base)
 	t.Setenv("GORACE", "atexit_sleep_ms=0")
 
 	p := plugin.Layout(t, base)
-	p.Expect("BaseUnusable") // its disk is gone in the end
+	p.Expect("DiskUnusable") // its disk is gone in the end
 	p.Run(t)
 	createVolume(t, p, "a")
 
 	swap(t, base, disk.Image(t, "ext4", 16*mebibyte))
 	for _, say := range []string{"", "n\n", "perhaps\n"} {
-		wantAnswer(t, p, say, []string{"pools", "init", base}, 1, "was:  pool ", "now:  an empty directory on ext4", "A new pool is made", "Go on? [y/N]", "nothing was changed")
+		wantAnswer(t, p, say, []string{"disks", "init", base}, 1, "was:  disk ", "now:  an empty directory on ext4", "A new disk is made", "Go on? [y/N]", "nothing was changed")
 	}
 	if names, err := filepath.Glob(filepath.Join(base, "*")); err != nil || len(names) != 1 {
 		t.Errorf("the disk holds %q (%v), want only lost+found", names, err)
 	}
-	advice := "hostdir pools init " + base
+	advice := "hostdir disks init " + base
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) { // it looks every ten seconds
-		out, errs, code := ask(t, p, "pools")
+		out, errs, code := ask(t, p, "disks")
 		if code == 1 && strings.Contains(out, "unusable") && strings.Contains(out, advice) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("hostdir pools does not advise %q:\n%s%s", advice, out, errs)
+			t.Fatalf("hostdir disks does not advise %q:\n%s%s", advice, out, errs)
 		}
 	}
-	wantAnswer(t, p, "y\n", []string{"pools", "init", base}, 0, "is in use: pool ", "volumes: 0")
-	wantAnswer(t, p, "", []string{"pools"}, 0, "ready")
+	wantAnswer(t, p, "y\n", []string{"disks", "init", base}, 0, "is in use: disk ", "volumes: 0")
+	wantAnswer(t, p, "", []string{"disks"}, 0, "ready")
 	createVolume(t, p, "b")
-	wantAnswer(t, p, "", []string{"pools", "init", base, "--yes"}, 1, "already")
+	wantAnswer(t, p, "", []string{"disks", "init", base, "--yes"}, 1, "already")
 
 	swap(t, base, disk.Image(t, "ext4", 16*mebibyte))
 	stranger := plugin.Layout(t, base)
 	stranger.Run(t)
 	createVolume(t, stranger, "stranger")
 	stranger.Signal(t, os.Interrupt)
-	wantAnswer(t, p, "", []string{"pools", "accept", base}, 1, "now:  pool ", "volumes: 1", "nothing was changed")
-	wantAnswer(t, p, "", []string{"pools", "accept", base, "--yes"}, 0, "is in use: pool ", "volumes: 1")
+	wantAnswer(t, p, "", []string{"disks", "accept", base}, 1, "now:  disk ", "volumes: 1", "nothing was changed")
+	wantAnswer(t, p, "", []string{"disks", "accept", base, "--yes"}, 0, "is in use: disk ", "volumes: 1")
 	wantAnswer(t, p, "", []string{"volumes"}, 0, "shop/stranger")
-	wantAnswer(t, p, "", []string{"pools", "accept", base, "--yes"}, 1, "nothing to accept")
+	wantAnswer(t, p, "", []string{"disks", "accept", base, "--yes"}, 1, "nothing to accept")
 	if out, _, _ := ask(t, p, "volumes"); strings.Contains(out, "shop/a ") || strings.Contains(out, "shop/b ") {
 		t.Errorf("volumes of other disks are shown:\n%s", out)
 	}
@@ -98,7 +98,7 @@ func TestPoolOrders(t *testing.T) {
 	wantAnswer(t, p, "", []string{"volumes"}, 0, "shop/stranger")
 }
 
-func TestPoolOrdersMistaken(t *testing.T) {
+func TestDiskActionsMistaken(t *testing.T) {
 	p := layOut(t)
 	p.Run(t)
 	for _, test := range []struct {
@@ -106,13 +106,13 @@ func TestPoolOrdersMistaken(t *testing.T) {
 		code int
 		says string
 	}{
-		{[]string{"pools", "init"}, 2, "PATH is missing"},
-		{[]string{"pools", "accept", "--yes"}, 2, "PATH is missing"},
-		{[]string{"pools", "init", "/a", "/b"}, 2, `unexpected argument "/b"`},
-		{[]string{"pools", "forget", "/a"}, 2, `unexpected argument "forget"`},
-		{[]string{"pools", "init", "/etc", "--yes"}, 1, `no pool of this node has the base directory "/etc"`},
-		{[]string{"pools", "accept", p.Base + "/", "--yes"}, 1, "no pool of this node has the base directory"},
-		{[]string{"pools", "accept", "--help"}, 0, "hostdir pools accept [flags] PATH"},
+		{[]string{"disks", "init"}, 2, "PATH is missing"},
+		{[]string{"disks", "accept", "--yes"}, 2, "PATH is missing"},
+		{[]string{"disks", "init", "/a", "/b"}, 2, `unexpected argument "/b"`},
+		{[]string{"disks", "forget", "/a"}, 2, `unexpected argument "forget"`},
+		{[]string{"disks", "init", "/etc", "--yes"}, 1, `no pool of this node has the disk "/etc"`},
+		{[]string{"disks", "accept", p.Base + "/", "--yes"}, 1, "no pool of this node has the disk"},
+		{[]string{"disks", "accept", "--help"}, 0, "hostdir disks accept [flags] PATH"},
 	} {
 		wantAnswer(t, p, "", test.args, test.code, test.says)
 	}
@@ -127,7 +127,7 @@ func TestCopyAccepted(t *testing.T) {
 	larger := disk.Image(t, "ext4", 32*mebibyte)
 	disk.MountImage(t, larger, side)
 	p := plugin.Layout(t, base)
-	p.Expect("BaseUnusable") // its disk is gone in the end
+	p.Expect("DiskUnusable") // its disk is gone in the end
 	p.Run(t)
 	createVolume(t, p, "a")
 	p.Signal(t, os.Interrupt)
@@ -136,11 +136,11 @@ func TestCopyAccepted(t *testing.T) {
 	}
 	p.Configure(t, fmt.Sprintf("pools: [{name: default, paths: [%q, %q]}]", base, side))
 	p.Run(t)
-	wantAnswer(t, p, "", []string{"pools", "accept", side, "--yes"}, 1, "in use at "+base+": unmount it first")
+	wantAnswer(t, p, "", []string{"disks", "accept", side, "--yes"}, 1, "in use at "+base+": unmount it first")
 	if err := syscall.Unmount(side, 0); err != nil {
 		t.Fatal(err)
 	}
 	swap(t, base, larger)
-	wantAnswer(t, p, "yes\n", []string{"pools", "accept", base}, 0, "now:  a copy of pool ", "generation 1", "volumes: 1")
+	wantAnswer(t, p, "yes\n", []string{"disks", "accept", base}, 0, "now:  a copy of disk ", "generation 1", "volumes: 1")
 	wantAnswer(t, p, "", []string{"volumes"}, 1, "shop/a") // nothing is mounted at the other path
 }
