@@ -1,9 +1,7 @@
-# The images of hostdir: one static program each, and nothing else. The node
-# plugin's is what a build without --target gives, the controller's is the target
-# "controller".
+# The image of hostdir: two static programs, and nothing else. It runs the node
+# plugin, /hostdir; the chart lets it run /hostdir-controller once for the cluster.
 #
 #   docker buildx build --platform linux/amd64,linux/arm64 --build-arg VERSION=0.1.0 -t REGISTRY/hostdir:0.1.0 --push .
-#   docker buildx build --platform linux/amd64,linux/arm64 --build-arg VERSION=0.1.0 -t REGISTRY/hostdir-controller:0.1.0 --target controller --push .
 #   podman build -t REGISTRY/hostdir:0.1.0 .        (buildah bud as well)
 #
 # The compiler runs on the builder's own platform and compiles for the target's.
@@ -24,20 +22,11 @@ ARG VERSION=dev
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
     go build -tags grpcnotrace -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/ ./cmd/hostdir ./cmd/hostdir-controller
 
-FROM scratch AS controller
-ARG VERSION=dev
-LABEL org.opencontainers.image.title="hostdir-controller" \
-      org.opencontainers.image.description="What hostdir, a CSI driver for directories of nodes, runs once for a cluster" \
-      org.opencontainers.image.source="https://github.com/hostdir/hostdir" \
-      org.opencontainers.image.version="$VERSION"
-COPY --from=build /out/hostdir-controller /hostdir-controller
-ENTRYPOINT ["/hostdir-controller"]
-
 FROM scratch
 ARG VERSION=dev
 LABEL org.opencontainers.image.title="hostdir" \
       org.opencontainers.image.description="CSI driver that gives each PersistentVolumeClaim a directory on its pod's node" \
       org.opencontainers.image.source="https://github.com/hostdir/hostdir" \
       org.opencontainers.image.version="$VERSION"
-COPY --from=build /out/hostdir /hostdir
+COPY --from=build /out/hostdir /out/hostdir-controller /
 ENTRYPOINT ["/hostdir"]

@@ -10,10 +10,8 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-# The images that `make image` builds, for a registry of your own: the node
-# plugin's and, named after it, the controller's.
+# The image that `make image` builds, for a registry of your own.
 IMAGE ?= localhost/hostdir/hostdir:$(VERSION)
-CONTROLLER_IMAGE ?= $(shell sed -E 's,(:[^:/]*)?$$,-controller&,' <<<'$(IMAGE)')
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
@@ -96,13 +94,12 @@ packages: # The Debian packages that tests need and this machine does not have
 ##### Delivery
 
 .PHONY: image
-image: ## Build the images IMAGE and CONTROLLER_IMAGE with docker, podman or buildah
+image: ## Build the image IMAGE with docker, podman or buildah
 	@for tool in docker podman buildah; do \
 		command -v $$tool >/dev/null && $$tool info >/dev/null 2>&1 || continue; \
 		case $$tool in buildah) verb=bud ;; *) verb=build ;; esac; \
-		echo "building $(IMAGE) and $(CONTROLLER_IMAGE) with $$tool"; \
-		$$tool $$verb --build-arg VERSION=$(VERSION) -t $(IMAGE) .; \
-		exec $$tool $$verb --build-arg VERSION=$(VERSION) --target controller -t $(CONTROLLER_IMAGE) .; \
+		echo "building $(IMAGE) with $$tool"; \
+		exec $$tool $$verb --build-arg VERSION=$(VERSION) -t $(IMAGE) .; \
 	done; \
 	echo "make image needs docker, podman or buildah" >&2; exit 1
 

@@ -183,7 +183,7 @@ func mountsToken(spec corev1.PodSpec, c corev1.Container) bool {
 // hostdir-controller's pod has nothing of the host, and its containers share a
 // user: the socket between them is its owner's alone.
 func TestControllerPod(t *testing.T) {
-	manifests, refusal := render(t, "image: {repository: registry.example.com/hostdir, tag: v1}")
+	manifests, refusal := render(t, "{}")
 	if refusal != "" {
 		t.Fatal(refusal)
 	}
@@ -201,7 +201,57 @@ func TestControllerPod(t *testing.T) {
 			t.Errorf("volume %s is the host's %s", v.Name, v.HostPath.Path)
 		}
 	}
-	if got, want := container(t, spec, "hostdir-controller").Image, "registry.example.com/hostdir-controller:v1"; got != want {
-		t.Errorf("the image is %s, want %s", got, want)
+}
+
+// One image has both programs: people push one.
+func TestImage(t *testing.T) {
+	manifests, refusal := render(t, "image: {repository: registry.example.com/hostdir, tag: v1, pullPolicy: Always}")
+	if refusal != "" {
+		t.Fatal(refusal)
+	}
+	specs := podSpecs(t, manifests)
+	for _, test := range []struct {
+		pod, container string
+		command        []string
+	}{
+		{"hostdir-node", "hostdir", nil}, // the image's own
+		{"hostdir-controller", "hostdir-controller", []string{"/hostdir-controller"}},
+	} {
+		c := container(t, specs[test.pod], test.container)
+		if c.Image != "registry.example.com/hostdir:v1" || c.ImagePullPolicy != corev1.PullAlways || !slices.Equal(c.Command, test.command) {
+			t.Errorf("%s runs %q of %s, pulled %s", test.container, c.Command, c.Image, c.ImagePullPolicy)
+		}
+	}
+}
+
+// hostdir takes up a changed configuration by itself: no pod starts anew for it.
+func TestConfigurationRestartsNothing(t *testing.T) {
+	configs := map[string]bool{}
+	var before map[string]corev1.PodTemplateSpec
+	for _, reserve := range []string{"5%", "10%"} {
+		manifests, refusal := render(t, "pools: [{name: default, paths: [/var/lib/hostdir], reserve: "+reserve+"}]")
+		if refusal != "" {
+			t.Fatal(refusal)
+		}
+		templates := map[string]corev1.PodTemplateSpec{}
+		for _, object := range decode(t, manifests) {
+			switch o := object.(type) {
+			case *appsv1.DaemonSet:
+				templates[o.Name] = o.Spec.Template
+			case *appsv1.Deployment:
+				templates[o.Name] = o.Spec.Template
+			case *corev1.ConfigMap:
+				configs[o.Data["config.yaml"]] = true
+			}
+		}
+		if before == nil {
+			before = templates
+		}
+		if diff := cmp.Diff(before, templates); diff != "" {
+			t.Errorf("with another configuration the pods are others:\n%s", diff)
+		}
+	}
+	if len(configs) != 2 {
+		t.Errorf("%d configurations, want 2", len(configs))
 	}
 }

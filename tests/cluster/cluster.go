@@ -33,7 +33,7 @@ func (c cluster) machine(name string) machine.Machine {
 
 func (c cluster) controlPlane() machine.Machine { return c.machine(kube.ControlPlane) }
 
-// exists tells whether the cluster has been made, whether or not it runs.
+// exists reports whether the cluster has been made, whether or not it runs.
 func (c cluster) exists() (bool, error) {
 	_, err := os.Stat(c.dir())
 	if errors.Is(err, os.ErrNotExist) {

@@ -42,7 +42,7 @@ func fail(err error) {
 	os.Exit(1)
 }
 
-// say tells whoever waits what is being done.
+// say lets whoever waits know what is being done.
 func say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
 const usage = `cluster runs a real Kubernetes on this machine.
@@ -56,7 +56,7 @@ const usage = `cluster runs a real Kubernetes on this machine.
   cluster exec NODE -- COMMAND ARGS...  a command inside a node
   cluster load IMAGE|TAR                load an image into all nodes
   cluster build-image DIR               build DIR/Dockerfile and write DIR/bin/NAME.tar
-          [--target STAGE] [--tag localhost/hostdir/hostdir:dev] [--output TAR]
+          [--tag localhost/hostdir/hostdir:dev] [--output TAR]
   cluster restart kubelet NODE          kill a daemon of a node (kubelet, containerd, kube-proxy); it starts again
   cluster stop NODE                     end a node at once, as a power cut does
   cluster start NODE                    start it again, with its files, name and address
@@ -72,7 +72,6 @@ cluster --name demo kubectl get pods.
 type options struct {
 	name   string
 	nodes  int
-	target string
 	tag    string
 	output string
 }
@@ -87,7 +86,6 @@ func run(args []string) error {
 	}
 	flags.StringVar(&o.name, "name", name, "the cluster's name (or HOSTDIR_CLUSTER)")
 	flags.IntVar(&o.nodes, "nodes", 0, "how many nodes a new cluster gets (default 2)")
-	flags.StringVar(&o.target, "target", "", "the stage of the Dockerfile that build-image builds (default the last)")
 	flags.StringVar(&o.tag, "tag", "localhost/hostdir/hostdir:dev", "the name of the image that build-image makes")
 	flags.StringVar(&o.output, "output", "", "where build-image writes the image")
 	flags.Usage = func() { fmt.Fprint(os.Stderr, usage, flags.FlagUsages()) }
@@ -216,7 +214,7 @@ func (c cluster) buildImage(dir string, o options) error {
 	if o.output == "" {
 		o.output = filepath.Join(dir, "bin", images.ShortName(o.tag)+".tar")
 	}
-	if err := builder.Build(dir, o.target, o.tag, o.output); err != nil {
+	if err := builder.Build(dir, o.tag, o.output); err != nil {
 		return err
 	}
 	fmt.Println(o.output)

@@ -111,7 +111,7 @@ func (c cluster) kubeletAnswers(name string) error {
 	}
 }
 
-// stopNode ends a node as a power cut does: nothing of it is told, and nothing of it is left but its files.
+// stopNode ends a node as a power cut does: nothing hears of it, and nothing of it is left but its files.
 func (c cluster) stopNode(name string) error {
 	unlock, err := c.lock()
 	if err != nil {

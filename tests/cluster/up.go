@@ -107,7 +107,7 @@ func (c cluster) startAll() ([]machine.Machine, error) {
 	return started, nil
 }
 
-// ready tells of each node whether it runs and Kubernetes calls it ready.
+// ready reports of each node whether it runs and Kubernetes calls it ready.
 func (c cluster) ready() (map[string]bool, error) {
 	kubectl, err := c.kubectl("get", "nodes", "--request-timeout=5s", "-o",
 		`jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}`)

@@ -129,7 +129,7 @@ func (f file) write(out *tar.Writer) error {
 }
 
 // cached returns the path of the image's archive in dir, which it writes when it is not there. The name of the
-// archive tells what is in it, down to the size and time of each file.
+// archive lists what is in it, down to the size and time of each file.
 func (i image) cached(dir string) (string, error) {
 	hash := sha256.New()
 	if err := json.NewEncoder(hash).Encode(i); err != nil {

@@ -25,8 +25,8 @@ func NewBuilder(cache programs.Cache, say func(string, ...any)) (Builder, error)
 	return Builder{cache, say}, programs.Require(say, "buildah", "busybox")
 }
 
-// Build builds the Dockerfile of a folder, up to a stage if target names one, and writes the image as an archive.
-func (b Builder) Build(dir, target, name, archive string) error {
+// Build builds the Dockerfile of a folder and writes the image as an archive.
+func (b Builder) Build(dir, name, archive string) error {
 	dockerfile, err := os.ReadFile(filepath.Join(dir, "Dockerfile"))
 	if err != nil {
 		return err
@@ -47,9 +47,6 @@ func (b Builder) Build(dir, target, name, archive string) error {
 	}
 	b.say("building image %s from %s", name, filepath.Join(dir, "Dockerfile"))
 	args := []string{"bud", "--pull-never", "--isolation=chroot", "--format=docker", "--tag=" + name}
-	if target != "" {
-		args = append(args, "--target="+target)
-	}
 	for _, m := range mounts {
 		args = append(args, "--volume="+m)
 	}

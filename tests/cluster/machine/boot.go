@@ -21,7 +21,7 @@ const (
 	ready  = "ready"
 )
 
-// IsBoot tells whether the arguments of this process make it a machine's first process.
+// IsBoot reports whether the arguments of this process make it a machine's first process.
 func IsBoot(args []string) bool { return len(args) == 3 && args[1] == bootVerb }
 
 // Boot is the life of a machine's first process: it returns only if the machine cannot come up. It must be called on the main thread, which must be locked:

@@ -57,7 +57,7 @@ func bury(all []*running) {
 	}
 }
 
-// startWaiting starts every daemon that can be started, and tells whether all run now.
+// startWaiting starts every daemon that can be started, and reports whether all run now.
 func startWaiting(all []*running) bool {
 	complete := true
 	for _, r := range all {

@@ -8,7 +8,7 @@ app.kubernetes.io/name: hostdir
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 
-{{/* The selectors tell the pods of DaemonSet and Deployment; they can never change. */}}
+{{/* The selectors tell the pods of DaemonSet and Deployment apart; they can never change. */}}
 {{- define "hostdir.nodeSelector" -}}
 app.kubernetes.io/name: hostdir
 app.kubernetes.io/component: node
@@ -21,11 +21,6 @@ app.kubernetes.io/component: controller
 
 {{- define "hostdir.image" -}}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
-{{- end }}
-
-{{/* hostdir.controllerImage is named after the node plugin's, where it has no name of its own. */}}
-{{- define "hostdir.controllerImage" -}}
-{{ .Values.controller.image.repository | default (printf "%s-controller" .Values.image.repository) }}:{{ .Values.controller.image.tag | default .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 
 {{/*
