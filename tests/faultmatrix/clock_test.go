@@ -32,7 +32,7 @@ func TestClock(t *testing.T) {
 			write(t, precious, "of that time")
 			s.stop(t)
 			then := time.Now().AddDate(years, 0, 0)
-			date(t, filepath.Join(s.Base, "pool.json"), then)
+			date(t, filepath.Join(s.Base, "disk.json"), then)
 			date(t, filepath.Join(s.VolumeDir(id), "volume.json"), then)
 			err = filepath.WalkDir(s.Base, func(path string, entry fs.DirEntry, err error) error {
 				if err != nil || entry.Type()&fs.ModeSymlink != 0 {

@@ -1,27 +1,35 @@
 // Package faultmatrix brings about what happens to nodes and disks, against the
 // real program: filesystems that are full, break or become read-only, reboots,
-// restarts, clocks that are wrong, nodes that come back empty.
+// restarts, clocks that are wrong, quotas that are switched, nodes that come back
+// empty.
 //
 // Each fault, what must hold, and the test that shows it:
 //
 //	kill -9 at each step of a call            the retry is the same volume    tests/faults
-//	power cut at the same points              what was told is there          tests/powercut
-//	kill in publish, unpublish, delete        the retry mends it              tests/faults
+//	power cut at the same points              what was said is there          tests/powercut
+//	kill in publish, unpublish, delete        the retry puts it right         tests/faults
 //	no space on a full filesystem             ResourceExhausted, rolled back  TestFull
 //	no inodes                                 ResourceExhausted, rolled back  TestFull
 //	the disk quota of somebody else           ResourceExhausted, rolled back  TestFull
 //	no descriptors                            ResourceExhausted, rolled back  tests/inputs TestNoDescriptors
+//	no descriptors as a disk is read          read again, no quarantine       pkg/store TestScanWithoutDescriptors
 //	each of these at each system call         rolled back, or Aborted         tests/faults
 //	a disk that fails (EIO)                   no OK that is not true          TestBrokenDisk
 //	pool read-only                            no room, delete errors          TestReadOnly
 //	disk absent at boot                       nothing made up, delete errors  tests/inputs TestDiskAbsentAtBoot
+//	disk that hangs, for ever or for a time   the others serve, it returns    tests/hungdisk
 //	disk unmounted and back                   the same                        tests/inputs TestDiskUnmounted
 //	disk replaced by another                  nothing written                 tests/inputs TestDiskReplaced
+//	directory of a glob gone and back         absent, then as before          TestGlob
+//	quotas switched off and on                no call fails, limits return    TestQuotasSwitched
 //	reboot                                    published again, data intact    TestReboot
 //	restart of the program under load         pods do not notice              TestRestartUnderLoad
 //	restart of sidecar and kubelet            pods do not notice              tests/e2e
 //	1000 creations, each sent twice           unique, bounded memory          tests/load
+//	restart before the first count            room and trash stay             TestRestartBeforeFirstCount
+//	two processes on one disk                 the second waits its turn       TestTwoProcesses
 //	clock a year ahead or behind              nothing changes                 TestClock
+//	boot with a clock a year ahead            nothing purged for its age      TestClockAhead
 //	record of a newer version                 that volume alone is refused    tests/inputs TestDamagedRecords
 //	node added again with an empty disk       its volumes are not here        TestNodeAddedAgain
 //	API server down                           nothing to notice               all tests but tests/e2e run without one;

@@ -36,7 +36,7 @@ func TestFull(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			mounted := test.mount(t)
 			s := layout(t, filepath.Join(mounted, "pool"))
-			// So much may be promised that it is the disk that says no.
+			// So much may be allocated that it is the disk that says no.
 			s.Configure(t, fmt.Sprintf("pools: [{name: default, paths: [%q], overcommit: 1000}]", s.Base))
 			s.run(t)
 			create := func(name string) (volumeID string, err error) {

@@ -24,21 +24,24 @@ func TestReadOnly(t *testing.T) {
 
 	_, err := s.Create(s.ctx, "pvc-2", mebibyte)
 	plugin.WantCode(t, "create", err, codes.ResourceExhausted)
-	if err == nil || !strings.Contains(err.Error(), "is read-only") {
+	if err == nil || !strings.Contains(err.Error(), "read-only") {
 		t.Errorf("the error does not say that the disk is read-only: %v", err)
 	}
-	if room := s.capacity(t); room != 0 {
-		t.Errorf("a read-only pool offers %d bytes", room)
+	s.waitCapacity(t, "a read-only disk offers room", func(bytes int64) bool { return bytes == 0 })
+	_, err = s.Create(s.ctx, "pvc-2", mebibyte) // which is known before it is tried, by now
+	plugin.WantCode(t, "create", err, codes.ResourceExhausted)
+	if err == nil || !strings.Contains(err.Error(), base+" is read-only") {
+		t.Errorf("the error does not name the disk that is read-only: %v", err)
 	}
 	target := s.target("target")
 	plugin.WantCode(t, "publish", s.Publish(s.ctx, id, target), codes.OK)
 	wantContent(t, filepath.Join(target, "precious"), "written before")
 	plugin.WantCode(t, "unpublish", s.Unpublish(s.ctx, id, target), codes.OK)
 	if err := s.Delete(s.ctx, id); err == nil {
-		t.Error("a volume of a read-only pool is called deleted")
+		t.Error("a volume of a read-only disk is called deleted")
 	}
 	if err := s.Expand(s.ctx, id, target, 2*mebibyte); err == nil {
-		t.Error("a volume of a read-only pool is called expanded")
+		t.Error("a volume of a read-only disk is called expanded")
 	}
 	wantTree(t, base, before)
 	if !s.listed(t)[id] {
@@ -46,6 +49,7 @@ func TestReadOnly(t *testing.T) {
 	}
 
 	run(t, "mount", "-o", "remount,rw", base)
+	s.waitCapacity(t, "a disk that is writable again offers no room", func(bytes int64) bool { return bytes > 0 })
 	if again := s.create(t, "pvc-1"); again != id {
 		t.Errorf("the volume is %s now, it was %s", again, id)
 	}

@@ -64,7 +64,7 @@ func (s *server) create(t *testing.T, name string) (volumeID string) {
 
 func (s *server) target(name string) string { return filepath.Join(s.KubeletDir, name) }
 
-// capacity is what the plugin tells of the room in its pool.
+// capacity is what the plugin says of the room in its pool.
 func (s *server) capacity(t *testing.T) int64 {
 	t.Helper()
 	resp, err := s.GetCapacity(s.ctx, &csi.GetCapacityRequest{})
@@ -74,7 +74,23 @@ func (s *server) capacity(t *testing.T) int64 {
 	return resp.GetAvailableCapacity()
 }
 
-// listed tells which volumes there are.
+// waitCapacity waits until the plugin tells what it should of its room. It answers
+// from memory: what is there is a second old at most.
+func (s *server) waitCapacity(t *testing.T, wrong string, right func(bytes int64) bool) {
+	t.Helper()
+	for deadline := time.Now().Add(3 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		bytes := s.capacity(t)
+		if right(bytes) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("%s: %d bytes", wrong, bytes)
+			return
+		}
+	}
+}
+
+// listed returns which volumes there are.
 func (s *server) listed(t *testing.T) map[string]bool {
 	t.Helper()
 	resp, err := s.ListVolumes(s.ctx, &csi.ListVolumesRequest{})

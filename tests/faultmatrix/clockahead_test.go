@@ -1,0 +1,83 @@
+package faultmatrix
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/hostdir/hostdir/tests/plugin"
+)
+
+// TestClockAhead boots with a clock that is a year ahead: all of the trash looks as
+// if its time had come. Nothing is purged as long as that is in doubt, also after
+// another restart.
+func TestClockAhead(t *testing.T) {
+	s := layout(t, "")
+	s.Configure(t, fmt.Sprintf("pools: [{name: default, paths: [%q], trashTTL: 24h}]", s.Base))
+	s.run(t)
+	plugin.WantCode(t, "delete", s.Delete(s.ctx, s.create(t, "pvc-1")), codes.OK)
+	s.stop(t)
+	deleteLongAgo(t, s.Base)
+	ranLast(t, s.Plugin, time.Now().AddDate(-1, 0, 0))
+
+	for range 2 {
+		s.run(t)
+		for began := time.Now(); time.Since(began) < 2*time.Second; time.Sleep(100 * time.Millisecond) {
+			if left := s.trash(t); len(left) != 1 || left[0].Name != "pvc-1" {
+				t.Fatalf("the trash holds %+v", left)
+			}
+		}
+		s.stop(t)
+	}
+	if n := strings.Count(s.Log(), "clock is far ahead"); n != 2 {
+		t.Errorf("two starts say %d times that the clock is far ahead", n)
+	}
+
+	ranLast(t, s.Plugin, time.Now().Add(-time.Hour))
+	s.run(t)
+	s.waitPurged(t)
+}
+
+// deleteLongAgo dates the one entry of the trash back by a month.
+func deleteLongAgo(t *testing.T, base string) {
+	t.Helper()
+	entries, err := filepath.Glob(filepath.Join(base, "trash", "*"))
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("the trash holds %q: %v", entries, err)
+	}
+	parts := strings.Split(filepath.Base(entries[0]), ".")
+	parts[1] = time.Now().AddDate(0, -1, 0).UTC().Format("20060102T150405Z")
+	if err := os.Rename(entries[0], filepath.Join(base, "trash", strings.Join(parts, "."))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ranLast changes when the plugin ran last, as it has noted that itself.
+func ranLast(t *testing.T, p *plugin.Plugin, then time.Time) {
+	t.Helper()
+	file := filepath.Join(filepath.Dir(p.Socket), "disks.json")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var content map[string]any
+	if err := json.Unmarshal(data, &content); err != nil {
+		t.Fatal(err)
+	}
+	if content["lastRun"] == nil {
+		t.Fatalf("%s does not say when hostdir ran last: %s", file, data)
+	}
+	content["lastRun"] = then.UTC()
+	if data, err = json.Marshal(content); err == nil {
+		err = os.WriteFile(file, data, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
