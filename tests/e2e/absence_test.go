@@ -104,7 +104,7 @@ func (a *absence) newClaimsAvoid() {
 	// Until it has asked again, once a minute, the provisioner believes in the
 	// room that was there, and so hears of the disk.
 	const noRoom = "did not have enough free storage"
-	a.told(a.namespace, tied, began, append(a.pool.says(), noRoom))
+	a.warned(a.namespace, tied, began, append(a.pool.says(), noRoom))
 	await(a.test, "the scheduler sees no room on the node", pods, a.in(tied), one(func(p *corev1.Pod) error {
 		for _, c := range p.Status.Conditions {
 			if c.Type == corev1.PodScheduled && strings.Contains(c.Message, noRoom) {
@@ -119,14 +119,14 @@ func (a *absence) newClaimsAvoid() {
 func (a *absence) replicaWaits(since time.Time) {
 	a.Helper()
 	a.check(a.CoreV1().Pods(a.namespace).Delete(context.Background(), a.hit.Name, metav1.DeleteOptions{}))
-	a.told(a.namespace, a.hit.Name, since, a.pool.says())
+	a.warned(a.namespace, a.hit.Name, since, a.pool.says())
 }
 
 // deletionWaits deletes a claim: its volume stays, and says why.
 func (a *absence) deletionWaits(claim string, since time.Time) {
 	a.Helper()
 	a.deleteClaim(claim)
-	a.told("", a.unused[claim], since, a.pool.says())
+	a.warned("", a.unused[claim], since, a.pool.says())
 }
 
 // restartNode starts the node without the disk.
@@ -136,7 +136,7 @@ func (a *absence) restartNode() {
 	run(a, a.tool, "start", a.disk.node)
 	a.restarted = time.Now()
 	a.poolIs(a.pool, a.disk.node, "unusable")
-	a.told(a.namespace, a.hit.Name, a.restarted, a.pool.says())
+	a.warned(a.namespace, a.hit.Name, a.restarted, a.pool.says())
 }
 
 // nothingAstray holds that all volumes are known to Kubernetes, that nothing is

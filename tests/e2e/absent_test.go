@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A diskPool is a pool whose base directory is, on each node, the mount point of
+// A diskPool is a pool whose disk is, on each node, the mount point of
 // a disk that the tests take away.
 type diskPool struct {
 	name, dir string
@@ -108,8 +108,8 @@ func absentDiskLosesNothing(t *test) {
 	a.diskReturns()
 }
 
-// Without requireMountPoint only what hostdir remembers tells that the empty
-// folder is not a new pool's. The plugin sees the unmounting only if the disk was
+// Without requireMountPoint only what hostdir remembers shows that the empty
+// folder is not a new disk's. The plugin sees the unmounting only if the disk was
 // mounted after its container was started, so what it says until the restart is
 // not looked at.
 func forgottenMountPointLosesNothing(t *test) {
@@ -124,24 +124,24 @@ func forgottenMountPointLosesNothing(t *test) {
 	a.diskReturns()
 }
 
-// says are the ways in which hostdir tells that a pool's disk is not mounted. It
+// says are the ways in which hostdir says that a pool's disk is not mounted. It
 // looks every ten seconds, and before each call.
 func (p diskPool) says() []string {
-	base := "pool unavailable: base directory " + p.dir + ": "
+	base := "disk unavailable: disk " + p.dir + ": "
 	return []string{
 		base + "no disk is mounted there",
-		base + "its pool.json is gone: is the disk mounted?",
-		base + "pool ", // "... was here, now there is an empty directory"
+		base + "its disk.json is gone: is the disk mounted?",
+		base + "disk ", // "... was here, now there is an empty directory"
 	}
 }
 
-// poolIs waits until `hostdir pools` and the metrics of a node say that its disk
+// poolIs waits until `hostdir disks` and the metrics of a node say that its disk
 // is in this state, ready or unusable.
 func (t *test) poolIs(p diskPool, node, state string) {
 	t.Helper()
 	up := map[string]string{"ready": "1", "unusable": "0"}[state]
 	t.eventually("pool "+p.name+" is "+state+" on "+node, func() error {
-		table, _ := t.hostdir(t, node, "pools") // fails if any pool is unusable
+		table, _ := t.hostdir(t, node, "disks") // fails if any disk is unusable
 		var is string
 		for line := range strings.Lines(table) {
 			if f := strings.Fields(line); len(f) > 2 && f[0] == p.name && f[1] == p.dir {
@@ -149,8 +149,8 @@ func (t *test) poolIs(p diskPool, node, state string) {
 			}
 		}
 		if why := strings.Contains(table, p.dir+": unusable: "); is != state || why != (state == "unusable") {
-			return fmt.Errorf("`hostdir pools` says\n%s", table)
+			return fmt.Errorf("`hostdir disks` says\n%s", table)
 		}
-		return t.metricIs(node, `hostdir_base_up{pool="`+p.name+`",path="`+p.dir+`"}`, up)
+		return t.metricIs(node, `hostdir_disk_up{pool="`+p.name+`",path="`+p.dir+`"}`, up)
 	})
 }

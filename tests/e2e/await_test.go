@@ -107,9 +107,9 @@ func observe[T runtime.Object](c *cluster, k kind[T], q query, met func([]T) err
 	}
 }
 
-// told waits for a warning about an object, not older than since, that has one of
+// warned waits for a warning about an object, not older than since, that has one of
 // these phrases. Events about what has no namespace are in any.
-func (t *test) told(namespace, object string, since time.Time, phrases []string) {
+func (t *test) warned(namespace, object string, since time.Time, phrases []string) {
 	t.Helper()
 	q := query{namespace: namespace, fields: "type=Warning,involvedObject.name=" + object}
 	await(t, fmt.Sprintf("an event about %s says one of %q", object, phrases), events, q, func(all []*corev1.Event) error {

@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// pool is the default pool's base directory on each node.
+// pool is the path of the default pool's disk on each node.
 const pool = "/var/lib/hostdir"
 
 // A cluster is the Kubernetes that tests/cluster has brought up.

@@ -18,7 +18,7 @@ type disk struct {
 	node, dir string
 }
 
-// session is in the paths of all disks, and tells those of this run from those of
+// session is in the paths of all disks, and distinguishes those of this run from those of
 // others on the same cluster: hostdir remembers which disk a node had where.
 var session = time.Now().Format("150405")
 

@@ -146,7 +146,7 @@ func pluginRegistersAgain(t *test) {
 	}
 	t.eventually("kubelet registers the plugin again", func() error {
 		if registrations() == before {
-			return errors.New("the plugin's log tells of no more registrations")
+			return errors.New("the plugin's log shows no more registrations")
 		}
 		_, err := os.Stat(filepath.Join(folder, driver+"-reg.sock"))
 		return err

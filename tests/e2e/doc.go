@@ -6,7 +6,6 @@
 //
 //	bin/cluster up --name e2e
 //	bin/cluster load --name e2e bin/hostdir.tar
-//	bin/cluster load --name e2e bin/hostdir-controller.tar
 //	go test -c -tags e2e -o bin/e2e.test ./tests/e2e
 //	bin/cluster run --name e2e -- bin/e2e.test -test.v
 //

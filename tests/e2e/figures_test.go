@@ -12,7 +12,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
@@ -30,11 +29,12 @@ func TestFigures(t *testing.T) {
 	c := connect(t)
 	c.install(t)
 	const (
+		some    = 10
 		many    = 30
-		singles = 5 // runs with one replica
+		singles = 5 // runs with one replica, and with some
 		rounds  = 3 // runs with many replicas, with hostdir and with emptyDir in turn
 	)
-	var one, all, without []figure
+	var one, ten, all, without []figure
 	measure := func(name string, replicas int, hostdir bool) (f figure) {
 		t.Run(name, func(t *testing.T) { f = begin(t, c).measure(replicas, hostdir) })
 		if t.Failed() {
@@ -44,13 +44,14 @@ func TestFigures(t *testing.T) {
 	}
 	for range singles {
 		one = append(one, measure("one replica", 1, true))
+		ten = append(ten, measure("some replicas", some, true))
 	}
 	for range rounds {
 		without = append(without, measure("many replicas with emptyDir", many, false))
 		all = append(all, measure("many replicas", many, true))
 	}
 
-	fmt.Printf("\nFigures, medians of %d runs with one replica and of %d with %d at once:\n\n", singles, rounds, many)
+	fmt.Printf("\nFigures, medians of %d runs with 1 replica and with %d, and of %d with %d at once:\n\n", singles, some, rounds, many)
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', 0)
 	row := func(what string, value func(figure) time.Duration, runs []figure) time.Duration {
 		var values []time.Duration
@@ -71,6 +72,15 @@ func TestFigures(t *testing.T) {
 	with := row(fmt.Sprintf("%d replicas, until all pods are ready", many), runs, all)
 	floor := row("  the same with emptyDir", runs, without)
 	fmt.Fprintf(table, "  with hostdir : with emptyDir\t%.2f\t\n", with.Seconds()/floor.Seconds())
+	for _, runs := range [][]figure{one, ten, all} {
+		row(fmt.Sprintf("%d replicas deleted with their claims, until all volumes are gone", runs[0].replicas), func(f figure) time.Duration { return f.deleted.all }, runs)
+		row("  from the last pod's end", func(f figure) time.Duration { return f.deleted.afterPods }, runs)
+		warnings := 0
+		for _, f := range runs {
+			warnings += len(f.deleted.warnings)
+		}
+		fmt.Fprintf(table, "  Warning events in all runs\t%d\t\n", warnings)
+	}
 	table.Flush()
 
 	fmt.Printf("\nMemory of hostdir's containers after that, in MB (RSS of their processes; in brackets what of it is no file):\n\n")
@@ -85,15 +95,16 @@ func TestFigures(t *testing.T) {
 
 // A figure is what one StatefulSet took.
 type figure struct {
-	bound   []time.Duration // of each claim, from its appearance until it was Bound
-	running time.Duration   // from the StatefulSet's creation until all pods were ready
+	replicas int
+	bound    []time.Duration // of each claim, from its appearance until it was Bound
+	running  time.Duration   // from the StatefulSet's creation until all pods were ready
+	deleted  deletion
 }
 
-// measure creates a StatefulSet whose replicas all start at once, and takes the
-// time of what the API server tells of it.
+// measure creates a StatefulSet whose replicas all start at once, deletes it with
+// its claims, and takes the time of what the API server reports of it.
 func (t *test) measure(replicas int, hostdir bool) figure {
-	set := newStatefulSet("set", int32(replicas), "")
-	set.Spec.PodManagementPolicy = appsv1.ParallelPodManagement
+	set := hastySet(replicas)
 	if !hostdir {
 		set.Spec.VolumeClaimTemplates = nil
 		set.Spec.Template.Spec.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
@@ -103,12 +114,15 @@ func (t *test) measure(replicas int, hostdir bool) figure {
 	defer events.Stop()
 	began := time.Now()
 	t.createStatefulSet(set)
-	var f figure
+	f := figure{replicas: replicas}
 	if hostdir {
 		f.bound = bindingTimes(t, events, replicas)
 	}
 	t.setRuns("set=set", replicas)
 	f.running = time.Since(began)
+	if hostdir {
+		f.deleted = t.deleteSet()
+	}
 	return f
 }
 

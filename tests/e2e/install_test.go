@@ -17,8 +17,8 @@ import (
 // home is the namespace of the plugin.
 const home = "hostdir-system"
 
-// install installs the chart as the installation guide says, with the images
-// that were built from this repository. Helm returns once a ready plugin runs on
+// install installs the chart as the installation guide says, with the image that
+// was built from this repository. Helm returns once a ready plugin runs on
 // each node, and the controller. More arguments are Helm's.
 func (c *cluster) install(t testing.TB, args ...string) {
 	t.Helper()

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// limitedPool is the base directory of the pool "limited", which enforces the
+// limitedPool is the path of the disk of the pool "limited", which enforces the
 // sizes of its volumes. The first node has the smallest disk for it.
 var limitedPool = "/mnt/hostdir/limited-" + session
 

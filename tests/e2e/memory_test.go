@@ -18,7 +18,7 @@ type memory struct {
 	anonymous float64 // what of it is no file, and so its own alone
 }
 
-// memoryOf adds up the processes of a container, as the kernel tells of them.
+// memoryOf adds up the processes of a container, as the kernel reports them.
 func memoryOf(t testing.TB, p *corev1.Pod, container string) memory {
 	t.Helper()
 	var m memory

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,14 +53,7 @@ func (t *test) end() {
 	}()
 	t.check(t.CoreV1().Namespaces().Delete(context.Background(), t.namespace, metav1.DeleteOptions{}))
 	await(t, "the namespace and all in it goes", namespaces, named(t.namespace), none)
-	await(t, "the volumes of its claims go", volumes, query{}, func(all []*corev1.PersistentVolume) error {
-		for _, pv := range all {
-			if pv.Spec.ClaimRef != nil && pv.Spec.ClaimRef.Namespace == t.namespace {
-				return fmt.Errorf("volume %s of claim %s is %s", pv.Name, pv.Spec.ClaimRef.Name, pv.Status.Phase)
-			}
-		}
-		return nil
-	})
+	t.volumesGo()
 	for _, node := range t.nodes {
 		links := filepath.Join(t.files[node], pool, "claims", t.namespace)
 		if _, err := os.Lstat(links); err == nil {

@@ -44,7 +44,7 @@ func classDecidesOwnership(t *test) {
 	if owner != "1234:5678" || mode != os.ModeDir|os.ModeSetgid|0o750 {
 		t.Errorf("the directory belongs to %s with mode %v", owner, mode)
 	}
-	// Other people of the node get no further than the pool.
+	// Other people of the node get no further than the disk's directory.
 	if owner, mode := t.ownership(filepath.Join(t.files[t.nodeOf(t.volumeOf("data-db-0"))], pool)); owner != "0:0" || mode != os.ModeDir|0o700 {
 		t.Errorf("the pool belongs to %s with mode %v", owner, mode)
 	}

@@ -41,7 +41,7 @@ func refusedClaimsSayWhy(t *test) {
 	}
 	for _, test := range tests {
 		q := query{namespace: t.namespace, fields: "reason=ProvisioningFailed,involvedObject.name=" + test.name}
-		found := await(t, "an event tells why claim "+test.name+" is refused", events, q, func(all []*corev1.Event) error {
+		found := await(t, "an event says why claim "+test.name+" is refused", events, q, func(all []*corev1.Event) error {
 			if len(all) == 0 {
 				return fmt.Errorf("there is none")
 			}

@@ -11,7 +11,7 @@ import (
 	stats "k8s.io/kubelet/pkg/apis/stats/v1alpha1"
 )
 
-// kubelet asks the plugin how full each volume is, and tells monitoring.
+// kubelet asks the plugin how full each volume is, and passes it on to monitoring.
 func kubeletReportsSizes(t *test) {
 	t.createClaim(newClaim("data"))
 	t.createPod(newPod("data", "data", signed))
@@ -26,7 +26,7 @@ func kubeletReportsUse(t *test) {
 	t.createClaim(sized("data", t.limitedClass(), size))
 	t.createPod(newPod("data", "data", "dd if=/dev/zero of=/data/file bs=1M count=8; sync"))
 	node := t.podRuns("data").Spec.NodeName
-	t.eventually("kubelet's metrics tell the claim's size and use", func() error {
+	t.eventually("kubelet's metrics show the claim's size and use", func() error {
 		for metric, want := range map[string]float64{"capacity_bytes": size, "used_bytes": used, "available_bytes": size - used} {
 			if err := t.measures(node, "data", metric, want, mebibyte); err != nil {
 				return err
@@ -34,13 +34,13 @@ func kubeletReportsUse(t *test) {
 		}
 		return nil
 	})
-	t.eventually("kubelet's summary tells the same", func() error {
+	t.eventually("kubelet's summary shows the same", func() error {
 		v, err := t.summary(node, "data")
 		if err != nil {
 			return err
 		}
 		if *v.CapacityBytes != size || *v.UsedBytes < used || *v.UsedBytes > used+mebibyte || *v.AvailableBytes != *v.CapacityBytes-*v.UsedBytes {
-			return fmt.Errorf("it tells %d bytes, %d used, %d available", *v.CapacityBytes, *v.UsedBytes, *v.AvailableBytes)
+			return fmt.Errorf("it says %d bytes, %d used, %d available", *v.CapacityBytes, *v.UsedBytes, *v.AvailableBytes)
 		}
 		return nil
 	})

@@ -48,6 +48,7 @@ var together = []promise{
 // Promises whose tests take nodes or plugins away, or need the whole cluster.
 var alone = []promise{
 	{"thirty replicas at once bind on both nodes", thirtyReplicasBind},
+	{"ten replicas are deleted with their claims quickly and without a Warning", deletedSetIsQuick},
 	{"writes go on while plugin and kubelet restart", writesGoOn},
 	{"the plugin registers again when its registration is removed", pluginRegistersAgain},
 	{"pods run again with their data after a power cut of their node", powerCutKeepsData},
@@ -65,7 +66,7 @@ var limited = []promise{
 	{"a claim too large for all nodes waits and says so", tooLargeClaimSaysSo},
 	{"the scheduler's figures follow claims that come and go", roomFollowsClaims},
 	{"a StatefulSet's claim grows under its writer", claimGrowsUnderWriter},
-	{"an expansion that no disk can hold is told and taken back", tooLargeExpansionIsTakenBack},
+	{"an expansion that no disk can hold is reported and taken back", tooLargeExpansionIsTakenBack},
 	{"kubelet reports the claim's size and use, not the disk's", kubeletReportsUse},
 	{"hostdir check finds nothing wrong", checkFindsNothing},
 	{"nothing is left on the disks", nothingLimitedIsLeft},

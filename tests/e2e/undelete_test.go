@@ -116,7 +116,7 @@ func (t *test) undelete(node string, args ...string) {
 	t.kubectl("apply", "-f", file)
 }
 
-// discarded is a deleted volume, as `hostdir trash -o json` tells of it.
+// discarded is a deleted volume, as `hostdir trash -o json` shows it.
 type discarded struct {
 	Entry, Name string
 	Claim       struct{ Namespace, Name string }
