@@ -68,7 +68,7 @@ var rules = []struct {
 		packages: []string{"pkg/admin", "pkg/metrics"},
 		banned:   []string{csi, grpc, mountUtils, module + "/pkg/driver", module + "/pkg/mounter", module + "/pkg/registration"},
 		deep:     true,
-		why:      "they tell what the store knows, whoever made it so",
+		why:      "they show what the store knows, whoever made it so",
 	},
 	{
 		name:     "Prometheus' client library stays in tests",
@@ -78,16 +78,44 @@ var rules = []struct {
 		why:      "it takes more memory for ten thousand volumes than the node plugin has: pkg/metrics writes the format itself",
 	},
 	{
+		name:     "FUSE stays in tests",
+		packages: []string{"cmd", "pkg"},
+		banned:   []string{"github.com/hanwen/go-fuse"},
+		deep:     true,
+		why:      "it serves the disks of tests that hang",
+	},
+	{
 		name:     "classes of errors stand alone",
 		packages: []string{"pkg/errdefs"},
 		banned:   []string{module},
 		why:      "every package imports it",
 	},
 	{
-		name:     "opening beneath a directory knows no volumes",
-		packages: []string{"pkg/beneath"},
+		name:     "an open directory knows no disks",
+		packages: []string{"pkg/dir"},
 		banned:   []string{module},
-		why:      "the store and the mounter both stand on it",
+		why:      "all that touches files stands on it",
+	},
+	{
+		name:     "what the administrator wrote is read by itself",
+		packages: []string{"pkg/config"},
+		banned:   []string{module + "/pkg/dir", module + "/pkg/disk", module + "/pkg/store", module + "/pkg/quota", module + "/pkg/mounter"},
+		deep:     true,
+		why:      "a configuration is right or wrong whatever disks are there",
+	},
+	{
+		name:     "disks know no volumes",
+		packages: []string{"pkg/disk"},
+		banned:   []string{module + "/pkg/config", module + "/pkg/store", module + "/pkg/quota", module + "/pkg/mounter"},
+		deep:     true,
+		why:      "which disk is at a path, and may it be used, is decided before anybody looks at what is on it",
+	},
+	{
+		name:     "quotas know no volumes",
+		packages: []string{"pkg/quota"},
+		banned:   []string{module + "/pkg/config", module + "/pkg/disk", module + "/pkg/store", module + "/pkg/mounter"},
+		deep:     true,
+		why:      "they limit the directory that they are given",
 	},
 	{
 		name:     "the node plugin has no Kubernetes client",
@@ -139,7 +167,7 @@ func TestImportsPointDown(t *testing.T) {
 	}
 }
 
-// TestRulesSeeImports guards the rules above against a `go list` that tells
+// TestRulesSeeImports guards the rules above against a `go list` that says
 // less than they need.
 func TestRulesSeeImports(t *testing.T) {
 	all := packages(t)

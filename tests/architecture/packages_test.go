@@ -14,7 +14,7 @@ import (
 
 const module = "github.com/hostdir/hostdir"
 
-// goPackage is what `go list` tells of a package.
+// goPackage is what `go list` says of a package.
 type goPackage struct {
 	ImportPath   string
 	Dir          string
@@ -59,12 +59,12 @@ func packages(t *testing.T) []goPackage {
 		t.Fatalf("go list: %v", err)
 	}
 	if !slices.ContainsFunc(all, func(p goPackage) bool { return p.name() == "pkg/store" }) {
-		t.Fatal("go list does not tell of pkg/store: the tests would prove nothing")
+		t.Fatal("go list does not list pkg/store: the tests would prove nothing")
 	}
 	return all
 }
 
-// within tells whether an import path is one of the trees or lies below one.
+// within reports whether an import path is one of the trees or lies below one.
 func within(importPath string, trees ...string) bool {
 	return slices.ContainsFunc(trees, func(tree string) bool {
 		return importPath == tree || strings.HasPrefix(importPath, tree+"/")

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/hostdir/hostdir/pkg/config"
+	"github.com/hostdir/hostdir/pkg/dir"
 	"github.com/hostdir/hostdir/pkg/store"
 )
 
@@ -35,17 +37,18 @@ func openIn(b *testing.B, dir string) (*store.Store, string) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	s.Look(context.Background())
 	return s, config
 }
 
 func create(b *testing.B, s *store.Store, name string) store.Volume {
 	b.Helper()
-	return createWith(b, s, name, store.QuotaAuto)
+	return createWith(b, s, name, config.QuotaAuto)
 }
 
-func createWith(b *testing.B, s *store.Store, name string, quota store.QuotaPolicy) store.Volume {
+func createWith(b *testing.B, s *store.Store, name string, quota config.QuotaPolicy) store.Volume {
 	b.Helper()
-	class, err := store.ParseClass(map[string]string{"quota": string(quota)})
+	class, err := config.ParseClass(map[string]string{"quota": string(quota)})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -112,20 +115,22 @@ func BenchmarkCreateFloor(b *testing.B) {
 	}
 }
 
-// BenchmarkOpen starts the store on a pool with many volumes.
+// BenchmarkOpen starts the store on a disk with many volumes.
 func BenchmarkOpen(b *testing.B) {
 	_, config := open(b, 10_000)
 	for b.Loop() {
-		if _, err := store.Open(context.Background(), "node", config, ""); err != nil {
+		s, err := store.Open(context.Background(), "node", config, "")
+		if err != nil {
 			b.Fatal(err)
 		}
+		s.Look(context.Background())
 	}
 }
 
-// BenchmarkCheck checks a pool with many sound volumes.
+// BenchmarkCheck checks a disk with many sound volumes.
 func BenchmarkCheck(b *testing.B) {
 	s, _ := open(b, 10_000)
-	nothingMounted := func(*os.File) ([]store.Mount, error) { return nil, nil }
+	nothingMounted := func(*os.File) ([]dir.Mount, error) { return nil, nil }
 	for b.Loop() {
 		report, err := s.Check(context.Background(), nothingMounted)
 		if err != nil || report.Volumes != 10_000 || len(report.Findings) > 0 {
@@ -140,7 +145,7 @@ func BenchmarkCapacity(b *testing.B) {
 		b.Run(fmt.Sprintf("volumes=%d", n), func(b *testing.B) {
 			s, _ := open(b, n)
 			for b.Loop() {
-				if s.Capacity(store.Class{Pool: store.DefaultPool}).AvailableBytes == 0 {
+				if s.Capacity(config.Class{Pool: config.DefaultPool}).AvailableBytes == 0 {
 					b.Fatal("no room")
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/hostdir/hostdir/pkg/config"
 	"github.com/hostdir/hostdir/pkg/store"
 	"github.com/hostdir/hostdir/tests/disk"
 	"github.com/hostdir/hostdir/tests/plugin"
@@ -14,7 +15,7 @@ import (
 // BenchmarkCreateQuota makes volumes on btrfs with a limit and without.
 func BenchmarkCreateQuota(b *testing.B) {
 	plugin.RequireRoot(b)
-	for _, quota := range []store.QuotaPolicy{store.QuotaOff, store.QuotaRequired} {
+	for _, quota := range []config.QuotaPolicy{config.QuotaOff, config.QuotaRequired} {
 		b.Run(fmt.Sprintf("quota=%s", quota), func(b *testing.B) {
 			s, _ := openIn(b, disk.MountLimited(b, 4<<30))
 			i := 0
@@ -33,7 +34,7 @@ func BenchmarkUsage(b *testing.B) {
 	for _, files := range []int{10, 1_000_000} {
 		b.Run(fmt.Sprintf("files=%d", files), func(b *testing.B) {
 			s, _ := openIn(b, disk.MountLimited(b, 8<<30))
-			class, err := store.ParseClass(map[string]string{"quota": "required"})
+			class, err := config.ParseClass(map[string]string{"quota": "required"})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -53,7 +54,7 @@ func BenchmarkUsage(b *testing.B) {
 				}
 			}
 			for b.Loop() {
-				if _, err := s.Usage(v.ID, func(*os.File) error { return nil }); err != nil {
+				if _, err := s.Stats(b.Context(), v.ID, func(*os.File) error { return nil }); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -15,7 +15,7 @@ import (
 // fail lets a point fail, and sends the call again.
 func (op operation) fail(t *testing.T, p place, r rehearsal, at int, errno unix.Errno) (disturbed bool) {
 	s := op.ready(t, p)
-	s.tap.arm(at, intercept.Fail(errno), "")
+	s.tap.arm(at, intercept.Fail(errno))
 	err := op.call(t, s)
 	s.waitHit()
 	s.tap.quiet()
@@ -30,7 +30,7 @@ func (op operation) fail(t *testing.T, p place, r rehearsal, at int, errno unix.
 			t.Errorf("the call failed, and has left something behind (-want +got): %v\n%s", err, diff)
 		}
 	}
-	s.tap.arm(nowhere, intercept.Verdict{}, "")
+	s.tap.arm(nowhere, intercept.Verdict{})
 	if op.retry(t, s) {
 		defer func() { wantSynced(t, r.points[at:at+1], slices.Concat(points[at+1:], s.tap.disarm())) }()
 	}

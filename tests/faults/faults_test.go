@@ -43,7 +43,7 @@ func ways(at int) []unix.Errno {
 // btrfs and any filesystem, and for a subvolume's ID.
 var looks = regexp.MustCompile(`^(openat |ioctl (0x8008662c|0x8400941f|0x80111500|0xd0009412) )`)
 
-// kills tells whether to kill the program at a point.
+// kills reports whether to kill the program at a point.
 func kills(point string) bool { return *long || !looks.MatchString(point) }
 
 // faults lets a point meet each fault that is to be tried.
@@ -118,10 +118,10 @@ func (op operation) meetFaults(t *testing.T, p place) {
 	}
 }
 
-// isWanted tells whether a point is to be tried.
+// isWanted reports whether a point is to be tried.
 func isWanted(at int) bool { return *point == nowhere || *point == at }
 
-// try runs a test until it was not disturbed; do tells whether it was.
+// try runs a test until it was not disturbed; do reports whether it was.
 func try(t *testing.T, name, point string, do func(t *testing.T) (disturbed bool)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 // kill kills the program at a point, starts it again and sends the call again.
 func (op operation) kill(t *testing.T, p place, r rehearsal, at int) (disturbed bool) {
 	s := op.ready(t, p)
-	s.tap.arm(at, intercept.Kill, "")
+	s.tap.arm(at, intercept.Kill)
 	err := op.call(t, s)
 	s.waitHit()
 	points := s.tap.disarm()
@@ -30,7 +30,7 @@ func (op operation) kill(t *testing.T, p place, r rehearsal, at int) (disturbed 
 	if code := status.Code(err); err != nil && code != codes.Unavailable && code != codes.Unknown {
 		t.Errorf("a call whose server is killed ends with %v", err)
 	}
-	s.tap.arm(nowhere, intercept.Verdict{}, "")
+	s.tap.arm(nowhere, intercept.Verdict{})
 	s.run(t)
 	s.waitPurged(t)
 	if now := s.state(t); op.atomic {

@@ -13,7 +13,7 @@ import (
 	"github.com/hostdir/hostdir/pkg/quota"
 )
 
-// addLimits tells of each volume which limit is in force.
+// addLimits adds to each volume which limit is in force.
 func (s *server) addLimits(t *testing.T, all state) {
 	t.Helper()
 	records, err := filepath.Glob(filepath.Join(s.Base, "volumes", "*", "volume.json"))

@@ -41,7 +41,7 @@ func (op operation) rehearse(t *testing.T, p place) (r rehearsal) {
 	t.Helper()
 	s := op.ready(t, p)
 	r.before = s.state(t)
-	s.tap.arm(nowhere, intercept.Verdict{}, "")
+	s.tap.arm(nowhere, intercept.Verdict{})
 	if err := op.call(t, s); err != nil {
 		t.Fatalf("without a fault: %v", err)
 	}

@@ -94,7 +94,7 @@ func (s *server) data(name string) string {
 // volumeID is the ID that a volume has, made or not.
 func (s *server) volumeID(t *testing.T, name string) string {
 	t.Helper()
-	marker, err := os.ReadFile(filepath.Join(s.Base, "pool.json"))
+	marker, err := os.ReadFile(filepath.Join(s.Base, "disk.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func write(t *testing.T, path, content string) {
 	}
 }
 
-// mountsBelow tells what is mounted below a directory, the latest last.
+// mountsBelow returns what is mounted below a directory, the latest last.
 func mountsBelow(t *testing.T, root string) []*mountinfo.Info {
 	t.Helper()
 	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(root))

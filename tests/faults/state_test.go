@@ -87,5 +87,5 @@ func (all state) without(paths ...string) state {
 	return rest
 }
 
-// differs tells in which way two states differ, "" if they do not.
+// differs returns in which way two states differ, "" if they do not.
 func differs(want, got state) string { return cmp.Diff(want, got) }

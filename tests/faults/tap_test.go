@@ -23,8 +23,6 @@ type tap struct {
 
 	mu    sync.Mutex // guards all below
 	armed bool
-	// until is the call at which the tap is disarmed by itself, if any.
-	until string
 	// points are the calls since the tap was armed; the one of number at met
 	// the fault.
 	points []string
@@ -43,10 +41,10 @@ type tree struct{ path, name string }
 const nowhere = -1
 
 // arm begins to count; point number at meets the fault.
-func (tap *tap) arm(at int, fault intercept.Verdict, until string) {
+func (tap *tap) arm(at int, fault intercept.Verdict) {
 	tap.mu.Lock()
 	defer tap.mu.Unlock()
-	tap.armed, tap.until, tap.points, tap.at, tap.fault = true, until, nil, at, fault
+	tap.armed, tap.points, tap.at, tap.fault = true, nil, at, fault
 }
 
 // disarm ends the count and returns the points.
@@ -71,9 +69,6 @@ func (tap *tap) decide(c intercept.Call) intercept.Verdict {
 	if !c.Known {
 		tap.complaints = append(tap.complaints, c.Name+" is in neither list of intercept/calls.go: write it down there")
 		return intercept.Verdict{}
-	}
-	if tap.until != "" && c.Name == tap.until {
-		tap.armed = false
 	}
 	name, concerned := tap.name(c)
 	if !concerned {

@@ -18,7 +18,7 @@ import (
 )
 
 // canaries are files and directories that are none of hostdir's business. What
-// they are is compared after every round, and the kernel tells who opens them.
+// they are is compared after every round, and the kernel reports who opens them.
 type canaries struct {
 	// watched and compared are directories, or single files. hostdir may open
 	// those that are only compared.
@@ -63,14 +63,14 @@ func keep(t *testing.T, watched, compared []string) *canaries {
 	return c
 }
 
-// suspect tells of a process that must leave the canaries alone.
+// suspect is a process that must leave the canaries alone.
 func (c *canaries) suspect(pid int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.plugins[pid] = true
 }
 
-// read notes what the kernel tells until the group is closed.
+// read notes what the kernel reports until the group is closed.
 func (c *canaries) read() {
 	buf := make([]byte, 64<<10)
 	for {
@@ -111,7 +111,7 @@ func (c *canaries) note(event *unix.FanotifyEventMetadata) {
 	}
 }
 
-// look tells what each canary is: type, mode, owner, size, time of change of
+// look returns what each canary is: type, mode, owner, size, time of change of
 // content, file and content.
 func (c *canaries) look(t *testing.T, roots []string) map[string]string {
 	t.Helper()

@@ -5,9 +5,9 @@
 // to rely on that.
 //
 // Whatever they do, nothing outside the volume may be read, changed or removed.
-// All around are canaries: beside the pool on the same filesystem, in other
+// All around are canaries: beside the disk's directory on the same filesystem, in other
 // volumes, in kubelet's directory, behind the links. They are compared after each
-// round, and the kernel (fanotify(7)) tells if hostdir so much as opens one.
+// round, and the kernel (fanotify(7)) reports if hostdir so much as opens one.
 //
 // A race lasts a second, with -long a minute.
 package hostile

@@ -35,7 +35,7 @@ func TestMountsInPublished(t *testing.T) {
 	plugin.WantCode(t, "publish again", w.Publish(w.ctx, id, target), codes.OK)
 	_, err := w.Stats(w.ctx, id, target)
 	plugin.WantCode(t, "stats", err, codes.OK)
-	plugin.WantCode(t, "delete", w.Delete(w.ctx, id), codes.FailedPrecondition)
+	plugin.WantCode(t, "delete", w.DeleteNow(w.ctx, id), codes.FailedPrecondition)
 	for range 2 {
 		plugin.WantCode(t, "unpublish", w.Unpublish(w.ctx, id, target), codes.Aborted)
 	}
@@ -66,7 +66,7 @@ func TestMountOnPublished(t *testing.T) {
 	plugin.WantCode(t, "publish again", w.Publish(w.ctx, id, target), codes.AlreadyExists)
 	_, err := w.Stats(w.ctx, id, target)
 	plugin.WantCode(t, "stats", err, codes.NotFound)
-	plugin.WantCode(t, "delete", w.Delete(w.ctx, id), codes.FailedPrecondition)
+	plugin.WantCode(t, "delete", w.DeleteNow(w.ctx, id), codes.FailedPrecondition)
 	plugin.WantCode(t, "unpublish", w.Unpublish(w.ctx, id, target), codes.OK)
 	if at := disk.MountsBelow(t, w.KubeletDir); len(at) > 0 {
 		t.Errorf("still mounted: %q", at)

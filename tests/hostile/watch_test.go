@@ -68,5 +68,5 @@ func (c *canaries) waitTouched(t *testing.T, path, says string) {
 		c.mu.Unlock()
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Errorf("nobody tells that %s was %s", path, says)
+	t.Errorf("nobody reports that %s was %s", path, says)
 }

@@ -77,7 +77,7 @@ func newWorld(t *testing.T, mounted string) *world {
 	putCanary(t, filepath.Join(w.data(w.own), "kept"))
 	w.canaries = keep(t,
 		[]string{w.outside, w.elsewhere, pod},
-		[]string{filepath.Join(base, "pool.json"), w.VolumeDir(neighbour),
+		[]string{filepath.Join(base, "disk.json"), w.VolumeDir(neighbour),
 			filepath.Join(w.VolumeDir(w.own), "volume.json"), filepath.Join(w.data(w.own), "kept"), w.Config})
 	w.suspect(w.PID())
 	return w
@@ -204,7 +204,7 @@ func (w *world) makeRoom(t *testing.T) {
 	}
 }
 
-// isGone tells whether a directory that is open was removed.
+// isGone reports whether a directory that is open was removed.
 func isGone(dir *os.File) bool {
 	var s unix.Stat_t
 	return unix.Fstat(int(dir.Fd()), &s) == nil && s.Nlink == 0

@@ -17,7 +17,7 @@ import (
 
 // TestCheckDuringCalls runs one `hostdir check` after the other while volumes come,
 // grow, are published and go. None finds anything: what a call has in hand is no
-// damage. A call that meets a check on its volume is told Aborted, as by any other.
+// damage. A call that meets a check on its volume gets Aborted, as from any other.
 func TestCheckDuringCalls(t *testing.T) {
 	const workers, duration = 6, 5 * time.Second
 	s := start(t)
@@ -70,5 +70,5 @@ func TestCheckDuringCalls(t *testing.T) {
 		plugin.CheckClean(t, s.Plugin)
 	}
 	wg.Wait()
-	t.Logf("%d checks during %d calls, of which %d were told Aborted", checks, calls.Load(), aborted.Load())
+	t.Logf("%d checks during %d calls, of which %d got Aborted", checks, calls.Load(), aborted.Load())
 }

@@ -12,7 +12,7 @@
 //	 5  NUL or control character            refused       TestCreateRefuses
 //	 6  invalid UTF-8                       gRPC error    TestInvalidUTF8
 //	 7  delete of ../x                      OK, no-op     TestVolumeIDs
-//	 8  ID of a pool that is elsewhere      FailedPrecondition  TestVolumeIDs
+//	 8  ID of a disk that is elsewhere      FailedPrecondition  TestVolumeIDs
 //	 9  ID equal to an internal name        OK, no-op     TestVolumeIDs
 //	10  required above limit                OutOfRange    TestCreateRefuses
 //	11  negative size                       refused       TestCreateRefuses

@@ -30,7 +30,7 @@ func newDisked(t *testing.T) *disked {
 	d := &disked{image: smallDisk(t)}
 	disk.MountImage(t, d.image, base)
 	d.server = startOn(t, base)
-	d.Expect("BaseUnusable") // the disk is gone in the end
+	d.Expect("DiskUnusable") // the disk is gone in the end
 	d.id = d.create(t, "pvc-1")
 	d.target = filepath.Join(d.KubeletDir, "target")
 	wantCode(t, d.publish(d.id, d.target), codes.OK, "")
@@ -63,10 +63,7 @@ func (d *disked) wantRefused(t *testing.T, says string) {
 	before := snapshot(t, d.root)
 	_, err := d.CreateVolume(d.ctx, goodCreate("pvc-2"))
 	wantCode(t, err, codes.ResourceExhausted, says)
-	capacity, err := d.GetCapacity(d.ctx, &csi.GetCapacityRequest{})
-	if err != nil || capacity.GetAvailableCapacity() != 0 || capacity.GetMaximumVolumeSize().GetValue() != 0 {
-		t.Errorf("capacity without the disk: %v, %v", capacity, err)
-	}
+	d.wantNoRoom(t)
 	wantCode(t, d.publish(d.id, d.target), codes.Unavailable, says)
 	wantCode(t, d.delete(d.id), codes.Unavailable, says)
 	wantSame(t, d.root, before)
@@ -169,7 +166,7 @@ func TestDiskCloned(t *testing.T) {
 	d.Configure(t, fmt.Sprintf("pools: [{name: default, paths: [%q, %q]}]", d.Base, side))
 	d.start(t)
 	d.wantRefused(t, "one is a copy")
-	d.hostdir(t, "pools", "accept", d.Base, "--yes")
+	d.hostdir(t, "disks", "accept", d.Base, "--yes")
 	wantCode(t, d.publish(d.id, d.target), codes.OK, "")
 	if err := os.WriteFile(filepath.Join(d.target, "written"), nil, 0o644); err != nil {
 		t.Fatal(err)
@@ -198,7 +195,7 @@ func TestDiskCopied(t *testing.T) {
 	disk.MountImage(t, copied, d.Base)
 	d.start(t)
 	d.wantRefused(t, "made on another filesystem")
-	d.hostdir(t, "pools", "accept", d.Base, "--yes")
+	d.hostdir(t, "disks", "accept", d.Base, "--yes")
 	d.wantBack(t)
 }
 

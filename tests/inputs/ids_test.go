@@ -12,7 +12,7 @@ import (
 	"github.com/hostdir/hostdir/tests/plugin"
 )
 
-// elsewhere is the UUID of a pool that no node has.
+// elsewhere is the UUID of a disk that no node has.
 const elsewhere = "00000000-0000-4000-8000-000000000000"
 
 func TestVolumeIDs(t *testing.T) {
@@ -40,7 +40,7 @@ func TestVolumeIDs(t *testing.T) {
 		{"a volume in capitals", here + ".PVC-NEIGHBOUR", codes.OK, codes.NotFound},
 		{"the trash", here + ".trash", codes.OK, codes.NotFound},
 		{"the record", here + ".volume.json", codes.OK, codes.NotFound},
-		{"the marker", here + ".pool.json", codes.OK, codes.NotFound},
+		{"the marker", here + ".disk.json", codes.OK, codes.NotFound},
 		{"the directory of claims", here + ".claims", codes.OK, codes.NotFound},
 		{"a volume that is being built", here + "..new-pvc-neighbour", codes.OK, codes.NotFound},
 		{"a volume that is gone", here + ".pvc-gone", codes.OK, codes.NotFound},
@@ -92,7 +92,7 @@ func TestCapacityIgnoresWhatKubernetesAdds(t *testing.T) {
 		{"a key that nobody knows yet", map[string]string{"csi.storage.k8s.io/../../etc": ".."}, all},
 		{"beside a pool that is not here", map[string]string{"csi.storage.k8s.io/fstype": "xfs", "pool": "nvme"}, 0},
 		{"beside a pool that is a path", map[string]string{"csi.storage.k8s.io/fstype": "xfs", "pool": "../etc"}, 0},
-		// CreateVolume tells of the mistake. It is called only where there is room.
+		// CreateVolume reports the mistake. It is called only where there is room.
 		{"beside an unknown parameter", map[string]string{"csi.storage.k8s.io/fstype": "xfs", "quality": "best"}, all},
 	} {
 		t.Run(test.name, func(t *testing.T) {

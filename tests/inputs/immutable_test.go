@@ -18,7 +18,7 @@ import (
 )
 
 // TestDeleteImmutableFile deletes volumes with files that not even root can
-// remove. The others are purged, the log and a metric tell, and once the files can
+// remove. The others are purged, the log and a metric say so, and once the files can
 // be removed they are.
 func TestDeleteImmutableFile(t *testing.T) {
 	plugin.RequireRoot(t)
@@ -41,7 +41,7 @@ func TestDeleteImmutableFile(t *testing.T) {
 	}
 	wantCode(t, s.delete(s.create(t, "pvc-other")), codes.OK, "")
 	s.waitTrash(t, len(stuck))
-	s.waitMetric(t, "hostdir_base_trash_stuck_volumes", len(stuck))
+	s.waitMetric(t, "hostdir_disk_trash_stuck_volumes", len(stuck))
 
 	for _, f := range stuck {
 		setFlags(t, f, 0)
@@ -50,7 +50,7 @@ func TestDeleteImmutableFile(t *testing.T) {
 	// It is tried again each minute; a deletion wakes the purge at once.
 	wantCode(t, s.delete(s.create(t, "pvc-last")), codes.OK, "")
 	s.waitPurged(t)
-	s.waitMetric(t, "hostdir_base_trash_stuck_volumes", 0)
+	s.waitMetric(t, "hostdir_disk_trash_stuck_volumes", 0)
 	wantSame(t, s.Base, before)
 
 	s.Signal(t, os.Interrupt)

@@ -37,7 +37,7 @@ func TestNamesAreMadeHarmless(t *testing.T) {
 		{"the right-to-left override", "www\u202egpj"},
 		{"a directory that is being built", ".new-pvc-1"},
 		{"the record", "volume.json"},
-		{"the marker", "pool.json"},
+		{"the marker", "disk.json"},
 		{"the trash", "trash"},
 		{"a hashed name", "sha256-" + strings.Repeat("0", 40)},
 		{"spaces", "   "},

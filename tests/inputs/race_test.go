@@ -18,7 +18,7 @@ import (
 
 // TestPublishWhileDeleting lets publications of a volume race with its
 // deletion. Whoever comes first wins, and no volume is both: deleted and
-// published. (That a call meets another one and is told Aborted is shown, with
+// published. (That a call meets another one and gets Aborted is shown, with
 // calls that are held, by the tests of pkg/driver.)
 func TestPublishWhileDeleting(t *testing.T) {
 	const rounds, publishers, deleters = 40, 6, 2
@@ -39,7 +39,7 @@ func TestPublishWhileDeleting(t *testing.T) {
 		for i := range deleters {
 			wg.Go(func() {
 				<-begin
-				deleted[i] = status.Code(s.delete(id))
+				deleted[i] = status.Code(s.DeleteNow(s.ctx, id))
 			})
 		}
 		close(begin)

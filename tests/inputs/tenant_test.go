@@ -67,7 +67,7 @@ func TestDeleteStopsAtMount(t *testing.T) {
 	id := s.create(t, "pvc-mounted-inside")
 	data := filepath.Join(s.VolumeDir(id), "data")
 	mkdir(t, filepath.Join(data, "deep", "mount"))
-	// The same filesystem: no device number tells that this is a mount.
+	// The same filesystem: no device number shows that this is a mount.
 	if err := unix.Mount(s.outside, filepath.Join(data, "deep", "mount"), "", unix.MS_BIND, ""); err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ const (
 	maxThreads = 2000
 )
 
-// figures are what /proc tells of a process, memory in KiB.
+// figures are what /proc says of a process, memory in KiB.
 type figures struct{ resident, peak, threads int }
 
 func look(t *testing.T, pid int) (f figures) {

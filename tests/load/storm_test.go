@@ -104,7 +104,7 @@ func (s *storm) doAnything(v *volume) {
 	switch rand.IntN(6) {
 	case 0:
 		if len(v.published) > 0 {
-			s.twice("delete of a published volume", codes.FailedPrecondition, func(c plugin.Client) error { return c.Delete(s.ctx, v.id) })
+			s.twice("delete of a published volume", codes.FailedPrecondition, func(c plugin.Client) error { return c.DeleteNow(s.ctx, v.id) })
 			return
 		}
 		if s.twice("delete", codes.OK, func(c plugin.Client) error { return c.Delete(s.ctx, v.id) }) {
@@ -162,7 +162,7 @@ func (s *storm) create(v *volume) {
 }
 
 // twice sends a call twice at once, and each until it is answered, as the callers
-// of hostdir do. It tells whether both got the answer that was wanted.
+// of hostdir do. It reports whether both got the answer that was wanted.
 func (s *storm) twice(call string, want codes.Code, do func(plugin.Client) error) bool {
 	var wg sync.WaitGroup
 	for range 2 {

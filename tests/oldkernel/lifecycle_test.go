@@ -36,9 +36,9 @@ func on(t *testing.T, profile string) []string {
 
 // What the program says at its start of what it lacks.
 const (
-	walks      = "openat2(2) is not to be had here"
-	mountsOld  = "open_tree(2) is not to be had here"
-	mountsLate = "mount_setattr(2) is not to be had here"
+	walks      = "openat2(2) is not available here"
+	mountsOld  = "open_tree(2) is not available here"
+	mountsLate = "mount_setattr(2) is not available here"
 )
 
 // TestLifecycle leads a volume through its life under each profile.

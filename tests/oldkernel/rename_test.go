@@ -17,7 +17,7 @@ import (
 const refusal = "cannot rename without replacing"
 
 // TestRenameReplaces runs on a filesystem that may replace what is there: a new
-// base directory is refused with the reason, and one that was taken into use
+// disk is refused with the reason, and one that was taken into use
 // before, on another kernel, as well.
 func TestRenameReplaces(t *testing.T) {
 	plugin.RequireRoot(t)
@@ -38,8 +38,8 @@ func TestRenameReplaces(t *testing.T) {
 			if used {
 				wantNames(t, filepath.Join(p.Base, "volumes"), "pvc-1")
 			}
-			if _, err := os.Stat(filepath.Join(p.Base, "pool.json")); (err == nil) != used {
-				t.Errorf("the base directory was used before: %t, and its marker: %v", used, err)
+			if _, err := os.Stat(filepath.Join(p.Base, "disk.json")); (err == nil) != used {
+				t.Errorf("the disk was used before: %t, and its marker: %v", used, err)
 			}
 			p.Signal(t, os.Interrupt)
 			if !strings.Contains(p.Log(), refusal) {

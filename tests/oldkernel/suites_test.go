@@ -16,7 +16,7 @@ var long = flag.Bool("long", false, "run the tests of pkg/store without system c
 // inherits what is lacking.
 func TestSuites(t *testing.T) {
 	plugin.RequireRoot(t)
-	suites := []string{"pkg/beneath", "pkg/mounter", "tests/inputs"}
+	suites := []string{"pkg/dir", "pkg/mounter", "tests/inputs"}
 	if *long {
 		suites = append(suites, "pkg/store")
 	}

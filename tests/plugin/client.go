@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc"
@@ -75,6 +76,14 @@ func (c Client) Unpublish(ctx context.Context, volumeID, targetPath string) erro
 func (c Client) Delete(ctx context.Context, volumeID string) error {
 	_, err := c.DeleteVolume(ctx, &csi.DeleteVolumeRequest{VolumeId: volumeID})
 	return err
+}
+
+// DeleteNow deletes a volume for a caller who has so little time that the plugin
+// answers at once whether it can, and does not wait for an unpublish.
+func (c Client) DeleteNow(ctx context.Context, volumeID string) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return c.Delete(ctx, volumeID)
 }
 
 // Expand asks for a capacity.

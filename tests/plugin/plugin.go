@@ -8,12 +8,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -29,7 +31,7 @@ const NodeName = "node-1"
 
 // Plugin is a running plugin and its surroundings.
 type Plugin struct {
-	// Base is the base directory of the pool "default".
+	// Base is the path of the disk of the pool "default".
 	Base string
 	// KubeletDir and RegistrationDir are what the plugin takes for kubelet's.
 	KubeletDir, RegistrationDir string
@@ -204,15 +206,11 @@ func (p *Plugin) Log() string { return p.log.String() }
 func (p *Plugin) waitHealthy(t testing.TB) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
-		resp, err := http.Get("http://" + p.HTTP + "/healthz")
-		if err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return
-			}
+		if code, _ := p.get("/healthz"); code == http.StatusOK && p.looked() {
+			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("hostdir does not answer /healthz; its log follows")
+			t.Fatal("hostdir does not answer /healthz, or does not look at its disks; its log follows")
 		}
 		if p.hasEnded() {
 			t.Fatal("hostdir has ended; its log follows")
@@ -220,7 +218,28 @@ func (p *Plugin) waitHealthy(t testing.TB) {
 	}
 }
 
-// hasEnded tells whether the program has, without waiting for it.
+// get asks for a page of the program's HTTP server. Without an answer the code is 0.
+func (p *Plugin) get(path string) (code int, body string) {
+	resp, err := http.Get("http://" + p.HTTP + path)
+	if err != nil {
+		return 0, ""
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, ""
+	}
+	return resp.StatusCode, string(text)
+}
+
+// looked reports whether the program has looked at each of its disks, whatever it
+// has found.
+func (p *Plugin) looked() bool {
+	code, metrics := p.get("/metrics")
+	return code == http.StatusOK && strings.Contains(metrics, "\nhostdir_disk_up{") && !strings.Contains(metrics, `reason="pending"`)
+}
+
+// hasEnded reports whether the program has, without waiting for it.
 func (p *Plugin) hasEnded() bool {
 	var info unix.Siginfo
 	err := unix.Waitid(unix.P_PID, p.cmd.Process.Pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)

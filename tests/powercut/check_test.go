@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -22,7 +23,7 @@ import (
 )
 
 // check compares what a running node serves after a power cut with what the cut
-// may have left, finishes what was under way, and tells all that is wrong.
+// may have left, finishes what was under way, and reports all that is wrong.
 func (n *node) check(t *testing.T, may present) (wrong []string) {
 	t.Helper()
 	failed := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
@@ -58,9 +59,9 @@ func (n *node) check(t *testing.T, may present) (wrong []string) {
 	return wrong
 }
 
-// marker returns the pool's UUID.
+// marker returns the disk's UUID.
 func (n *node) marker() (string, error) {
-	data, err := os.ReadFile(filepath.Join(n.Base, "pool.json"))
+	data, err := os.ReadFile(filepath.Join(n.Base, "disk.json"))
 	if err != nil {
 		return "", err
 	}
@@ -164,8 +165,8 @@ func (n *node) kept(ctx context.Context) (map[string]*volume, error) {
 	return all, nil
 }
 
-// isPurged tells that nothing is promised of a deleted volume any more.
-func isPurged(d admin.DeletedVolume) bool { return d.Until == nil || d.Until.Before(time.Now()) }
+// isPurged reports that nothing is left of a deleted volume any more.
+func isPurged(d admin.DeletedVolume) bool { return d.PurgeAt == nil || d.PurgeAt.Before(time.Now()) }
 
 // look finds out what a volume is: from its record, its data directory and, as a
 // pod sees it, its files.
@@ -178,7 +179,7 @@ func (n *node) look(ctx context.Context, listed *csi.Volume, name string) (*volu
 		Version: 1, ID: listed.GetVolumeId(), Name: name, CapacityBytes: listed.GetCapacityBytes(), Node: plugin.NodeName,
 		Class: record.Class, Claim: record.Claim, Quota: record.Quota, Created: record.Created,
 	}
-	if record != want {
+	if !reflect.DeepEqual(record, want) {
 		return nil, fmt.Errorf("its record is %+v, listed is %v", record, listed)
 	}
 	v := volumeOf(record)
@@ -227,7 +228,7 @@ func readFiles(dir string) (map[string]string, error) {
 	return files, nil
 }
 
-// is tells whether what was seen agrees with what there may be.
+// is reports whether what was seen agrees with what there may be.
 func (v *volume) is(may *volume) bool {
 	if v == nil || may == nil {
 		return v == may

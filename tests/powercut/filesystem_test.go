@@ -17,7 +17,7 @@ type filesystem struct {
 	// its blocks, which it logs in parts, btrfs and ext4 of their superblocks,
 	// which have a checksum and are not mounted when half of one is new.
 	sector int
-	// limited tells that volumes are held to their capacity.
+	// limited reports that volumes are held to their capacity.
 	limited bool
 }
 

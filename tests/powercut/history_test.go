@@ -6,15 +6,16 @@ import (
 	"math"
 	"slices"
 
+	"github.com/hostdir/hostdir/pkg/config"
 	"github.com/hostdir/hostdir/pkg/store"
 )
 
 // volume is a volume as it may be after a power cut, nil for none.
 type volume struct {
 	claim    store.Claim
-	class    store.Class
+	class    config.Class
 	capacity int64
-	// deleted tells that it is in the trash and kept there.
+	// deleted reports that it is in the trash and kept there.
 	deleted bool
 	// files are what was synced in it, by name. There may be more: what was
 	// not synced yet.
@@ -49,11 +50,11 @@ type call struct {
 	kind kind
 	name string // the volume's
 
-	claim    store.Claim // of create
-	class    store.Class // of create
-	capacity int64       // of create and expand
-	file     string      // of save
-	content  string      // of save
+	claim    store.Claim  // of create
+	class    config.Class // of create
+	capacity int64        // of create and expand
+	file     string       // of save
+	content  string       // of save
 
 	start, end int
 }
@@ -63,7 +64,7 @@ const never = math.MaxInt
 
 func (c call) String() string { return fmt.Sprintf("%s %s", c.kind, c.name) }
 
-// apply tells what a call makes of a volume.
+// apply returns what a call makes of a volume.
 func (c call) apply(v *volume) *volume {
 	switch {
 	case c.kind == create && v == nil:
@@ -98,7 +99,7 @@ type history struct {
 	// calls come in the order in which they were made. Those for one volume
 	// did not overlap.
 	calls []call
-	// pool is the pool's UUID, which must be the same from the position served
+	// pool is the disk's UUID, which must be the same from the position served
 	// on.
 	pool   string
 	served int
@@ -111,11 +112,11 @@ type present struct {
 	// underWay are calls that were not acknowledged: the last one for each
 	// volume, by its name.
 	underWay map[string]call
-	// pool is the pool's UUID, empty if there need not be one yet.
+	// pool is the disk's UUID, empty if there need not be one yet.
 	pool string
 }
 
-// at tells what a power cut at a position may have left.
+// at returns what a power cut at a position may have left.
 func (h *history) at(position int) present {
 	p := present{volumes: maps.Clone(h.before), underWay: map[string]call{}}
 	if p.volumes == nil {

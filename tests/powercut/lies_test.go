@@ -81,7 +81,7 @@ func TestEverySyncCounts(t *testing.T) {
 		before []call // nil for no program that has run before
 		asked  call
 	}{
-		{"marker", ".pool.json.new", nil, made},
+		{"marker", ".disk.json.new", nil, made},
 		{"pool", "", nil, made},
 		{"record", "volumes/.new-pvc-1/volume.json", []call{}, made},
 		{"data", "volumes/.new-pvc-1/data", []call{}, made},

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// aside tells the process that it is the one with mounts of its own.
+// aside marks the process that is the one with mounts of its own.
 const aside = "POWERCUT_ASIDE"
 
 // TestMain runs the tests with mounts and processes of their own (mount and PID

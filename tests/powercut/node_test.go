@@ -26,7 +26,7 @@ import (
 type node struct {
 	*plugin.Plugin
 	drive *drive.Drive
-	// limited tells that the filesystem counts what its volumes hold.
+	// limited reports that the filesystem counts what its volumes hold.
 	limited bool
 
 	mu      sync.Mutex // guards all below
@@ -43,7 +43,7 @@ type clients struct {
 // targets is the directory below kubelet's in which volumes are published.
 const targets = "targets"
 
-// layOut puts a node's pool on a drive with this content, until the test ends.
+// layOut puts a node's disk on a drive with this content, until the test ends.
 func layOut(t *testing.T, filesystem filesystem, content *drive.Image) *node {
 	t.Helper()
 	d := drive.Start(t, content, filesystem.sector)
@@ -57,7 +57,7 @@ func layOut(t *testing.T, filesystem filesystem, content *drive.Image) *node {
 	return n
 }
 
-// layOutAt puts a node's pool at base. Without a drive, no positions are noted.
+// layOutAt puts a node's disk at base. Without a drive, no positions are noted.
 func layOutAt(t *testing.T, base string) *node {
 	t.Helper()
 	n := &node{Plugin: plugin.Layout(t, base)}
@@ -79,7 +79,7 @@ func (n *node) run(t *testing.T) {
 	}
 	n.Run(t)
 	for { // the operator's socket may come later than the one for CSI
-		_, err := n.operator().Pools(t.Context())
+		_, err := n.operator().Disks(t.Context())
 		if err == nil {
 			break
 		}
@@ -155,7 +155,7 @@ func (n *node) id(name string) string {
 // operator is who runs the commands of hostdir.
 func (n *node) operator() *admin.Client { return &admin.Client{Socket: admin.SocketPath(n.Socket)} }
 
-// isBack tells that a volume was not brought back because it is back: another
+// isBack reports that a volume was not brought back because it is back: another
 // order did that, though nobody was told.
 func isBack(c call, err error) bool {
 	return c.kind == undelete && strings.Contains(err.Error(), "no deleted volume")

@@ -97,7 +97,7 @@ func cut(t *testing.T, name string, filesystem filesystem, log *drive.Log, h *hi
 	return after, since
 }
 
-// moments chooses when the power is cut: in the pool's first moments, when an
+// moments chooses when the power is cut: in the disk's first moments, when an
 // answer has just come, and at any time.
 func moments(h *history, log *drive.Log, number int, luck *rand.Rand) []int {
 	var answers []int

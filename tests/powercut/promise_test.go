@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/hostdir/hostdir/pkg/config"
 	"github.com/hostdir/hostdir/pkg/store"
 	"github.com/hostdir/hostdir/tests/disk"
 	"github.com/hostdir/hostdir/tests/plugin"
@@ -54,7 +55,7 @@ func (n *traced) runTraced(t *testing.T) {
 	n.run(t)
 }
 
-// follow takes up the system calls until now. strace has told of all that came
+// follow takes up the system calls until now. strace has shown all that came
 // before an answer when the answer comes: it holds the program meanwhile.
 func (n *traced) follow(t *testing.T) {
 	t.Helper()
@@ -86,7 +87,7 @@ func (n *traced) broken() []unsynced.Change {
 	})
 }
 
-// isPurge tells that a change belongs to the purge, which nobody waits for: an
+// isPurge reports that a change belongs to the purge, which nobody waits for: an
 // entry of the trash is renamed to <name>.purge.<uuid> before anything of it goes.
 func isPurge(c unsynced.Change, all []unsynced.Change) bool {
 	entry, inTrash := strings.CutPrefix(c.Path, "trash/")
@@ -120,7 +121,7 @@ func TestAnswersAreSynced(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n := trace(t, base(t))
 			n.runTraced(t)
-			for _, class := range []store.Class{class, keptClass} {
+			for _, class := range []config.Class{class, keptClass} {
 				claim := store.Claim{Namespace: "shop", Name: "www-web-" + class.TrashTTL + "0"}
 				name := "pvc-1" + class.TrashTTL
 				made := call{kind: create, name: name, capacity: mebibyte, class: class, claim: claim}

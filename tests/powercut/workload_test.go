@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/hostdir/hostdir/pkg/config"
 	"github.com/hostdir/hostdir/pkg/store"
 )
 
@@ -96,10 +97,10 @@ func aLife(name string, claim store.Claim, luck *rand.Rand) []call {
 
 // class is what volumes are made with. Mode and owner are none that a directory
 // has by itself.
-var class = store.Class{Pool: store.DefaultPool, Mode: "2750", UID: 1234, GID: 4321, Quota: store.QuotaAuto}
+var class = config.Class{Pool: config.DefaultPool, Mode: "2750", UID: 1234, GID: 4321, Quota: config.QuotaAuto}
 
 // keptClass is the class of volumes that can be brought back.
-var keptClass = func() store.Class {
+var keptClass = func() config.Class {
 	c := class
 	c.TrashTTL = "1h0m0s"
 	return c

@@ -51,11 +51,12 @@ func startInProcess(t *testing.T) *plugin.Plugin {
 	if err != nil {
 		t.Fatal(err)
 	}
+	volumes.Look(ctx)
 	mounts, err := mounter.New(p.KubeletDir, mounter.NewBind(filepath.Join(filepath.Dir(p.Config), "mounting")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &driver.Driver{Announcement: driver.Announcement{Name: driver.DefaultName, Version: "test"}, NodeName: plugin.NodeName, Store: volumes, Mounter: mounts}
+	d := &driver.Driver{Identity: driver.Identity{Name: driver.DefaultName, Version: "test"}, NodeName: plugin.NodeName, Store: volumes, Mounter: mounts}
 	p.Socket = filepath.Join(filepath.Dir(p.Config), "csi.sock")
 	done := make(chan error)
 	go volumes.Run(ctx)

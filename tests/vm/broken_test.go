@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestFailures tells failures of programs, and at last of the machine, from success.
+// TestFailures distinguishes failures of programs, and at last of the machine, from success.
 func TestFailures(t *testing.T) {
 	machine := Boot(t, Options{})
 	for _, test := range []struct {
@@ -56,7 +56,7 @@ func TestHang(t *testing.T) {
 	defer cancel()
 	err = machine.Run(ctx, t.Output(), "program")
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "booting") {
-		t.Errorf("the error is %v; it should tell of the deadline and what was on the console", err)
+		t.Errorf("the error is %v; it should name the deadline and what was on the console", err)
 	}
 	select {
 	case <-qemu.ended:

@@ -118,7 +118,7 @@ func currentKernel() (debian, error) {
 			return debian{kernel[1], strings.TrimSpace(v)}, nil
 		}
 	}
-	return debian{}, fmt.Errorf("apt-cache tells no version of %s:\n%s", kernel[1], version)
+	return debian{}, fmt.Errorf("apt-cache knows no version of %s:\n%s", kernel[1], version)
 }
 
 // download unpacks the package aside and renames it into place, so that what is there is whole. What was there

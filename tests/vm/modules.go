@@ -10,7 +10,7 @@ import (
 )
 
 // orderModules finds modules by their names below dir, with all that they depend on, each after what it needs.
-// Modules tell that themselves; modules.dep, which would as well, is made where a kernel is installed.
+// Modules say that themselves; modules.dep, which would as well, is made where a kernel is installed.
 func orderModules(dir string, names []string) ([]string, error) {
 	files := map[string]string{} // by name
 	added := map[string]bool{}   // at first what is in the kernel itself

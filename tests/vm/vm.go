@@ -102,7 +102,7 @@ func start(o Options, console io.Writer, say func(string, ...any)) (*Machine, er
 }
 
 // Run runs a program in the machine as root, one of Options or one of busybox's, and writes what it prints to output. The
-// error tells that it failed, or that the machine did. When ctx is done first, the machine is ended.
+// error says that it failed, or that the machine did. When ctx is done first, the machine is ended.
 func (m *Machine) Run(ctx context.Context, output io.Writer, program string, args ...string) error {
 	program = filepath.Base(program)
 	command := guest.Command{Args: append([]string{program}, args...)}

@@ -37,7 +37,7 @@ func TestInMachine(t *testing.T) {
 	machine := Boot(t, options)
 	for i, p := range packages {
 		t.Run(p, func(t *testing.T) {
-			// The program gives up a little earlier, and tells where it stood.
+			// The program gives up a little earlier, and says where it stood.
 			ctx, cancel := context.WithTimeout(t.Context(), packageTime+30*time.Second)
 			defer cancel()
 			var out bytes.Buffer

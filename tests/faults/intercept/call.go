@@ -13,11 +13,11 @@ import (
 
 // Call is a system call that is about to happen.
 type Call struct {
-	// Name is the call's, "renameat2", with what tells apart calls of that name,
+	// Name is the call's, "renameat2", with what distinguishes calls of that name,
 	// "ioctl 0x5000940e".
 	Name string
-	// Known tells whether the package knows what the call does. Of one that it
-	// does not know, nothing but the number is told, in Name.
+	// Known reports whether the package knows what the call does. Of one that it
+	// does not know, only the number is known, in Name.
 	Known bool
 	// Paths are the files that the call works on, in the order of its
 	// arguments: absolute paths, or what the kernel calls things that have

@@ -24,7 +24,7 @@ type Drive struct {
 	mu      sync.Mutex // guards all below
 	content *Image     // with all that was written
 	log     Log
-	// careless tells that flushes are answered and forgotten.
+	// careless reports that flushes are answered and forgotten.
 	careless bool
 }
 

@@ -8,17 +8,17 @@ import (
 	"strings"
 )
 
-// call is a system call as strace tells it.
+// call is a system call as strace shows it.
 type call struct {
 	name string
 	args []string
-	// failed tells that it has changed nothing.
+	// failed reports that it has changed nothing.
 	failed bool
 }
 
 var told = regexp.MustCompile(`^(\w+)\((.*)\) += (.*)$`)
 
-// parse reads what strace has told of a system call.
+// parse reads what strace has printed of a system call.
 func parse(line string) (call, error) {
 	match := told.FindStringSubmatch(line)
 	if match == nil {
@@ -105,7 +105,7 @@ func (c call) field(i int, name string) string {
 	return ""
 }
 
-// has tells whether an argument names a flag.
+// has reports whether an argument names a flag.
 func (c call) has(i int, flag string) bool {
 	return i < len(c.args) && strings.Contains(c.args[i], flag)
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Calls are the system calls that strace must tell of: all that change files.
+// Calls are the system calls that strace must show: all that change files.
 // Of those whose work is not known here none may touch the model's directory.
 var Calls = append(slices.Sorted(maps.Keys(effects)),
 	"fsync", "creat", "copy_file_range", "fallocate", "fchmodat2", "fdatasync", "fremovexattr", "fsetxattr", "ftruncate", "linkat", "link",

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Options make strace tell what Follow understands. The program is its own
+// Options make strace print what Follow understands. The program is its own
 // process and not strace's child, so that signals and its end are as ever. What
 // begins with ? may be unknown to an old strace.
 func Options(output string) []string {
@@ -16,8 +16,8 @@ func Options(output string) []string {
 	}
 }
 
-// pending is a system call that has begun: what strace has told of it, and what
-// its success brings about, nil for what it then tells.
+// pending is a system call that has begun: what strace has printed of it, and what
+// its success brings about, nil for what it then prints.
 type pending struct {
 	told string
 	done func()
@@ -33,7 +33,9 @@ func (m *Model) Follow(line string) error {
 	m.now++
 	thread, line, _ := strings.Cut(line, " ")
 	line = strings.TrimSpace(line)
-	if strings.HasPrefix(line, "+++") { // the end of a thread
+	// The end of a thread, or of one that went with its process before strace could
+	// read which call it was about to make.
+	if strings.HasPrefix(line, "+++") || strings.HasPrefix(line, "???(") {
 		delete(m.pending, thread)
 		return nil
 	}

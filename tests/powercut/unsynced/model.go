@@ -110,11 +110,11 @@ func (m *Model) Compare() error {
 
 func (n *node) compare(path string, now *node) error {
 	if n.isDir() != now.isDir() {
-		return fmt.Errorf("%s is of another kind than the system calls tell", path)
+		return fmt.Errorf("%s is of another kind than the system calls say", path)
 	}
 	onDisk, told := slices.Sorted(maps.Keys(now.entries)), slices.Sorted(maps.Keys(n.entries))
 	if !slices.Equal(onDisk, told) {
-		return fmt.Errorf("%s holds %q, the system calls tell of %q", path, onDisk, told)
+		return fmt.Errorf("%s holds %q, the system calls say %q", path, onDisk, told)
 	}
 	var errs []error
 	for name, child := range n.entries {

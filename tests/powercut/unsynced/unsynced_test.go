@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestFollow tells the model of system calls as strace does. The directory is
-// /pool there, and holds a directory volumes and a file pool.json, synced.
+// TestFollow shows the model system calls as strace does. The directory is
+// /pool there, and holds a directory volumes and a file disk.json, synced.
 func TestFollow(t *testing.T) {
 	build := []string{
 		`1 mkdirat(7</pool/volumes>, ".new-a", 0700) = 0`,
@@ -54,6 +54,11 @@ func TestFollow(t *testing.T) {
 			`1 fchmod(3</pool>, 0700) = 0`,
 			`1 fsync(3</pool>) = -1 EIO (Input/output error)`,
 		}, []string{".: mode"}},
+		{"a thread that ends changes nothing", []string{
+			`1 fchmod(3</pool>, 0700) = 0`,
+			`2 ???( <detached ...>`,
+			`2 +++ exited with 0 +++`,
+		}, []string{".: mode"}},
 		{"a sync that strace left out is none", []string{
 			`1 fchmod(3</pool>, 0700) = 0`,
 			`1 fsync(3</pool>) = 0 (INJECTED)`,
@@ -75,8 +80,8 @@ func TestFollow(t *testing.T) {
 		}, []string{"volumes/a: removed"}},
 		{"a replaced file", []string{
 			`1 openat(AT_FDCWD</>, "/pool/new", O_RDWR|O_CREAT, 0600) = 9</pool/new>`,
-			`1 renameat(3</pool>, "new", 3</pool>, "pool.json") = 0`,
-		}, []string{"pool.json: replaced"}},
+			`1 renameat(3</pool>, "new", 3</pool>, "disk.json") = 0`,
+		}, []string{"disk.json: replaced"}},
 		{"a subvolume", []string{
 			`1 ioctl(7</pool/volumes>, BTRFS_IOC_SUBVOL_CREATE, {fd=0, name="data"}) = 0`,
 		}, []string{"volumes/data: made"}},
@@ -112,7 +117,7 @@ func model(t *testing.T) *Model {
 	if err := os.MkdirAll(filepath.Join(dir, "volumes"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "pool.json"), nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "disk.json"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	m, err := New(dir)
@@ -147,7 +152,7 @@ func TestReread(t *testing.T) {
 		os.Mkdir(filepath.Join(m.path, "volumes", "a"), 0o700),
 		os.WriteFile(filepath.Join(m.path, "volumes", "a", "volume.json"), nil, 0o600),
 		os.WriteFile(filepath.Join(m.path, "new"), nil, 0o600),
-		os.Rename(filepath.Join(m.path, "new"), filepath.Join(m.path, "pool.json")),
+		os.Rename(filepath.Join(m.path, "new"), filepath.Join(m.path, "disk.json")),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -162,7 +167,7 @@ func TestReread(t *testing.T) {
 	if err := m.Compare(); err != nil {
 		t.Error(err)
 	}
-	want := []Change{{"pool.json", "replaced"}, {"volumes/a", "made"}}
+	want := []Change{{"disk.json", "replaced"}, {"volumes/a", "made"}}
 	if diff := cmp.Diff(want, m.Unsynced()); diff != "" {
 		t.Errorf("unsynced (-want +got):\n%s", diff)
 	}

@@ -22,7 +22,7 @@ type Disk struct {
 // MountPoint is where programs find the disk.
 func (d Disk) MountPoint() string { return "/mnt/" + d.Name }
 
-// Variable is the environment variable that tells programs the mount point.
+// Variable is the environment variable that has the mount point, for programs.
 func (d Disk) Variable() string {
 	return "HOSTDIR_VM_" + strings.ToUpper(strings.ReplaceAll(d.Name, "-", "_"))
 }

@@ -17,7 +17,7 @@ import (
 )
 
 func main() {
-	// What goes wrong without a port to tell it to goes to the console. The kernel has no use for an exit status: it
+	// What goes wrong without a port to report it to goes to the console. The kernel has no use for an exit status: it
 	// panics when its first process ends.
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "init:", err)

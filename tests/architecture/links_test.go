@@ -1,0 +1,61 @@
+package architecture
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var (
+	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	// unlinked is what GitHub leaves out of a heading's anchor.
+	unlinked = regexp.MustCompile("[^a-z0-9 _-]")
+)
+
+// TestLinksLead follows the links from README.md and docs/ to files and sections.
+func TestLinksLead(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("there are no docs (%v)", err)
+	}
+	for _, page := range append(pages, "../../README.md") {
+		text := read(t, page)
+		for _, match := range link.FindAllStringSubmatch(text, -1) {
+			if strings.Contains(match[1], "://") {
+				continue
+			}
+			file, section, _ := strings.Cut(match[1], "#")
+			to := page
+			if file != "" {
+				to = filepath.Join(filepath.Dir(page), file)
+			}
+			if _, err := os.Stat(to); err != nil {
+				t.Errorf("%s: the link %s leads nowhere", filepath.Base(page), match[1])
+			} else if section != "" && !hasSection(read(t, to), section) {
+				t.Errorf("%s: the link %s names no section", filepath.Base(page), match[1])
+			}
+		}
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// hasSection reports whether a heading has this anchor.
+func hasSection(text, anchor string) bool {
+	for _, match := range heading.FindAllStringSubmatch(text, -1) {
+		if strings.ReplaceAll(unlinked.ReplaceAllString(strings.ToLower(match[1]), ""), " ", "-") == anchor {
+			return true
+		}
+	}
+	return false
+}
