@@ -34,7 +34,7 @@ func fullOfTrash(t *testing.T, mounted string, entries int, size int64) *Store {
 		_, id, _ := cutLast(e.file)
 		older := fmt.Sprintf("%s.%s.%s", e.name, e.deleted.Add(time.Duration(i-entries)*time.Hour).Format(momentLayout), id)
 		move(t, filepath.Join(base, trashDir), e.file, older)
-		check(t, only(t, s).lookAtTrash())
+		check(t, only(t, s).readTrash())
 	}
 	s.purgeAll(t.Context())
 	if n := len(s.Trash()); n != entries {

@@ -32,7 +32,7 @@ var errSlice = errors.New("the slice is over")
 func (s *Store) purge(ctx context.Context, d *diskState) {
 	failed := map[string]bool{}
 	for ctx.Err() == nil {
-		if err := d.lookAtTrash(); err != nil {
+		if err := d.readTrash(); err != nil {
 			if !errors.Is(err, errdefs.ErrUnavailable) { // the next look says why
 				klog.FromContext(ctx).Error(err, "the trash cannot be read", "path", d.path)
 			}
@@ -48,18 +48,6 @@ func (s *Store) purge(ctx context.Context, d *diskState) {
 	}
 	for s.evict(ctx, d) {
 	}
-}
-
-// lookAtTrash is readTrash of a disk that is not open.
-func (d *diskState) lookAtTrash() error {
-	end := d.calls.begin("reading the trash", callPatience)
-	defer end()
-	o, err := d.open()
-	if err != nil {
-		return err
-	}
-	defer o.close()
-	return o.readTrash()
 }
 
 // nextDue returns the entry to purge next: of those that are due the one that had

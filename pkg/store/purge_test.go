@@ -20,7 +20,7 @@ func TestPurgeIsFair(t *testing.T) {
 	mustDelete(t, s, large.ID)
 	turn := func() string {
 		t.Helper()
-		if err := d.lookAtTrash(); err != nil {
+		if err := d.readTrash(); err != nil {
 			t.Fatal(err)
 		}
 		e, ok := d.nextDue(true, nil)

@@ -66,7 +66,7 @@ func age(t *testing.T, base string, by time.Duration) {
 func wantTrash(t *testing.T, s *Store, want ...string) {
 	t.Helper()
 	for _, d := range s.inUse() {
-		if err := d.lookAtTrash(); err != nil {
+		if err := d.readTrash(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -50,39 +50,76 @@ func newTrashIndex() trashIndex { return trashIndex{byID: map[string]*trashed{}}
 // trashID identifies an entry before and after it is marked.
 func (e entry) trashID() string { return e.purgingName() }
 
+// trashBatch is how many records are read through one descriptor of the disk.
+const trashBatch = 64
+
 // readTrash brings the index up to date with the disk. Entries that calls add or
 // take away meanwhile are left to them.
-func (o openDisk) readTrash() error {
-	before := o.trashList()
-	entries, err := listTrash(o.root)
+func (d *diskState) readTrash() error {
+	before := d.trashList()
+	there, err := d.listTrash()
 	if err != nil {
 		return err
 	}
-	there := make(map[string]entry, len(entries))
-	for _, e := range entries {
-		there[e.trashID()] = e
-	}
+	var unread []trashed
 	for _, t := range before {
 		id := t.trashID()
 		e, ok := there[id]
 		delete(there, id)
-		if !ok {
-			o.forgetTrashed(id)
-			continue
+		switch t.entry = e; {
+		case !ok:
+			d.forgetTrashed(id)
+		case t.record == nil:
+			unread = append(unread, t)
+		default:
+			d.updateTrashed(id, func(now *trashed) { now.entry = e })
 		}
-		if t.entry = e; t.record == nil {
-			o.readTrashed(&t)
-		}
-		o.updateTrashed(id, func(now *trashed) {
-			now.entry, now.record, now.recordErr, now.used = t.entry, t.record, t.recordErr, t.used
-		})
 	}
-	for id, e := range there {
-		t := &trashed{entry: e}
-		o.readTrashed(t)
+	for _, e := range there {
+		unread = append(unread, trashed{entry: e})
+	}
+	for batch := range slices.Chunk(unread, trashBatch) {
+		if err := d.readBatch(batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listTrash lists what is in the trash, by trashID.
+func (d *diskState) listTrash() (map[string]entry, error) {
+	end := d.calls.begin("listing the trash", callPatience)
+	defer end()
+	o, err := d.open()
+	if err != nil {
+		return nil, err
+	}
+	defer o.close()
+	entries, err := listTrash(o.root)
+	there := make(map[string]entry, len(entries))
+	for _, e := range entries {
+		there[e.trashID()] = e
+	}
+	return there, err
+}
+
+// readBatch reads entries that the index does not know yet, or not whole.
+func (d *diskState) readBatch(batch []trashed) error {
+	end := d.calls.begin("reading the trash", callPatience)
+	defer end()
+	o, err := d.open()
+	if err != nil {
+		return err
+	}
+	defer o.close()
+	for _, t := range batch {
+		o.readTrashed(&t)
 		o.mu.Lock()
-		if o.trash.byID[id] == nil {
-			o.trash.byID[id] = t
+		switch now := o.trash.byID[t.trashID()]; {
+		case now != nil:
+			now.entry, now.record, now.recordErr, now.used = t.entry, t.record, t.recordErr, t.used
+		case !errors.Is(t.recordErr, fs.ErrNotExist): // which was brought back meanwhile
+			o.trash.byID[t.trashID()] = &t
 		}
 		o.mu.Unlock()
 	}

@@ -119,7 +119,7 @@ func (s *Store) findDeleted(ctx context.Context, ref string) (*diskState, trashe
 	for _, d := range s.inUse() {
 		// Somebody else may have been at work in the trash. Of a disk that does
 		// not answer, what was read last has to do.
-		j, err := start(ctx, d, read, "reading the trash", func() (struct{}, error) { return struct{}{}, d.lookAtTrash() })
+		j, err := start(ctx, d, read, "reading the trash", func() (struct{}, error) { return struct{}{}, d.readTrash() })
 		if err == nil {
 			_, _ = j.waitUnless(ctx, d.calls.inDoubt)
 		}
