@@ -22,6 +22,10 @@ import (
 // that a delete has come to after two seconds: whoever is woken keeps it.
 const soon = 500 * time.Millisecond
 
+// unhurried is for what does not wait at all: far less than deletePatience, and
+// enough for a machine that has much else to do.
+const unhurried = 3 * time.Second
+
 // TestDeleteBeforeUnpublish has the delete come first, as it often does.
 func TestDeleteBeforeUnpublish(t *testing.T) {
 	for _, ahead := range []time.Duration{0, 300 * time.Millisecond, 2 * time.Second} {
@@ -113,14 +117,14 @@ func TestDeleteInTime(t *testing.T) {
 	for _, waits := range []time.Duration{-deleteReserve / 2, 0, 300 * time.Millisecond} {
 		began := time.Now()
 		wantCode(t, s.deleteWithin(deleteReserve+waits, id), codes.FailedPrecondition)
-		if took := time.Since(began); took < waits || took > max(waits, 0)+soon {
+		if took := time.Since(began); took < waits || took > max(waits, 0)+unhurried {
 			t.Errorf("with %s to wait, the answer took %s", waits, took)
 		}
 	}
 	began := time.Now()
 	wantCode(t, s.delete("default.pvc-2"), codes.OK)
 	wantCode(t, s.delete("../pvc-1"), codes.OK)
-	if took := time.Since(began); took > soon {
+	if took := time.Since(began); took > unhurried {
 		t.Errorf("volumes that never were took %s to delete", took)
 	}
 }
@@ -142,7 +146,7 @@ func TestDeletesAtOnce(t *testing.T) {
 	time.Sleep(200 * time.Millisecond)
 	began := time.Now()
 	wantCode(t, s.delete(s.create(t, "pvc-other")), codes.OK)
-	if took := time.Since(began); took > soon {
+	if took := time.Since(began); took > unhurried {
 		t.Errorf("while deletes wait, another volume took %s to create and delete", took)
 	}
 
