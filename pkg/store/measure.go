@@ -17,11 +17,7 @@ type space struct {
 // measure looks at a disk's filesystem.
 func (o openDisk) measure() (dir.Space, error) {
 	s, err := o.root.Space()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.space.err = err; err == nil {
-		o.space.Space, o.space.at = s, time.Now()
-	}
+	o.measured(s, err)
 	return s, err
 }
 
@@ -31,14 +27,25 @@ func (d *diskState) sample() error {
 	defer end()
 	o, err := d.open()
 	if err != nil {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.space.err = err
+		d.measured(dir.Space{}, err)
 		return err
 	}
 	defer o.close()
 	_, err = o.measure()
 	return err
+}
+
+// measured notes what a look has found. That this process has run out of something
+// says nothing of the disk: what was found before stands.
+func (d *diskState) measured(s dir.Space, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case err == nil:
+		d.space = space{Space: s, at: time.Now()}
+	case !dir.IsPassing(err):
+		d.space.err = err
+	}
 }
 
 // spaceErr returns why the filesystem could not be looked at the last time.
