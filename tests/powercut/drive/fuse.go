@@ -110,7 +110,7 @@ func (d *Drive) serve(fuse int) error {
 	for {
 		n, err := unix.Read(fuse, request)
 		switch {
-		case errors.Is(err, unix.ENODEV): // unmounted
+		case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ECONNABORTED): // unmounted
 			return nil
 		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOENT): // ENOENT: a request was interrupted
 			continue
