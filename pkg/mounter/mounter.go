@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"k8s.io/mount-utils"
@@ -125,8 +126,9 @@ func isSame(a, b *os.File) (bool, error) {
 const maxStacked = 16
 
 // Unpublish unmounts the target path and removes its directory, even if the disk
-// that is mounted there does not answer. A path that is gone is no error. Files found in the directory below the mount are nobody's
-// that hostdir knows: they are left there, with an error.
+// that is mounted there does not answer. A path that is gone is no error. Files
+// found in the directory below the mount are nobody's that hostdir knows: they are
+// left there, with an error.
 func (m *Mounter) Unpublish(targetPath string) error {
 	t, err := m.openTarget(targetPath)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -145,7 +147,7 @@ func (m *Mounter) Unpublish(targetPath string) error {
 		if !mounted {
 			return t.rmdir()
 		}
-		err = m.mounts.Unmount(t.reference())
+		err = m.unmount(t)
 		if errors.Is(err, unix.EBUSY) {
 			return fmt.Errorf("target path %s is %w: a process still uses it; trying again later", targetPath, errdefs.ErrBusy)
 		}
@@ -154,6 +156,20 @@ func (m *Mounter) Unpublish(targetPath string) error {
 		}
 	}
 	return fmt.Errorf("target path %s: more than %d mounts lie on each other; look at them with findmnt", targetPath, maxStacked)
+}
+
+// busyPatience is how long an unmount is tried again that somebody is in the way
+// of: who only looks at the volume, as for its statistics, is gone in a moment, and
+// nobody should get a Warning for that.
+const busyPatience = 500 * time.Millisecond
+
+func (m *Mounter) unmount(t *target) error {
+	for until := time.Now().Add(busyPatience); ; time.Sleep(10 * time.Millisecond) {
+		err := m.mounts.Unmount(t.reference())
+		if !errors.Is(err, unix.EBUSY) || time.Now().After(until) {
+			return err
+		}
+	}
 }
 
 func (t *target) rmdir() error {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -31,6 +32,17 @@ func TestUnpublishWhileInUse(t *testing.T) {
 	n.wantMounts(t, 1)
 	process.Close()
 	n.mustUnpublish(t, target)
+}
+
+// TestUnpublishWhileLookedAt has somebody in the way who is gone in a moment.
+func TestUnpublishWhileLookedAt(t *testing.T) {
+	n := newNode(t)
+	target := n.target("mount")
+	n.mustPublish(t, n.volume(t, "pvc-1"), PublishOptions{TargetPath: target})
+	process := open(t, filepath.Join(target, "of-pvc-1"))
+	time.AfterFunc(busyPatience/5, func() { process.Close() })
+	n.mustUnpublish(t, target)
+	n.wantMounts(t, 0)
 }
 
 func TestUnpublishStackedMounts(t *testing.T) {
