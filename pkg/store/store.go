@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -117,6 +118,9 @@ func (s *Store) Run(ctx context.Context) {
 	every(ctx, decideInterval, func() {
 		s.clock.tick(ctx)
 		s.decideIfWaiting(ctx)
+		if s.hasNews() {
+			s.remember(ctx)
+		}
 	})
 	s.remember(context.WithoutCancel(ctx)) // for the next start
 	ended := make(chan struct{})
@@ -158,6 +162,19 @@ func (s *Store) reload(ctx context.Context) {
 	}
 	s.mu.Unlock()
 	s.findPaths(ctx)
+}
+
+// hasNews reports whether what others hold on some disk is not written down nearly
+// as it is known now: a kill would lose it.
+func (s *Store) hasNews() bool {
+	s.deciding.Lock()
+	defer s.deciding.Unlock()
+	return slices.ContainsFunc(s.inUse(), func(d *diskState) bool {
+		f := d.figures()
+		kept, known := s.history.Foreign(d.id.UUID)
+		change := f.foreign.bytes - kept
+		return f.foreign.known && (!known || max(change, -change) > f.size/100)
+	})
 }
 
 // remember writes down what a restart has to know of the time before it.

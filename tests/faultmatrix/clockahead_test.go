@@ -23,7 +23,7 @@ func TestClockAhead(t *testing.T) {
 	s.run(t)
 	plugin.WantCode(t, "delete", s.Delete(s.ctx, s.create(t, "pvc-1")), codes.OK)
 	s.stop(t)
-	deleteLongAgo(t, s.Base)
+	dateBack(t, s.Base, 30*24*time.Hour)
 	ranLast(t, s.Plugin, time.Now().AddDate(-1, 0, 0))
 
 	for range 2 {
@@ -44,15 +44,15 @@ func TestClockAhead(t *testing.T) {
 	s.waitPurged(t)
 }
 
-// deleteLongAgo dates the one entry of the trash back by a month.
-func deleteLongAgo(t *testing.T, base string) {
+// dateBack makes the one entry of the trash so much older.
+func dateBack(t *testing.T, base string, by time.Duration) {
 	t.Helper()
 	entries, err := filepath.Glob(filepath.Join(base, "trash", "*"))
 	if err != nil || len(entries) != 1 {
 		t.Fatalf("the trash holds %q: %v", entries, err)
 	}
 	parts := strings.Split(filepath.Base(entries[0]), ".")
-	parts[1] = time.Now().AddDate(0, -1, 0).UTC().Format("20060102T150405Z")
+	parts[1] = time.Now().Add(-by).UTC().Format("20060102T150405Z")
 	if err := os.Rename(entries[0], filepath.Join(base, "trash", strings.Join(parts, "."))); err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,7 @@
 //	restart of sidecar and kubelet            pods do not notice              tests/e2e
 //	1000 creations, each sent twice           unique, bounded memory          tests/load
 //	restart before the first count            room and trash stay             TestRestartBeforeFirstCount
+//	twenty kills while a pod writes           the same, at 10, 50 and 85 %    TestRoomAcrossKills
 //	two processes on one disk                 the second waits its turn       TestTwoProcesses
 //	clock a year ahead or behind              nothing changes                 TestClock
 //	boot with a clock a year ahead            nothing purged for its age      TestClockAhead
