@@ -34,7 +34,7 @@ func TestRoom(t *testing.T) {
 				base := filepath.Join(mounted, "disk")
 				mkdirAll(t, base)
 				seed := rand.Uint64()
-				r := roomOn{T: t, r: rand.New(rand.NewPCG(seed, 0)), mounted: mounted, slack: 2 * mebibyte}
+				r := roomOn{T: t, r: rand.New(rand.NewPCG(seed, 0)), mounted: mounted, slack: 8 * mebibyte}
 				if filesystem == "btrfs" {
 					r.slack = 48 * mebibyte // it sets room aside for its trees as it goes
 				}
