@@ -194,7 +194,7 @@ func (j *job[T]) waitUnless(ctx context.Context, leave func() error) (T, error) 
 	for poll := time.Tick(waitPoll); ; {
 		select {
 		case <-j.done:
-			if j.panicked != "" {
+			if j.panicked != "" { // goes on to whoever catches the caller's own
 				panic(j.panicked)
 			}
 			return j.result, j.err

@@ -32,8 +32,8 @@ func TestClock(t *testing.T) {
 			write(t, precious, "of that time")
 			s.stop(t)
 			then := time.Now().AddDate(years, 0, 0)
-			date(t, filepath.Join(s.Base, "disk.json"), then)
-			date(t, filepath.Join(s.VolumeDir(id), "volume.json"), then)
+			date(t, filepath.Join(s.Base, "disk.json"), "created", then)
+			date(t, filepath.Join(s.VolumeDir(id), "volume.json"), "created", then)
 			err = filepath.WalkDir(s.Base, func(path string, entry fs.DirEntry, err error) error {
 				if err != nil || entry.Type()&fs.ModeSymlink != 0 {
 					return err
@@ -63,8 +63,8 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// date changes when a marker or a record says that it was made.
-func date(t *testing.T, file string, then time.Time) {
+// date changes a moment that one of the plugin's files holds.
+func date(t *testing.T, file, field string, then time.Time) {
 	t.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -74,10 +74,10 @@ func date(t *testing.T, file string, then time.Time) {
 	if err := json.Unmarshal(data, &content); err != nil {
 		t.Fatal(err)
 	}
-	if content["created"] == nil {
-		t.Fatalf("%s says not when it was made: %s", file, data)
+	if content[field] == nil {
+		t.Fatalf("%s has no field %s: %s", file, field, data)
 	}
-	content["created"] = then.UTC()
+	content[field] = then.UTC()
 	data, err = json.Marshal(content)
 	if err != nil {
 		t.Fatal(err)

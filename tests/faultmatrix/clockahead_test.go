@@ -1,7 +1,6 @@
 package faultmatrix
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -61,23 +60,5 @@ func dateBack(t *testing.T, base string, by time.Duration) {
 // ranLast changes when the plugin ran last, as it has noted that itself.
 func ranLast(t *testing.T, p *plugin.Plugin, then time.Time) {
 	t.Helper()
-	file := filepath.Join(filepath.Dir(p.Socket), "disks.json")
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var content map[string]any
-	if err := json.Unmarshal(data, &content); err != nil {
-		t.Fatal(err)
-	}
-	if content["lastRun"] == nil {
-		t.Fatalf("%s does not say when hostdir ran last: %s", file, data)
-	}
-	content["lastRun"] = then.UTC()
-	if data, err = json.Marshal(content); err == nil {
-		err = os.WriteFile(file, data, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	date(t, filepath.Join(filepath.Dir(p.Socket), "disks.json"), "lastRun", then)
 }
