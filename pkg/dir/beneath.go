@@ -34,22 +34,28 @@ type opener func(dir int, name string, flags int, mode uint32, mounts Mounts) (f
 // The error wraps an errno: ELOOP if the name is a symbolic link or leads
 // through one, EXDEV if it leads to or through a mount that is refused.
 func OpenBeneath(dir *os.File, name string, flags int, mode uint32, mounts Mounts) (*os.File, error) {
-	path := dir.Name() + "/" + name
-	err := check(name, flags)
-	var fd int
-	if err == nil {
+	fd, err := openBeneath(dir, name, flags, mode, mounts)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), dir.Name()+"/"+name), nil
+}
+
+func openBeneath(dir *os.File, name string, flags int, mode uint32, mounts Mounts) (fd int, err error) {
+	if err = check(name, flags); err == nil {
 		fd, err = chosen().open(int(dir.Fd()), name, flags|unix.O_CLOEXEC, mode, mounts)
 		runtime.KeepAlive(dir)
 	}
+	path := func() string { return dir.Name() + "/" + name }
 	switch {
 	case err == nil:
-		return os.NewFile(uintptr(fd), path), nil
+		return fd, nil
 	case errors.Is(err, unix.ELOOP):
-		return nil, fmt.Errorf("%s is, or lies behind, a symbolic link, which hostdir does not follow: %w", path, err)
+		return -1, fmt.Errorf("%s is, or lies behind, a symbolic link, which hostdir does not follow: %w", path(), err)
 	case errors.Is(err, unix.EXDEV):
-		return nil, fmt.Errorf("%s is, or lies behind, a mount that hostdir did not make: %w", path, err)
+		return -1, fmt.Errorf("%s is, or lies behind, a mount that hostdir did not make: %w", path(), err)
 	default:
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+		return -1, &fs.PathError{Op: "open", Path: path(), Err: err}
 	}
 }
 

@@ -20,11 +20,12 @@ type Dir struct {
 // Open opens a directory by its path on the node. The path is the admin's
 // own and may go through symbolic links and mounts.
 func Open(path string) (*Dir, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	// os.Open would offer the directory to the poller, with five system calls more.
+	fd, err := openat(unix.AT_FDCWD, path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	return &Dir{f}, nil
+	return &Dir{os.NewFile(uintptr(fd), path)}, nil
 }
 
 // FD returns the descriptor for a system call.
@@ -36,13 +37,18 @@ func (d *Dir) Path(name string) string { return d.File.Name() + "/" + name }
 // OpenFile opens a file or directory beneath d, as OpenBeneath does.
 func (d *Dir) OpenFile(name string, flags int, mode uint32) (*os.File, error) {
 	f, err := OpenBeneath(d.File, name, flags, mode, RefuseMounts)
+	return f, withCure(err)
+}
+
+// withCure adds to an error of OpenBeneath what to do about it.
+func withCure(err error) error {
 	switch {
 	case errors.Is(err, unix.ELOOP):
-		return nil, fmt.Errorf("%w; put the directory back", err)
+		return fmt.Errorf("%w; put the directory back", err)
 	case errors.Is(err, unix.EXDEV):
-		return nil, fmt.Errorf("%w; unmount it", err)
+		return fmt.Errorf("%w; unmount it", err)
 	}
-	return f, err
+	return err
 }
 
 // Sub opens a directory beneath d.
@@ -70,21 +76,34 @@ func (d *Dir) MakeSub(name string) (*Dir, error) {
 // maxFile bounds what ReadFile reads: records and markers are far smaller.
 const maxFile = 64 << 10
 
-// ReadFile reads a small regular file.
+// ReadFile reads a small regular file. It takes five system calls: the record of
+// a volume is read before each call that concerns it.
 func (d *Dir) ReadFile(name string) ([]byte, error) {
-	f, err := d.OpenFile(name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	fd, err := openBeneath(d.File, name, unix.O_RDONLY|unix.O_NONBLOCK, 0, RefuseMounts)
 	if err != nil {
-		return nil, err
+		return nil, withCure(err)
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, d.Wrap("fstat", name, err)
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxFile {
-		return nil, fmt.Errorf("%s is not a regular file of at most %d bytes", f.Name(), maxFile)
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size > maxFile {
+		return nil, fmt.Errorf("%s is not a regular file of at most %d bytes", d.Path(name), maxFile)
 	}
-	return io.ReadAll(io.LimitReader(f, maxFile))
+	data := make([]byte, 0, st.Size+1)
+	for {
+		n, err := unix.Read(fd, data[len(data):cap(data)])
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return nil, d.Wrap("read", name, err)
+		case n == 0: // the end, or more than there was a moment ago
+			return data, nil
+		default:
+			data = data[:len(data)+n]
+		}
+	}
 }
 
 // WriteFile makes a new file that survives a power cut once its directory does.

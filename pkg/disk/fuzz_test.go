@@ -24,7 +24,7 @@ func FuzzMarker(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer d.Close()
-		m, err := ReadMarker(d)
+		m, err := new(MarkerCache).Read(d)
 		if err != nil {
 			return
 		}

@@ -1,12 +1,14 @@
 package disk
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"regexp"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/hostdir/hostdir/pkg/dir"
@@ -48,9 +50,9 @@ type Identity struct {
 }
 
 // Check returns an error unless the open directory is this disk, on the
-// filesystem that it was made on.
-func (id Identity) Check(d *dir.Dir) error {
-	m, err := ReadMarker(d)
+// filesystem that it was made on. The same cache makes the next check cheaper.
+func (id Identity) Check(d *dir.Dir, cache *MarkerCache) error {
+	m, err := cache.Read(d)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return Refuse(Absent, "its %s is gone: is the disk mounted?", MarkerFile)
@@ -73,26 +75,51 @@ func Open(path string) (*dir.Dir, error) {
 	return d, err
 }
 
-// ReadMarker reads a disk's marker, and checks that the disk is on the filesystem
-// that it was made on. Without a marker the error is fs.ErrNotExist.
-func ReadMarker(d *dir.Dir) (Marker, error) {
-	m, err := loadMarker(d)
-	if err != nil {
-		return Marker{}, err
-	}
-	now, err := d.Filesystem()
-	if err != nil {
-		return Marker{}, err
-	}
-	return m, m.checkFilesystem(now)
-}
-
-// loadMarker is ReadMarker wherever the directory is.
+// loadMarker reads a disk's marker, on whatever filesystem the disk is now.
+// Without a marker the error is fs.ErrNotExist.
 func loadMarker(d *dir.Dir) (Marker, error) {
 	data, err := d.ReadFile(MarkerFile)
 	if err != nil {
 		return Marker{}, err
 	}
+	return parseMarker(data)
+}
+
+// MarkerCache keeps the marker that was read last, so that the same bytes need
+// not be parsed for each call on a disk. It may be shared between goroutines.
+type MarkerCache struct {
+	last atomic.Pointer[parsedMarker]
+}
+
+type parsedMarker struct {
+	data   []byte
+	marker Marker
+}
+
+// Read reads a disk's marker, and checks that the disk is on the filesystem that
+// it was made on. Without a marker the error is fs.ErrNotExist.
+func (c *MarkerCache) Read(d *dir.Dir) (Marker, error) {
+	data, err := d.ReadFile(MarkerFile)
+	if err != nil {
+		return Marker{}, err
+	}
+	last := c.last.Load()
+	if last == nil || !bytes.Equal(last.data, data) {
+		m, err := parseMarker(data)
+		if err != nil {
+			return Marker{}, err
+		}
+		last = &parsedMarker{data, m}
+		c.last.Store(last)
+	}
+	now, err := d.Filesystem()
+	if err != nil {
+		return Marker{}, err
+	}
+	return last.marker, last.marker.checkFilesystem(now)
+}
+
+func parseMarker(data []byte) (Marker, error) {
 	var m Marker
 	if err := json.Unmarshal(data, &m); err != nil {
 		return Marker{}, fmt.Errorf("its %s cannot be read: %w", MarkerFile, err)

@@ -151,7 +151,7 @@ func TestInitialise(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := Marker{Version: 1, UUID: one, Filesystem: filesystem, Created: now.UTC()}
-			read, err := ReadMarker(open(t, path))
+			read, err := new(MarkerCache).Read(open(t, path))
 			if diff := cmp.Diff(want, m) + cmp.Diff(want, read); diff != "" || err != nil {
 				t.Errorf("the marker (-want +got), %v:\n%s", err, diff)
 			}
@@ -215,9 +215,9 @@ func TestReadMarkerDamaged(t *testing.T) {
 			newDisk(t, path, one)
 			writeFile(t, filepath.Join(path, MarkerFile), test.content)
 			before := tree(t, path)
-			_, err := ReadMarker(open(t, path))
+			_, err := new(MarkerCache).Read(open(t, path))
 			wantError(t, err, test.reason, test.says)
-			wantError(t, (Identity{UUID: one}).Check(open(t, path)), test.reason, test.says)
+			wantError(t, (Identity{UUID: one}).Check(open(t, path), new(MarkerCache)), test.reason, test.says)
 			if after := tree(t, path); after != before {
 				t.Errorf("the disk was %q, and is %q", before, after)
 			}
@@ -230,11 +230,11 @@ func TestReadMarkerDamaged(t *testing.T) {
 		if err := errors.Join(os.Rename(marker, marker+".aside"), os.Symlink(MarkerFile+".aside", marker)); err != nil {
 			t.Fatal(err)
 		}
-		_, err := ReadMarker(open(t, path))
+		_, err := new(MarkerCache).Read(open(t, path))
 		wantError(t, err, Faulty, "symbolic link")
 	})
 	t.Run("missing", func(t *testing.T) {
-		if _, err := ReadMarker(open(t, t.TempDir())); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := new(MarkerCache).Read(open(t, t.TempDir())); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("error %v, want %v", err, fs.ErrNotExist)
 		}
 	})
@@ -243,11 +243,12 @@ func TestReadMarkerDamaged(t *testing.T) {
 func TestIdentityCheck(t *testing.T) {
 	path := t.TempDir()
 	m := newDisk(t, path, one)
+	var cache MarkerCache
 	id := Look(path, false, Probe{}).Identity()
 	if id.UUID != one || id.Generation != 0 || id.Inode == (dir.Inode{}) {
 		t.Errorf("identity %+v", id)
 	}
-	wantError(t, id.Check(open(t, path)), "", "")
+	wantError(t, id.Check(open(t, path), &cache), "", "")
 	write := func(m Marker) {
 		t.Helper()
 		data, err := m.encode()
@@ -259,13 +260,13 @@ func TestIdentityCheck(t *testing.T) {
 	raised := m
 	raised.Generation = 2
 	write(raised)
-	wantError(t, id.Check(open(t, path)), Copied, fmt.Sprintf("it holds generation 2 of disk %s, it held generation 0", one))
+	wantError(t, id.Check(open(t, path), &cache), Copied, fmt.Sprintf("it holds generation 2 of disk %s, it held generation 0", one))
 	other := m
 	other.UUID = two
 	write(other)
-	wantError(t, id.Check(open(t, path)), Exchanged, fmt.Sprintf("it holds disk %s, it held %s: the disk was exchanged", two, one))
+	wantError(t, id.Check(open(t, path), &cache), Exchanged, fmt.Sprintf("it holds disk %s, it held %s: the disk was exchanged", two, one))
 	if err := os.Remove(filepath.Join(path, MarkerFile)); err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, id.Check(open(t, path)), Absent, "its disk.json is gone: is the disk mounted?")
+	wantError(t, id.Check(open(t, path), &cache), Absent, "its disk.json is gone: is the disk mounted?")
 }

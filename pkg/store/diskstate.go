@@ -18,8 +18,9 @@ import (
 // knows them. It is made anew whenever a disk is taken into use, so that nothing
 // that was known of it before, or of another disk, is taken for true.
 type diskState struct {
-	path string
-	id   disk.Identity
+	path   string
+	id     disk.Identity
+	marker disk.MarkerCache
 	// storage is the same for all disks that share room: see dir.StorageID.
 	storage string
 	calls   *calls
@@ -80,7 +81,7 @@ func (d *diskState) open() (openDisk, error) {
 	if err != nil {
 		return openDisk{}, d.unavailable(err)
 	}
-	if err := d.id.Check(root); err != nil {
+	if err := d.id.Check(root, &d.marker); err != nil {
 		root.Close()
 		return openDisk{}, d.unavailable(err)
 	}

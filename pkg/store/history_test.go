@@ -45,7 +45,7 @@ func TestHistory(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			m, err := pkgdisk.ReadMarker(d)
+			m, err := new(pkgdisk.MarkerCache).Read(d)
 			d.Close()
 			if err != nil {
 				t.Fatal(err)

@@ -81,7 +81,7 @@ func (r *Record) UnmarshalJSON(data []byte) error {
 	*r = Record{}
 	known := json.NewDecoder(bytes.NewReader(data))
 	known.DisallowUnknownFields()
-	if known.Decode((*plainRecord)(r)) == nil {
+	if known.Decode((*plainRecord)(r)) == nil && len(bytes.TrimSpace(data[known.InputOffset():])) == 0 {
 		return nil
 	}
 	*r = Record{}
@@ -156,7 +156,7 @@ func readAnyRecord(d *dir.Dir) (Record, error) {
 		return Record{}, err
 	}
 	var r Record
-	if err := json.Unmarshal(data, &r); err != nil {
+	if err := r.UnmarshalJSON(data); err != nil { // json.Unmarshal would parse it once more
 		return Record{}, fmt.Errorf("its %s cannot be read: %w", recordFile, err)
 	}
 	if r.Version != recordVersion {

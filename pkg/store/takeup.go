@@ -68,7 +68,7 @@ func (s *Store) prepare(ctx context.Context, x *slot, probe *disk.Probe) (*diskS
 		probe.Marker = &m
 	}
 	id := probe.Identity()
-	if err := id.Check(root); err != nil {
+	if err := id.Check(root, new(disk.MarkerCache)); err != nil {
 		return nil, err
 	}
 	if err := s.freeOfCalls(id.UUID); err != nil {
