@@ -35,6 +35,7 @@ func kinds(t *testing.T, p *plugin.Plugin, flags ...string) map[string]store.Kin
 }
 
 func TestCheck(t *testing.T) {
+	t.Parallel()
 	p := layOut(t)
 	p.Run(t)
 	createVolume(t, p, "a")

@@ -57,6 +57,7 @@ func createVolume(t *testing.T, p *plugin.Plugin, claim string) *csi.Volume {
 }
 
 func TestCommands(t *testing.T) {
+	t.Parallel()
 	p := layOut(t)
 	foreign := t.TempDir()
 	p.Configure(t, fmt.Sprintf("pools: [{name: default, paths: [%q, %q]}]", p.Base, foreign))

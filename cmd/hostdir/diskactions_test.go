@@ -48,10 +48,10 @@ func wantAnswer(t *testing.T, p *plugin.Plugin, say string, args []string, code 
 // TestDiskActions mounts an empty disk in place of a disk, and then the disk of
 // another node, and says that each is right.
 func TestDiskActions(t *testing.T) {
+	t.Parallel()
 	plugin.RequireRoot(t)
 	base := t.TempDir()
 	disk.MountImage(t, disk.Image(t, "ext4", 16*mebibyte), base)
-	t.Setenv("GORACE", "atexit_sleep_ms=0")
 
 	p := plugin.Layout(t, base)
 	p.Expect("DiskUnusable") // its disk is gone in the end
@@ -121,7 +121,6 @@ func TestDiskActionsMistaken(t *testing.T) {
 // TestCopyAccepted replaces a disk by a larger one, file by file.
 func TestCopyAccepted(t *testing.T) {
 	plugin.RequireRoot(t)
-	t.Setenv("GORACE", "atexit_sleep_ms=0")
 	base, side := t.TempDir(), t.TempDir()
 	disk.MountImage(t, disk.Image(t, "ext4", 16*mebibyte), base)
 	larger := disk.Image(t, "ext4", 32*mebibyte)

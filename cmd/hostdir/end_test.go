@@ -22,7 +22,9 @@ func TestEndWhileCallHangs(t *testing.T) {
 	defer answer()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	go plugin.NewClient(p.Conn).CreateVolume(ctx, plugin.GoodCreate("pvc-1", mebibyte)) // ends with the program
+	for i := range 40 { // on all threads that the program has
+		go plugin.NewClient(p.Conn).CreateVolume(ctx, plugin.GoodCreate(fmt.Sprintf("pvc-%d", i), mebibyte)) // ends with the program
+	}
 	time.Sleep(time.Second)
 	began := time.Now()
 	p.Signal(t, syscall.SIGTERM)

@@ -19,11 +19,9 @@ import (
 	"github.com/hostdir/hostdir/tests/plugin"
 )
 
-// layOut makes the surroundings of a program. The race detector, which the
-// program is built with, would keep each of its ends waiting for a second.
+// layOut makes the surroundings of a program.
 func layOut(t *testing.T) *plugin.Plugin {
 	t.Helper()
-	t.Setenv("GORACE", "atexit_sleep_ms=0")
 	return plugin.Layout(t, "")
 }
 

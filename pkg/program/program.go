@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
@@ -32,6 +33,11 @@ type Program struct {
 	log         logging
 	showVersion bool
 }
+
+// The kernel hands a signal to a process's main thread first (complete_signal in
+// kernel/signal.c). While that is stuck on a disk that does not answer, SIGTERM
+// waits with it. So the main thread does nothing but wait for the servers.
+func init() { runtime.LockOSThread() }
 
 // Parse reads the command line of a program that serves.
 func (p *Program) Parse(args []string) error {
