@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/hostdir/hostdir/pkg/mounter"
+	"github.com/hostdir/hostdir/pkg/socket"
 	"github.com/hostdir/hostdir/pkg/store"
 	"github.com/hostdir/hostdir/tests/plugin"
 )
@@ -69,15 +70,15 @@ func startDriverOn(t *testing.T, layout *plugin.Plugin, driverName, nodeName str
 // connects to it.
 func serveOn(t *testing.T, run func(ctx context.Context, socketPath string) error) (connect func() *grpc.ClientConn) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "csi-") // short, whatever the test is called
+	dir, err := os.MkdirTemp("", "%41-") // short, whatever the test is called, and no URL
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	socket := filepath.Join(dir, "csi.sock")
+	path := filepath.Join(dir, "csi.sock")
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- run(ctx, socket) }()
+	go func() { done <- run(ctx, path) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -85,7 +86,7 @@ func serveOn(t *testing.T, run func(ctx context.Context, socketPath string) erro
 		}
 	})
 	return func() *grpc.ClientConn {
-		conn, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		conn, err := grpc.NewClient(socket.Target(path), grpc.WithTransportCredentials(insecure.NewCredentials()),
 			grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
 		if err != nil {
 			t.Fatal(err)

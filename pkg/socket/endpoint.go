@@ -2,6 +2,7 @@ package socket
 
 import (
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,11 @@ func Path(endpoint string) (string, error) {
 	}
 	return filepath.Clean(path), nil
 }
+
+// Target returns what gRPC dials to reach a socket: its targets are URLs, in which
+// a % in a path would mean something else
+// (https://github.com/grpc/grpc/blob/master/doc/naming.md).
+func Target(path string) string { return (&url.URL{Scheme: "unix", Path: path}).String() }
 
 // MakeDir makes the directory of a socket, for root alone.
 func MakeDir(path string) error {

@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hostdir/hostdir/pkg/socket"
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -139,7 +140,7 @@ func (p *Plugin) Launch(t testing.TB) {
 		p.stopped = true
 		t.Cleanup(func() { p.stop(t) })
 	}
-	conn, err := grpc.NewClient("unix://"+p.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(socket.Target(p.Socket), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}
