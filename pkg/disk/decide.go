@@ -15,6 +15,9 @@ type Candidate struct {
 	Silent bool
 	// InUse reports that the disk which was found is in use there.
 	InUse bool
+	// Approved reports that it was decided so before, and that the disk is being
+	// made, or read.
+	Approved bool
 }
 
 // Decision is what becomes of a candidate.
@@ -47,11 +50,12 @@ type Override struct {
 //   - Of copies of a disk none is used, except the one with the highest
 //     generation or, among those, the one that is in use already. A path that
 //     does not answer holds what it held last.
-//   - A directory that several paths show is used at one of them.
+//   - A directory that several paths show is used at one of them: where it is in
+//     use, or being taken into use, or else at the first.
 func Decide(h *History, candidates []Candidate, given Override) []Decision {
 	all := make([]*candidate, len(candidates))
 	copies := map[string][]*candidate{} // by UUID
-	var empty []*candidate              // that become disks
+	var sound []*candidate              // that are disks, or may become some
 	for i, c := range candidates {
 		x := &candidate{Candidate: c, given: given.Path == c.Probe.Path}
 		all[i] = x
@@ -66,18 +70,21 @@ func Decide(h *History, candidates []Candidate, given Override) []Decision {
 		case c.Probe.Marker == nil:
 			x.Err = decideEmpty(h, c.Probe, x.given && given.Action == Init)
 			if x.Err == nil {
-				empty = append(empty, x)
+				sound = append(sound, x)
 			}
 		default:
 			x.Err = decideDisk(h, candidates, c, x.given && given.Action == Accept)
 			if uuid := c.Probe.Marker.UUID; c.Probe.holds(uuid) {
 				copies[uuid] = append(copies[uuid], x)
+				sound = append(sound, x)
 			} else {
 				x.noteForeign(h)
 			}
 		}
 	}
-	distinct(empty)
+	// One that was empty when it was looked at may be a disk by now, made at another
+	// path that shows it.
+	distinct(sound)
 	for uuid, group := range copies {
 		decideCopies(uuid, group)
 	}
@@ -167,11 +174,15 @@ func distinct(group []*candidate) (all []*candidate) {
 		case x.InUse:
 			return 0
 		case x.Err != nil:
-			return 3
-		case x.given:
+			return 5
+		case x.Approved:
 			return 1
-		default:
+		case x.given:
 			return 2
+		case x.Probe.Marker != nil:
+			return 3
+		default:
+			return 4
 		}
 	}
 	slices.SortStableFunc(group, func(a, b *candidate) int { return rank(a) - rank(b) })
@@ -181,7 +192,7 @@ func distinct(group []*candidate) (all []*candidate) {
 		case i < 0:
 			all = append(all, x)
 		case x.Err == nil:
-			x.Err = Refuse(Copied, "it is the same directory as %s: a disk is used at one path alone", all[i].Probe.Path)
+			x.Err = Refuse(Copied, "it is the same directory as %s: a disk is used at one path alone; take this one out of the pool's paths", all[i].Probe.Path)
 		}
 	}
 	return all

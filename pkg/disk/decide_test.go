@@ -48,6 +48,9 @@ func device(filesystem dir.Filesystem) (n uint64) {
 
 func inUse(c Candidate) Candidate { c.InUse = true; return c }
 
+// approved is a disk that is being taken into use.
+func approved(c Candidate) Candidate { c.Approved = true; return c }
+
 // madeOn is a disk whose marker names another filesystem than the one it is on.
 func madeOn(filesystem dir.Filesystem, c Candidate) Candidate {
 	m := *c.Probe.Marker
@@ -463,6 +466,33 @@ func TestDecide(t *testing.T) {
 			candidates: []Candidate{empty("/a", hdd, 2), empty("/b", hdd, 2)},
 			given:      Override{Init, "/b"},
 			want:       []answer{{Copied, "it is the same directory as /b"}, usable},
+		},
+		{
+			name:       "a disk in use, and a path to it that was looked at before it was one",
+			candidates: []Candidate{empty("/a", hdd, 2), inUse(holding("/b", one, 0, hdd, 2))},
+			want:       []answer{{Copied, "it is the same directory as /b: a disk is used at one path alone; take this one out of the pool's paths"}, usable},
+		},
+		{
+			name:       "a disk, and a path to it that was looked at before it was one",
+			candidates: []Candidate{empty("/a", hdd, 2), holding("/b", one, 0, hdd, 2)},
+			want:       []answer{{Copied, "it is the same directory as /b"}, usable},
+		},
+		{
+			name:       "a disk that is being made at the second of two paths",
+			candidates: []Candidate{holding("/a", one, 0, hdd, 2), approved(empty("/b", hdd, 2))},
+			want:       []answer{{Copied, "it is the same directory as /b"}, usable},
+		},
+		{
+			name:       "a disk that is being read at the second of two paths, and an operator who speaks of the first",
+			candidates: []Candidate{holding("/a", one, 0, hdd, 2), approved(holding("/b", one, 0, hdd, 2))},
+			given:      Override{Accept, "/a"},
+			want:       []answer{{Copied, "it is the same directory as /b"}, usable},
+		},
+		{
+			name:       "a directory at two paths, approved at the one that had another disk",
+			history:    remembering(entries{"/a": used(two, 0, ssd)}, nil),
+			candidates: []Candidate{approved(holding("/a", one, 0, hdd, 2)), holding("/b", one, 0, hdd, 2)},
+			want:       []answer{{Exchanged, one}, usable},
 		},
 		{
 			name:       "a directory at two paths, and a clone",

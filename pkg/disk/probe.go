@@ -50,12 +50,7 @@ func (p *Probe) look(requireMountPoint bool, before Probe) error {
 	if p.Filesystem, err = d.Filesystem(); err != nil {
 		return err
 	}
-	m, err := loadMarker(d)
-	if err == nil {
-		p.Marker = &m
-	} else if errors.Is(err, fs.ErrNotExist) {
-		err = checkEmpty(d)
-	}
+	p.Marker, err = markerOrEmpty(d)
 	if before.Err == nil && before.Marker != nil && p.Marker != nil && before.Identity() == p.Identity() {
 		p.MountPoint = before.MountPoint
 		return nil
@@ -67,6 +62,25 @@ func (p *Probe) look(requireMountPoint bool, before Probe) error {
 	}
 	p.MountPoint = mounted == nil
 	return err
+}
+
+// markerOrEmpty returns a disk's marker, or nil if the directory is empty.
+func markerOrEmpty(d *dir.Dir) (*Marker, error) {
+	m, err := loadMarker(d)
+	if errors.Is(err, fs.ErrNotExist) {
+		empty := checkEmpty(d)
+		if empty == nil {
+			return nil, nil
+		}
+		// Another path may show it, and it was made a disk there a moment ago.
+		if m, err = loadMarker(d); errors.Is(err, fs.ErrNotExist) {
+			return nil, empty
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &m, nil
 }
 
 // Identity returns which disk was found. It is of use if there is a marker.

@@ -32,7 +32,7 @@ func (s *Store) diskCandidates() []disk.Candidate {
 	all := make([]disk.Candidate, len(s.slots))
 	for i, x := range s.slots {
 		silent := !x.answered || x.disk == nil && x.overdue()
-		all[i] = disk.Candidate{Probe: x.probe, Silent: silent}
+		all[i] = disk.Candidate{Probe: x.probe, Silent: silent, Approved: x.approved && x.disk == nil}
 		if silent {
 			all[i].Probe = disk.Probe{Path: x.path}
 		} else if p := x.probe; x.disk != nil && p.Err == nil && p.Marker != nil {
