@@ -10,10 +10,9 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-)
 
-// lostFound is what mkfs leaves in every ext4: no glob means it.
-const lostFound = "lost+found"
+	"github.com/hostdir/hostdir/pkg/sysfiles"
+)
 
 // ExpandPaths returns the pool's paths, each once. Of a glob these are the ones
 // that are there; a path without a glob is returned even if nothing is there, for
@@ -112,13 +111,14 @@ func namesMatching(at, component string) ([]string, error) {
 	return names, err
 }
 
-// matches reports whether a component of a path matches a name.
+// matches reports whether a component of a path matches a name. No glob means what a
+// system leaves in a filesystem's root.
 func matches(component, name string) bool {
 	if !isGlob(component) {
 		return component == name
 	}
 	ok, _ := path.Match(component, name) // checkGlob has been there
-	return ok && name != lostFound
+	return ok && !sysfiles.Known(name)
 }
 
 func isGlob(s string) bool { return strings.ContainsAny(s, `*?[\`) }

@@ -21,7 +21,7 @@ func layOut(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, dir := range []string{"nvme0", "nvme1/data", "hdd/data", "lost+found/data", "a*b", ".hidden"} {
+	for _, dir := range []string{"nvme0", "nvme1/data", "hdd/data", "lost+found/data", ".snapshots/data", ".Trash-0", "a*b", ".hidden"} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -59,10 +59,10 @@ func TestPaths(t *testing.T) {
 		{patterns: []string{"nvme[1-9]"}, want: []string{"nvme1"}, matches: []string{"nvme2"}, others: []string{"nvme0"}},
 		{
 			patterns: []string{"*"}, want: []string{".hidden", "a*b", "broken", "fifo", "file", "hdd", "nvme-link", "nvme0", "nvme1"},
-			matches: []string{"new"}, others: []string{"lost+found", "new/data"},
+			matches: []string{"new"}, others: []string{"lost+found", ".snapshots", ".Trash-0", ".zfs", "aquota.user", "new/data"},
 		},
 		{patterns: []string{"*found"}, others: []string{"lost+found"}, matches: []string{"found"}},
-		{patterns: []string{"lost+found"}, want: []string{"lost+found"}}, // somebody means it
+		{patterns: []string{"lost+found", ".snapshots"}, want: []string{"lost+found", ".snapshots"}}, // somebody means it
 		{
 			patterns: []string{"*/data"}, want: []string{"hdd/data", "nvme-link/data", "nvme1/data"},
 			matches: []string{"nvme0/data", "new/data"}, others: []string{"lost+found/data", "data", "nvme0"},

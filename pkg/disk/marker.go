@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hostdir/hostdir/pkg/dir"
+	"github.com/hostdir/hostdir/pkg/sysfiles"
 )
 
 // What hostdir makes in a disk's directory.
@@ -185,16 +186,19 @@ func (m Marker) encode() ([]byte, error) {
 	return append(data, '\n'), err
 }
 
-// checkEmpty returns an error if d holds anything but what mkfs or an interrupted
-// Initialise left.
+// checkEmpty returns an error if d holds anything but what a system leaves there by
+// itself, or an interrupted Initialise.
 func checkEmpty(d *dir.Dir) error {
 	names, err := d.Names()
 	if err != nil {
 		return err
 	}
+	if slices.Contains(names, MarkerFile) {
+		return Refuse(Pending, "it was made a disk a moment ago: hostdir looks again soon")
+	}
 	for _, name := range names {
 		switch name {
-		case "lost+found", MarkerNewFile:
+		case MarkerNewFile:
 		case VolumesDir, TrashDir, ClaimsDir:
 			inside, err := d.NamesIn(name)
 			if err != nil {
@@ -204,7 +208,9 @@ func checkEmpty(d *dir.Dir) error {
 				return fmt.Errorf("it has no %s, yet its directory %s holds %q", MarkerFile, name, slices.Min(inside))
 			}
 		default:
-			return fmt.Errorf("it has no %s and is not empty (it holds %q): hostdir takes only empty directories for its own", MarkerFile, name)
+			if !sysfiles.Known(name) {
+				return fmt.Errorf("it has no %s and is not empty (it holds %q): hostdir takes only empty directories for its own", MarkerFile, name)
+			}
 		}
 	}
 	return nil

@@ -103,6 +103,16 @@ var layouts = []struct {
 }{
 	{"empty", func(*testing.T, string) {}, ""},
 	{"what mkfs leaves", func(t *testing.T, path string) { mkdirAll(t, filepath.Join(path, "lost+found")) }, ""},
+	{"what systems leave", func(t *testing.T, path string) {
+		for _, name := range []string{".snapshots/1/snapshot", ".zfs/snapshot", ".Trash-0/files", ".fscrypt"} {
+			mkdirAll(t, filepath.Join(path, name))
+		}
+		writeFile(t, filepath.Join(path, "aquota.user"), "")
+		writeFile(t, filepath.Join(path, "DATALOSS_WARNING_README.txt"), "")
+	}, ""},
+	{"a note to whoever finds the disk missing", func(t *testing.T, path string) {
+		writeFile(t, filepath.Join(path, "README"), "nothing is mounted here")
+	}, `"README"`},
 	{"interrupted before the first directory was filled", func(t *testing.T, path string) {
 		mkdirAll(t, filepath.Join(path, VolumesDir))
 	}, ""},
@@ -180,6 +190,20 @@ func TestInitialiseNewFilesystems(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestInitialiseSnapshottedFilesystem has the subvolume that snapper makes.
+func TestInitialiseSnapshottedFilesystem(t *testing.T) {
+	plugin.RequireRoot(t)
+	path := disk.Mount(t, "btrfs", 128*mebibyte)
+	if out, err := exec.Command("btrfs", "subvolume", "create", filepath.Join(path, ".snapshots")).CombinedOutput(); err != nil {
+		t.Fatalf("btrfs: %v\n%s", err, out)
+	}
+	if p := Look(path, true, Probe{}); p.Err != nil || p.Marker != nil {
+		t.Errorf("probe %+v, want an empty directory", p)
+	}
+	newDisk(t, path, one)
+	wantNames(t, path, ".snapshots", ClaimsDir, MarkerFile, TrashDir, VolumesDir)
 }
 
 func TestOpenMissing(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"github.com/hostdir/hostdir/pkg/dir"
 	"github.com/hostdir/hostdir/pkg/disk"
 	"github.com/hostdir/hostdir/pkg/errdefs"
+	"github.com/hostdir/hostdir/pkg/sysfiles"
 )
 
 func (c *checker) configuration() {
@@ -57,9 +58,10 @@ func (c *checker) layout(o openDisk) {
 			c.own(o.root, name, path, 0o700)
 		case disk.MarkerNewFile: // nobody writes the marker of a disk that is in use
 			c.found(leftover(o.root, name, path))
-		case "lost+found": // of mkfs.ext4
 		default:
-			c.found(foreignFile(path))
+			if !sysfiles.Known(name) {
+				c.found(foreignFile(path))
+			}
 		}
 	}
 	for _, name := range []string{disk.VolumesDir, disk.TrashDir, disk.ClaimsDir} {
