@@ -50,6 +50,9 @@ type Pool struct {
 	// RequireMountPoint refuses a directory on which no filesystem is mounted,
 	// so that a disk that is absent is never replaced by the directory below it.
 	RequireMountPoint bool `json:"requireMountPoint,omitempty"`
+	// SubPath is where beneath Paths, which are mount points then, the disks'
+	// directories are. "" has hostdir use the whole filesystem.
+	SubPath string `json:"subPath,omitempty"`
 	// Reserve is kept free on each disk.
 	Reserve Reserve `json:"reserve,omitzero"`
 	// Overcommit is how much may be allocated, as a multiple of what the
@@ -150,11 +153,29 @@ func checkPools(where string, pools []Pool) error {
 			if err := checkGlob(dir); err != nil {
 				return configError(at+".paths", "%q is not a glob", dir)
 			}
+			dir = path.Join(dir, p.SubPath)
 			if other, ok := usedBy[dir]; ok {
 				return configError(at+".paths", "%q is in pool %q already", dir, other)
 			}
 			usedBy[dir] = p.Name
 		}
+		if err := p.checkSubPath(at + ".subPath"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p Pool) checkSubPath(at string) error {
+	switch sub := p.SubPath; {
+	case sub == "":
+		return nil
+	case strings.HasPrefix(sub, "/") || path.Clean("/"+sub) != "/"+sub || sub == ".":
+		return configError(at, "%q is not the plain path of a directory beneath a mount point, such as hostdir", sub)
+	case isGlob(sub):
+		return configError(at, "%q is a glob: each disk has one directory; globs belong in paths", sub)
+	case !p.RequireMountPoint:
+		return configError(at, "%q is beneath a mount point: set requireMountPoint: true, or write the whole path in paths", sub)
 	}
 	return nil
 }

@@ -14,10 +14,10 @@ import (
 	"github.com/hostdir/hostdir/pkg/sysfiles"
 )
 
-// ExpandPaths returns the pool's paths, each once. Of a glob these are the ones
-// that are there; a path without a glob is returned even if nothing is there, for
-// somebody has to report it. The error is why there may be more: a directory could not
-// be listed.
+// ExpandPaths returns the paths of the pool's disks, each once. Of a glob these are
+// the ones that are there; a path without a glob is returned even if nothing is
+// there, for somebody has to report it. So is what lies behind a symbolic link that
+// leads nowhere. The error is why there may be more: a directory could not be listed.
 //
 // It reads the directories that hold what a glob names, and waits for the disks
 // that these are on.
@@ -25,33 +25,51 @@ func (p Pool) ExpandPaths() ([]string, error) {
 	var paths []string
 	var errs []error
 	for _, pattern := range p.Paths {
+		found := []string{pattern}
+		if isGlob(pattern) {
+			var err error
+			if found, err = expand(pattern); err != nil {
+				errs = append(errs, fmt.Errorf("pool %q: what matches %s cannot be found out: %w", p.Name, pattern, err))
+			}
+		}
+		for _, at := range found {
+			if at = path.Join(at, p.SubPath); !slices.Contains(paths, at) {
+				paths = append(paths, at)
+			}
+		}
+	}
+	return paths, errors.Join(errs...)
+}
+
+// PlainPaths returns the paths of the pool's disks that are no globs.
+func (p Pool) PlainPaths() (paths []string) {
+	for _, pattern := range p.Paths {
 		if !isGlob(pattern) {
-			paths = append(paths, pattern)
-			continue
-		}
-		found, err := expand(pattern)
-		paths = append(paths, found...)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("pool %q: what matches %s cannot be found out: %w", p.Name, pattern, err))
+			paths = append(paths, path.Join(pattern, p.SubPath))
 		}
 	}
-	var once []string
-	for _, found := range paths {
-		if !slices.Contains(once, found) {
-			once = append(once, found)
-		}
+	return paths
+}
+
+// MountPoint returns where a disk must be mounted for the path to be used, "" if
+// none has to be.
+func (p Pool) MountPoint(at string) string {
+	if !p.RequireMountPoint {
+		return ""
 	}
-	return once, errors.Join(errs...)
+	return strings.TrimSuffix(at, "/"+p.SubPath)
 }
 
-// PlainPaths returns the pool's paths that are no globs.
-func (p Pool) PlainPaths() []string {
-	return slices.DeleteFunc(slices.Clone(p.Paths), isGlob)
-}
-
-// Matches reports whether path is one of the pool's, or would be if it were
+// Matches reports whether path is one of a disk of the pool, or would be if it were
 // there.
 func (p Pool) Matches(path string) bool {
+	if p.SubPath != "" {
+		above, ok := strings.CutSuffix(path, "/"+p.SubPath)
+		if !ok {
+			return false
+		}
+		path = above
+	}
 	return slices.ContainsFunc(p.Paths, func(pattern string) bool {
 		if !isGlob(pattern) {
 			return pattern == path
@@ -74,10 +92,19 @@ func (p Pool) Matches(path string) bool {
 func expand(pattern string) (found []string, err error) {
 	found = []string{"/"}
 	var errs []error
+	dead := map[string]bool{} // behind a link that leads nowhere
 	for component := range strings.SplitSeq(strings.TrimPrefix(pattern, "/"), "/") {
 		var deeper []string
 		for _, at := range found {
 			names, err := namesMatching(at, component)
+			if errors.Is(err, fs.ErrNotExist) && (dead[at] || isDeadLink(at)) {
+				if isGlob(component) {
+					errs = append(errs, fmt.Errorf("%s is, or lies behind, a symbolic link that leads to nothing that hostdir sees", at))
+					continue
+				}
+				names, err = []string{component}, nil
+				dead[path.Join(at, component)] = true
+			}
 			if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
 				errs = append(errs, err)
 			}
@@ -88,6 +115,14 @@ func expand(pattern string) (found []string, err error) {
 		found = deeper
 	}
 	return found, errors.Join(errs...)
+}
+
+func isDeadLink(name string) bool {
+	if _, err := os.Readlink(name); err != nil {
+		return false
+	}
+	_, err := os.Stat(name)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // namesMatching returns the names in a directory that a component of a path

@@ -162,7 +162,7 @@ func copied(t *testing.T) (original, copied string) {
 func mustPlan(t *testing.T, h *History, action Action, path string) *Plan {
 	t.Helper()
 	before := tree(t, path)
-	p, err := NewPlan(h, []Candidate{{Probe: Look(path, false, Probe{})}}, 0, action)
+	p, err := NewPlan(h, []Candidate{{Probe: Look(path, "", Probe{})}}, 0, action)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func TestPrepare(t *testing.T) {
 	if err := plan.Prepare(); err != nil {
 		t.Fatal(err)
 	}
-	p := Look(path, true, Probe{})
+	p := Look(path, path, Probe{})
 	if p.Err != nil || p.Marker.Generation != 1 || p.Marker.Filesystem != p.Filesystem || p.Marker.UUID != one {
 		t.Errorf("the disk is %+v, marker %+v", p, p.Marker)
 	}
@@ -267,7 +267,7 @@ func TestPrepareTooLate(t *testing.T) {
 		path := t.TempDir()
 		newDisk(t, path, one)
 		moved := path + "-moved"
-		h := remembering(entries{path: refusedCopy(one, 0, Look(path, false, Probe{}).Filesystem)}, nil)
+		h := remembering(entries{path: refusedCopy(one, 0, Look(path, "", Probe{}).Filesystem)}, nil)
 		plan := mustPlan(t, h, Accept, path)
 		if err := errors.Join(os.Rename(path, moved), os.Symlink(filepath.Join(moved, "missing"), path)); err != nil {
 			t.Fatal(err)

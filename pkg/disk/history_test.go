@@ -275,7 +275,7 @@ func TestIntend(t *testing.T) {
 	path, file := t.TempDir(), filepath.Join(t.TempDir(), "disks.json")
 	h := NewHistory(file)
 	newDisk(t, path, one)
-	h.Used(Look(path, false, Probe{}))
+	h.Used(Look(path, "", Probe{}))
 	h.Save()
 	for _, name := range []string{MarkerFile, VolumesDir, TrashDir, ClaimsDir} {
 		if err := os.Remove(filepath.Join(path, name)); err != nil {
@@ -285,7 +285,7 @@ func TestIntend(t *testing.T) {
 	h.Intend(two)
 	h.Save()
 	newDisk(t, path, two)
-	all := []Candidate{{Probe: Look(path, false, Probe{})}}
+	all := []Candidate{{Probe: Look(path, "", Probe{})}}
 	if err := Decide(restarted(t, file), all, Override{})[0].Err; err != nil {
 		t.Error(err)
 	}

@@ -67,15 +67,6 @@ func (id Identity) Check(d *dir.Dir, cache *MarkerCache) error {
 	return nil
 }
 
-// Open opens a disk's directory, whatever there is.
-func Open(path string) (*dir.Dir, error) {
-	d, err := dir.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, Refuse(Absent, "it is not there: %w", err)
-	}
-	return d, err
-}
-
 // loadMarker reads a disk's marker, on whatever filesystem the disk is now.
 // Without a marker the error is fs.ErrNotExist.
 func loadMarker(d *dir.Dir) (Marker, error) {

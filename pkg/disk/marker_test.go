@@ -199,7 +199,7 @@ func TestInitialiseSnapshottedFilesystem(t *testing.T) {
 	if out, err := exec.Command("btrfs", "subvolume", "create", filepath.Join(path, ".snapshots")).CombinedOutput(); err != nil {
 		t.Fatalf("btrfs: %v\n%s", err, out)
 	}
-	if p := Look(path, true, Probe{}); p.Err != nil || p.Marker != nil {
+	if p := Look(path, path, Probe{}); p.Err != nil || p.Marker != nil {
 		t.Errorf("probe %+v, want an empty directory", p)
 	}
 	newDisk(t, path, one)
@@ -268,7 +268,7 @@ func TestIdentityCheck(t *testing.T) {
 	path := t.TempDir()
 	m := newDisk(t, path, one)
 	var cache MarkerCache
-	id := Look(path, false, Probe{}).Identity()
+	id := Look(path, "", Probe{}).Identity()
 	if id.UUID != one || id.Generation != 0 || id.Inode == (dir.Inode{}) {
 		t.Errorf("identity %+v", id)
 	}

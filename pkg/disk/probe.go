@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/hostdir/hostdir/pkg/dir"
 )
@@ -17,33 +18,27 @@ type Probe struct {
 	Filesystem dir.Filesystem
 	// Marker is nil in an empty directory.
 	Marker *Marker
-	// MountPoint reports that a disk is mounted there.
+	// MountPoint reports that a disk is mounted there, or at the mount point above
+	// that Look was given.
 	MountPoint bool
 }
 
-// Look probes a path and changes nothing. With requireMountPoint a directory on
-// which no disk is mounted is refused. before is an earlier probe of the path:
-// whether a disk is mounted there is not asked again if nothing has changed, for
-// the mount table may be long.
-func Look(path string, requireMountPoint bool, before Probe) Probe {
+// Look probes a path and changes nothing. With a mountPoint, which is the path or
+// above it, the directory is refused unless a disk is mounted there and it lies on
+// that very disk. before is an earlier probe of the path: whether a disk is mounted
+// is not asked again if nothing has changed, for the mount table may be long.
+func Look(path, mountPoint string, before Probe) Probe {
 	p := Probe{Path: path}
-	p.Err = p.look(requireMountPoint, before)
+	p.Err = p.look(mountPoint, before)
 	return p
 }
 
-func (p *Probe) look(requireMountPoint bool, before Probe) error {
-	d, err := Open(p.Path)
+func (p *Probe) look(mountPoint string, before Probe) error {
+	d, err := openOn(mountPoint, p.Path)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	if requireMountPoint {
-		if err := d.CheckMountPoint(); errors.Is(err, dir.ErrNotMounted) {
-			return Refuse(Absent, "%w", err)
-		} else if err != nil {
-			return err
-		}
-	}
 	if p.Inode, err = d.Inode(); err != nil {
 		return err
 	}
@@ -51,6 +46,10 @@ func (p *Probe) look(requireMountPoint bool, before Probe) error {
 		return err
 	}
 	p.Marker, err = markerOrEmpty(d)
+	if mountPoint != "" {
+		p.MountPoint = true // openOn has seen to it
+		return err
+	}
 	if before.Err == nil && before.Marker != nil && p.Marker != nil && before.Identity() == p.Identity() {
 		p.MountPoint = before.MountPoint
 		return nil
@@ -62,6 +61,37 @@ func (p *Probe) look(requireMountPoint bool, before Probe) error {
 	}
 	p.MountPoint = mounted == nil
 	return err
+}
+
+// openOn opens a path, and with a mountPoint only what lies on the disk that is
+// mounted there.
+func openOn(mountPoint, path string) (*dir.Dir, error) {
+	if mountPoint == "" {
+		return Open(path)
+	}
+	top, err := Open(mountPoint)
+	if err != nil {
+		return nil, err
+	}
+	err = top.CheckMountPoint()
+	subPath, below := strings.CutPrefix(path, mountPoint+"/")
+	switch {
+	case err == nil && !below:
+		return top, nil
+	case errors.Is(err, dir.ErrNotMounted) && below:
+		err = Refuse(Absent, "%s: %w", mountPoint, err)
+	case errors.Is(err, dir.ErrNotMounted):
+		err = Refuse(Absent, "%w", err)
+	}
+	defer top.Close()
+	if err != nil {
+		return nil, err
+	}
+	d, err := top.Sub(subPath)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = Refuse(Absent, "it is not there, but a disk is mounted at %s: if that is the right one, make the directory (`mkdir -p %s`): %w", mountPoint, path, err)
+	}
+	return d, err
 }
 
 // markerOrEmpty returns a disk's marker, or nil if the directory is empty.

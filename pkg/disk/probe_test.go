@@ -35,7 +35,7 @@ func TestLookAtLayouts(t *testing.T) {
 			path := t.TempDir()
 			test.lay(t, path)
 			before := tree(t, path)
-			p := Look(path, false, Probe{})
+			p := Look(path, "", Probe{})
 			reason := Reason("")
 			if test.refused != "" {
 				reason = Faulty
@@ -84,7 +84,11 @@ func TestLook(t *testing.T) {
 		{"nothing", missing, false, Probe{}, Absent, "it is not there"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got := Look(test.path, test.require, Probe{})
+			mountPoint := ""
+			if test.require {
+				mountPoint = test.path
+			}
+			got := Look(test.path, mountPoint, Probe{})
 			wantError(t, got.Err, test.reason, test.says)
 			test.want.Path = test.path
 			if diff := cmp.Diff(test.want, got, cmpopts.IgnoreFields(Probe{}, "Inode", "Err")); diff != "" {
@@ -92,7 +96,7 @@ func TestLook(t *testing.T) {
 			}
 		})
 	}
-	if Look(mounted, false, Probe{}).Identity() != Look(shown, false, Probe{}).Identity() {
+	if Look(mounted, "", Probe{}).Identity() != Look(shown, "", Probe{}).Identity() {
 		t.Error("a disk is another one at another path")
 	}
 }
@@ -103,27 +107,27 @@ func TestLookAgain(t *testing.T) {
 	plugin.RequireRoot(t)
 	path, image := t.TempDir(), disk.Image(t, "ext4", 16*mebibyte)
 	newDisk(t, path, one)
-	below := Look(path, false, Probe{})
+	below := Look(path, "", Probe{})
 	disk.MountImage(t, image, path)
 	newDisk(t, path, two)
-	above := Look(path, false, below)
+	above := Look(path, "", below)
 	if !above.MountPoint || above.Marker.UUID != two {
 		t.Errorf("the disk that was mounted is %+v", above)
 	}
-	if again := Look(path, false, above); cmp.Diff(above, again) != "" {
+	if again := Look(path, "", above); cmp.Diff(above, again) != "" {
 		t.Errorf("nothing has changed, and it was %+v, and is %+v", above, again)
 	}
 	if err := os.Remove(filepath.Join(path, MarkerFile)); err != nil {
 		t.Fatal(err)
 	}
-	if got := Look(path, true, above); !got.MountPoint || got.Marker != nil {
+	if got := Look(path, path, above); !got.MountPoint || got.Marker != nil {
 		t.Errorf("the disk that lost its marker is %+v", got)
 	}
 	mustUnmount(t, path)
-	if got := Look(path, false, above); got.MountPoint || got.Marker == nil || got.Marker.UUID != one {
+	if got := Look(path, "", above); got.MountPoint || got.Marker == nil || got.Marker.UUID != one {
 		t.Errorf("the directory below is %+v", got)
 	}
-	wantError(t, Look(path, true, above).Err, Absent, "no disk is mounted there")
+	wantError(t, Look(path, path, above).Err, Absent, "no disk is mounted there")
 }
 
 func TestProbeString(t *testing.T) {

@@ -104,8 +104,8 @@ var damages = []damage{
 				writeFile(t, filepath.Join(base, name), "")
 			}
 			mkdirAll(t, filepath.Join(base, "claims/not a namespace"))
-			writeFile(t, filepath.Join(base, "aquota.user"), "") // quotacheck's
-			mkdirAll(t, filepath.Join(base, ".snapshots/1"))     // snapper's
+			writeFile(t, filepath.Join(base, "aquota.user"), "")              // quotacheck's
+			mkdirAll(t, filepath.Join(base, ".snapshots/1"))                  // snapper's
 			writeFile(t, filepath.Join(base, "volumes/pvc-1/data/photo"), "") // the pod's own
 			symlink(t, "/", filepath.Join(base, "claims/elsewhere"))
 			symlink(t, "/", filepath.Join(base, "claims/shop/elsewhere"))

@@ -69,14 +69,14 @@ func (s *Store) probe(x *slot) {
 	x.looking.Lock()
 	defer x.looking.Unlock()
 	s.mu.Lock()
-	before, require, d := x.probe, x.pool.RequireMountPoint, x.disk
+	before, mountPoint, d := x.probe, x.pool.MountPoint(x.path), x.disk
 	x.asked = time.Now()
 	s.mu.Unlock()
 	end := func() {}
 	if d != nil {
 		end = d.calls.begin("a look at it", lookPatience)
 	}
-	p := disk.Look(x.path, require, before)
+	p := disk.Look(x.path, mountPoint, before)
 	end()
 	s.mu.Lock()
 	defer s.mu.Unlock()
