@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -90,12 +91,38 @@ func (s *Store) findPaths(ctx context.Context) {
 	found := make([][]string, len(pools))
 	for i, pool := range pools {
 		paths, err := pool.ExpandPaths()
-		if err != nil {
-			klog.FromContext(ctx).Error(err, "not all disks of the pool are known", "pool", pool.Name)
-		}
+		s.tellOfPaths(ctx, pool.Name, "not all disks of the pool are known", err)
 		found[i] = paths
 	}
 	s.arrange(pools, found)
+	for i, pool := range pools {
+		s.tellOfPaths(ctx, pool.Name, "a disk is in the first pool that names it, and in no other", elsewhere(pools, found, i))
+	}
+}
+
+// elsewhere returns an error if paths of a pool are in one before it.
+func elsewhere(pools []config.Pool, found [][]string, i int) error {
+	var errs []error
+	for _, path := range found[i] {
+		first := slices.IndexFunc(pools[:i], func(p config.Pool) bool { return p.Matches(path) })
+		if first >= 0 {
+			errs = append(errs, fmt.Errorf("%s is in pool %q already: narrow the paths of one of the two", path, pools[first].Name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// tellOfPaths logs what is wrong with the paths of a pool, once.
+func (s *Store) tellOfPaths(ctx context.Context, pool, what string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := pool + ": " + what
+	if err == nil {
+		delete(s.toldOfPaths, key)
+	} else if s.toldOfPaths[key] != err.Error() {
+		s.toldOfPaths[key] = err.Error()
+		klog.FromContext(ctx).Error(err, what, "pool", pool)
+	}
 }
 
 // arrange makes a slot for each path that was found, and for each that is known and

@@ -45,6 +45,8 @@ type Store struct {
 	slots     []*slot               // of all pools, in the configuration's order
 	disks     map[string]*diskState // that were in use since the start, by UUID
 	configErr string                // why the configuration in the file is not in force
+	// toldOfPaths is what is wrong with the pools' paths, to log each once.
+	toldOfPaths map[string]string
 }
 
 // Open reads the configuration and returns the store. No disk is looked at before
@@ -59,6 +61,8 @@ func Open(ctx context.Context, nodeName, configFile, historyFile string) (*Store
 		history:    disk.NewHistory(historyFile),
 		told:       map[string]string{},
 		disks:      map[string]*diskState{},
+
+		toldOfPaths: map[string]string{},
 	}
 	c, pools, err := s.readConfig()
 	if err != nil {
