@@ -19,6 +19,10 @@ pools:
   paths: [/mnt/nvme0, /mnt/disks/*]
   requireMountPoint: true
   reserve: 5%
+- name: shared
+  paths: [/mnt/disks/*]
+  requireMountPoint: true
+  subPath: hostdir
 nodes:
 - match: ["gpu-*", special]
   pools:
@@ -35,6 +39,7 @@ projectIDs: {first: 5000, last: 5999}
 		Pools: []Pool{
 			{Name: "default", Paths: []string{"/var/lib/hostdir"}},
 			{Name: "nvme", Paths: []string{"/mnt/nvme0", "/mnt/disks/*"}, RequireMountPoint: true, Reserve: Reserve{percent: 5}},
+			{Name: "shared", Paths: []string{"/mnt/disks/*"}, RequireMountPoint: true, SubPath: "hostdir"},
 		},
 		Nodes: []NodeConfig{{
 			Match: []string{"gpu-*", "special"},
@@ -72,6 +77,14 @@ func TestParseConfigRefuses(t *testing.T) {
 		{"a slash at the end", "pools: [{name: a, paths: [/a/]}]", `"/a/"`},
 		{"a directory twice", "pools: [{name: a, paths: [/a, /a]}]", `in pool "a" already`},
 		{"a directory in two pools", "pools: [{name: a, paths: [/a]}, {name: b, paths: [/a]}]", `in pool "a" already`},
+		{"a directory twice in one subPath", "pools: [{name: a, paths: [/a], requireMountPoint: true, subPath: x}, {name: b, paths: [/a/x]}]", `"/a/x" is in pool "a" already`},
+		{"a subPath of no mount point", "pools: [{name: a, paths: [/a], subPath: x}]", "pools[0].subPath: \"x\" is beneath a mount point: set requireMountPoint: true"},
+		{"an absolute subPath", "pools: [{name: a, paths: [/a], requireMountPoint: true, subPath: /x}]", `"/x" is not the plain path`},
+		{"a subPath above", "pools: [{name: a, paths: [/a], requireMountPoint: true, subPath: ..}]", `".." is not the plain path`},
+		{"a subPath that leads above", "pools: [{name: a, paths: [/a], requireMountPoint: true, subPath: x/../../y}]", "is not the plain path"},
+		{"a subPath that leads nowhere", "pools: [{name: a, paths: [/a], requireMountPoint: true, subPath: .}]", `"." is not the plain path`},
+		{"a subPath with a slash at the end", "pools: [{name: a, paths: [/a], requireMountPoint: true, subPath: x/}]", "is not the plain path"},
+		{"a subPath with a glob", "pools: [{name: a, paths: [/a], requireMountPoint: true, subPath: 'x*'}]", "is a glob"},
 		{"a broken glob", "pools: [{name: a, paths: ['/mnt/[']}]", "not a glob"},
 		{"a glob with a slash in a class", "pools: [{name: a, paths: ['/mnt/[a/b]']}]", "not a glob"},
 		{"a node entry without names", "nodes: [{pools: [{name: a, paths: [/a]}]}]", "nodes[0].match"},

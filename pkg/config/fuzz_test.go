@@ -77,6 +77,7 @@ func sizeOf(t *testing.T, text string) float64 {
 
 func FuzzConfig(f *testing.F) {
 	f.Add([]byte("pools: [{name: default, paths: [/var/lib/hostdir]}]"))
+	f.Add([]byte("pools: [{name: a, paths: [/a], requireMountPoint: true, subPath: x/y}]"))
 	f.Add([]byte("pools:\n- name: nvme\n  paths: [/mnt/nvme*]\n  requireMountPoint: true\n  reserve: 5%\n  overcommit: 1.5\n  trashTTL: 24h\n  minTrashTTL: 1h\n"))
 	f.Add([]byte(`{"nodes": [{"match": ["gpu-*"], "pools": [{"name": "a", "paths": ["/a"], "reserve": "10Gi"}]}], "projectIDs": {"first": 1, "last": 2}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -113,6 +114,9 @@ func checkFuzzedPool(t *testing.T, p Pool) {
 		}
 	}
 	const disk = 1 << 40
+	if sub := p.SubPath; sub != "" && (path.Join("/x", sub) != "/x/"+sub || !p.RequireMountPoint) {
+		t.Errorf("subPath %q", sub)
+	}
 	if of := p.Reserve.Of(disk); of < 0 {
 		t.Errorf("a reserve of %d bytes", of)
 	}

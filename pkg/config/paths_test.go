@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -64,10 +65,10 @@ func TestPaths(t *testing.T) {
 		{patterns: []string{"*found"}, others: []string{"lost+found"}, matches: []string{"found"}},
 		{patterns: []string{"lost+found", ".snapshots"}, want: []string{"lost+found", ".snapshots"}}, // somebody means it
 		{
-			patterns: []string{"*/data"}, want: []string{"hdd/data", "nvme-link/data", "nvme1/data"},
+			patterns: []string{"*/data"}, want: []string{"broken/data", "hdd/data", "nvme-link/data", "nvme1/data"},
 			matches: []string{"nvme0/data", "new/data"}, others: []string{"lost+found/data", "data", "nvme0"},
 		},
-		{patterns: []string{"*/d*"}, want: []string{"hdd/data", "nvme-link/data", "nvme1/data"}, others: []string{"lost+found/data"}},
+		{patterns: []string{"[hln]*/d*"}, want: []string{"hdd/data", "nvme-link/data", "nvme1/data"}, others: []string{"lost+found/data"}},
 		{patterns: []string{"missing/*"}, matches: []string{"missing/new"}, others: []string{"missing"}},
 		{patterns: []string{"file/*"}},
 		{patterns: []string{`a\*b`}, want: []string{"a*b"}, others: []string{`a\*b`, "axb"}},
@@ -95,6 +96,68 @@ func TestPaths(t *testing.T) {
 			if p.Matches(path) {
 				t.Errorf("%q match %s", test.patterns, path)
 			}
+		}
+	}
+}
+
+// TestPathsWithSubPath has each mount point hold one directory for hostdir, whether
+// it is there or not.
+func TestPathsWithSubPath(t *testing.T) {
+	root := layOut(t)
+	p := Pool{Name: "a", Paths: []string{root + "/nvme?", root + "/hdd"}, RequireMountPoint: true, SubPath: "data/x"}
+	want := []string{root + "/nvme0/data/x", root + "/nvme1/data/x", root + "/hdd/data/x"}
+	got, err := p.ExpandPaths()
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("paths (-want +got), %v:\n%s", err, diff)
+	}
+	if diff := cmp.Diff(want[2:], p.PlainPaths()); diff != "" {
+		t.Errorf("plain paths (-want +got):\n%s", diff)
+	}
+	for _, path := range append(want, root+"/nvme9/data/x") {
+		if !p.Matches(path) {
+			t.Errorf("%s does not match", path)
+		}
+		if at := p.MountPoint(path); at+"/data/x" != path {
+			t.Errorf("the mount point of %s is %s", path, at)
+		}
+	}
+	for _, path := range []string{root + "/nvme0", root + "/nvme0/x", root + "/nvme0/data", root + "/hdd/y/data/x", "/data/x"} {
+		if p.Matches(path) {
+			t.Errorf("%s matches", path)
+		}
+	}
+	p.SubPath = ""
+	if at := p.MountPoint("/mnt/x"); at != "/mnt/x" {
+		t.Errorf("a mount point is itself, not %s", at)
+	}
+	p.RequireMountPoint = false
+	if at := p.MountPoint("/mnt/x"); at != "" {
+		t.Errorf("%s must be a mount point, and nobody has said so", at)
+	}
+}
+
+// TestExpandPathsBehindDeadLinks finds what is behind a link that leads nowhere
+// all the same: somebody has to report it.
+func TestExpandPathsBehindDeadLinks(t *testing.T) {
+	root := layOut(t) // "broken" leads nowhere
+	for _, test := range []struct {
+		pattern string
+		want    []string
+		says    string
+	}{
+		{"b*/data/x", []string{"broken/data/x"}, ""},
+		{"b*/d*", nil, "/broken is, or lies behind, a symbolic link"},
+		{"b*/data/x*", nil, "/broken/data is, or lies behind, a symbolic link"},
+		{"nvme-*/data", []string{"nvme-link/data"}, ""},
+		{"nvme-*/missing", nil, ""},
+	} {
+		var want []string
+		for _, name := range test.want {
+			want = append(want, root+"/"+name)
+		}
+		got, err := Pool{Name: "a", Paths: []string{root + "/" + test.pattern}}.ExpandPaths()
+		if diff := cmp.Diff(want, got); diff != "" || (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s (-want +got), error %v, want one that says %q:\n%s", test.pattern, err, test.says, diff)
 		}
 	}
 }

@@ -6,6 +6,7 @@ folder comes before the folders inside it, which is the order to mount them in.
 {{- define "hostdir.poolFolders" -}}
 {{- $folders := list -}}
 {{- range $pool := include "hostdir.allPools" . | fromJsonArray -}}
+  {{- include "hostdir.checkSubPath" $pool -}}
   {{- range $path := $pool.paths -}}
     {{- include "hostdir.checkPath" (dict "pool" $pool.name "path" $path) -}}
     {{- $folder := include "hostdir.poolFolder" (dict "pool" $pool "path" $path) -}}
@@ -49,6 +50,16 @@ each mount and unmount. A glob is a disk's case as well: its matches come and go
 {{- fail (printf "pool %q: write path %q as %q" .pool .path (clean .path)) -}}
 {{- else if contains ":" .path -}}
 {{- fail (printf "pool %q: path %q has a colon, which Kubernetes cannot mount into a container: use a folder without" .pool .path) -}}
+{{- end -}}
+{{- end }}
+
+{{- define "hostdir.checkSubPath" -}}
+{{- with .subPath -}}
+  {{- if or (ne (clean (printf "/%s" .)) (printf "/%s" .)) (eq . ".") -}}
+  {{- fail (printf "pool %q: subPath %q is not the plain path of a directory beneath a mount point, such as hostdir" $.name .) -}}
+  {{- else if not $.requireMountPoint -}}
+  {{- fail (printf "pool %q: subPath %q is beneath a mount point: set requireMountPoint: true, or write the whole path in paths" $.name .) -}}
+  {{- end -}}
 {{- end -}}
 {{- end }}
 
