@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -128,6 +129,29 @@ func TestLookAgain(t *testing.T) {
 		t.Errorf("the directory below is %+v", got)
 	}
 	wantError(t, Look(path, path, above).Err, Absent, "no disk is mounted there")
+}
+
+// TestLookWhileMade looks at a directory that is being made a disk, as another path
+// that shows it may: it is empty, or that disk, and nothing else at any time.
+func TestLookWhileMade(t *testing.T) {
+	plugin.RequireRoot(t)
+	for range 30 {
+		path := t.TempDir()
+		d := open(t, path)
+		made := make(chan error, 1)
+		go func() {
+			_, err := Initialise(d, one, time.Now())
+			made <- err
+		}()
+		for p := (Probe{}); p.Marker == nil && !t.Failed(); {
+			if p = Look(path, "", Probe{}); p.Err != nil {
+				t.Error(p.Err)
+			}
+		}
+		if err := <-made; err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestProbeString(t *testing.T) {

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -50,6 +51,11 @@ func TestSubPathGuard(t *testing.T) {
 			disk.MountImage(t, image, top)
 			writeFile(t, filepath.Join(top, "README"), "also of others")
 			wantRefused("without the directory", "mkdir -p "+below)
+			if filesystem.name == "btrfs" { // a subvolume is no other mount
+				if out, err := exec.Command("btrfs", "subvolume", "create", below).CombinedOutput(); err != nil {
+					t.Fatalf("btrfs: %v\n%s", err, out)
+				}
+			}
 			mkdirAll(t, below)
 			s.refresh(t.Context())
 			v := mustCreate(t, s, request("pvc-1"))
@@ -70,6 +76,8 @@ func TestSubPathGuard(t *testing.T) {
 			mkdirAll(t, below)
 			wantRefused("another disk", "is the disk mounted?")
 			wantNames(t, below)
+			obey(t, s, Init, below)
+			mustDelete(t, s, mustCreate(t, s, request("pvc-other")).ID)
 			mustUnmount(t, top)
 
 			disk.MountImage(t, image, top)
