@@ -87,25 +87,44 @@ func TestGlobBehindLinks(t *testing.T) {
 	}
 }
 
-// TestPathInTwoPools has the globs of two pools find one disk: the first has it, and
-// that is said once.
+// TestPathInTwoPools has two pools name one disk: the first has it, from the start
+// on, and that is said once.
 func TestPathInTwoPools(t *testing.T) {
+	plugin.RequireRoot(t)
 	root := t.TempDir()
 	for _, name := range []string{"nvme0", "sda"} {
 		mkdirAll(t, filepath.Join(root, name))
 	}
-	s := openStore(t, fmt.Sprintf("pools: [{name: default, paths: [%q, %q]}, {name: fast, paths: [%q]}]", root+"/*", root+"/s*", root+"/nvme*"))
-	ctx, log := logged(t)
-	clear(s.toldOfPaths)
-	for range 3 {
-		s.reload(ctx)
-		s.Look(ctx)
-	}
-	status := s.Status()
-	if len(status) != 2 || status[0].Pool != "default" || status[1].Pool != "default" || status[0].Err != nil || status[1].Err != nil {
-		t.Errorf("disks %+v, want two of the first pool", status)
-	}
-	if n := strings.Count(log.String(), root+`/nvme0 is in pool \"default\" already`); n != 1 || strings.Contains(log.String(), root+"/sda") {
-		t.Errorf("the disk of two pools is named %d times, want once, and no other:\n%s", n, log)
+	for second, want := range map[string]int{"nvme*": 1, "nvme0": 1, "*0": 1, "hdd*": 0} {
+		t.Run(second, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "config.yaml")
+			writeFile(t, file, fmt.Sprintf("pools: [{name: default, paths: [%q, %q]}, {name: fast, paths: [%q]}]", root+"/*", root+"/s*", filepath.Join(root, second)))
+			ctx, log := logged(t)
+			s, err := Open(ctx, testNode, file, filepath.Join(t.TempDir(), "disks.json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantFirst := func(when string, disks int) {
+				t.Helper()
+				status := s.Status()
+				if len(status) != disks {
+					t.Errorf("%s: disks %+v, want %d", when, status, disks)
+				}
+				for _, d := range status {
+					if d.Pool != "default" {
+						t.Errorf("%s: %s is in pool %s", when, d.Path, d.Pool)
+					}
+				}
+			}
+			wantFirst("before globs are looked at", strings.Count(second, "nvme0"))
+			for range 3 {
+				s.reload(ctx)
+				s.Look(ctx)
+				wantFirst("later", 2)
+			}
+			if n := strings.Count(log.String(), root+`/nvme0 is in pool \"default\" already`); n != want || strings.Contains(log.String(), root+"/sda is") {
+				t.Errorf("the disk of two pools is named %d times, want %d, and no other:\n%s", n, want, log)
+			}
+		})
 	}
 }

@@ -137,6 +137,9 @@ func (s *Store) arrange(pools []config.Pool, found [][]string) {
 	for _, x := range s.slots {
 		known = append(known, x.path)
 	}
+	for _, paths := range found { // by another pool, while the first that matches has not looked yet
+		known = append(known, paths...)
+	}
 	slices.Sort(known)
 	var slots []*slot
 	named := map[string]bool{} // a path may match two globs
