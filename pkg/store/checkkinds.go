@@ -27,6 +27,8 @@ const (
 	Quarantined Kind = "Quarantined"
 	// DataMissing: a volume without its data directory.
 	DataMissing Kind = "DataMissing"
+	// SubvolumeLeftBehind: a btrfs subvolume that a snapshot or a copy of the disk left behind.
+	SubvolumeLeftBehind Kind = "SubvolumeLeftBehind"
 	// UnknownVolume: a volume on disk that the plugin does not know.
 	UnknownVolume Kind = "UnknownVolume"
 	// MissingVolume: a volume that the plugin knows and that is gone.

@@ -215,11 +215,13 @@ func (l *volumeLook) files(volume *dir.Dir, r Record) {
 			l.found(foreignFile(path))
 		}
 	}
-	data, err := volume.Sub(dataDir)
+	data, err := openData(volume, r)
 	switch {
 	case err == nil:
 		defer data.Close()
 		l.limit(data, r)
+	case errors.Is(err, errSubvolumeLeftBehind):
+		l.tell(SubvolumeLeftBehind, "the volume is neither published nor deleted: "+strings.TrimSuffix(err.Error(), "; "+findSubvolume), findSubvolume, nil)
 	case errors.Is(err, unix.EXDEV): // mounted finds it
 	case isOutOfReach(err):
 		l.found(cannotRead(l.about.Path+"/"+dataDir, err))

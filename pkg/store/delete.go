@@ -30,7 +30,7 @@ func (s *Store) Delete(ctx context.Context, volumeID string, mayDelete func(data
 }
 
 func (v *openVolume) delete(ctx context.Context, mayDelete func(data *os.File) error) error {
-	data, err := v.dir.Sub(dataDir)
+	data, err := openData(v.dir, v.record)
 	switch {
 	case err == nil:
 		err = mayDelete(data.File)

@@ -23,6 +23,13 @@ func (s *Store) Expand(ctx context.Context, volumeID string, requiredBytes, limi
 		return 0, fmt.Errorf("volume %s: capacity %w: %d bytes are required, but at most %d allowed", volumeID, errdefs.ErrOutOfRange, requiredBytes, limitBytes)
 	}
 	return withVolume(ctx, s, volumeID, "expansion", func(v *openVolume) (int64, error) {
+		data, err := openData(v.dir, v.record)
+		if errors.Is(err, errSubvolumeLeftBehind) {
+			return 0, err
+		}
+		if err == nil {
+			data.Close()
+		}
 		capacity := v.record.CapacityBytes
 		if limitBytes > 0 && capacity > limitBytes {
 			return 0, fmt.Errorf("capacity %w: it has %s, and volumes do not shrink", errdefs.ErrOutOfRange, config.FormatSize(capacity))

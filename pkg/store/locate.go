@@ -32,7 +32,7 @@ func (v *openVolume) volume() Volume {
 
 // data opens the volume's data directory.
 func (v *openVolume) data() (*dir.Dir, error) {
-	data, err := v.dir.Sub(dataDir)
+	data, err := openData(v.dir, v.record)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: its data directory %s is gone", errdefs.ErrNotFound, v.dir.Path(dataDir))
 	}

@@ -179,6 +179,11 @@ func (d *diskState) undelete(ctx context.Context, t trashed) (Volume, error) {
 	if err != nil {
 		return Volume{}, err
 	}
+	if data, err := openData(volume, r); err == nil {
+		data.Close()
+	} else if errors.Is(err, errSubvolumeLeftBehind) {
+		return Volume{}, err
+	}
 	volumes, err := o.root.Sub(disk.VolumesDir)
 	if err != nil {
 		return Volume{}, err

@@ -1,0 +1,44 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/hostdir/hostdir/pkg/dir"
+	"github.com/hostdir/hostdir/pkg/quota"
+)
+
+// errSubvolumeLeftBehind is returned for a volume whose data is a btrfs subvolume,
+// on a disk that was rolled back to a snapshot of itself, or sent elsewhere: neither
+// takes along the subvolumes within. The data may be whole, but is not here.
+var errSubvolumeLeftBehind = errors.New("its data was left behind")
+
+// findSubvolume says how to find the data of such a volume.
+const findSubvolume = "look for it where the disk was before: mount the filesystem's top level (mount -o subvolid=5), find the subvolume in `btrfs subvolume list`, and move it here in place of what is here; " +
+	"or, if the data is lost, put an empty directory in its place"
+
+// openData opens the data directory in a volume's directory. The error is
+// fs.ErrNotExist if there is none.
+func openData(volume *dir.Dir, r Record) (*dir.Dir, error) {
+	data, err := volume.Sub(dataDir)
+	if errors.Is(err, fs.ErrNotExist) && r.Quota != nil && r.Quota.Kind == quota.Btrfs {
+		return nil, leftBehind(volume, "is gone; it was a btrfs subvolume, which btrfs send leaves out")
+	}
+	if err != nil {
+		return nil, err
+	}
+	stub, err := data.IsSubvolumeStub()
+	if err == nil && stub {
+		err = leftBehind(volume, "is what a snapshot shows in place of a btrfs subvolume: the disk was rolled back to a snapshot")
+	}
+	if err != nil {
+		data.Close()
+		return nil, err
+	}
+	return data, nil
+}
+
+func leftBehind(volume *dir.Dir, why string) error {
+	return fmt.Errorf("%w: %s %s; %s", errSubvolumeLeftBehind, volume.Path(dataDir), why, findSubvolume)
+}
