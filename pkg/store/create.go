@@ -12,8 +12,16 @@ import (
 	"github.com/hostdir/hostdir/pkg/errdefs"
 )
 
-// DefaultCapacity is the size of a volume for which none is asked.
-const DefaultCapacity = 1 << 30
+const (
+	// DefaultCapacity is the size of a volume for which none is asked.
+	DefaultCapacity = 1 << 30
+	// MinCapacity is what each volume gets: in less than that, a filesystem may not
+	// have the blocks for a directory with a few files.
+	MinCapacity = 1 << 20
+	// slip is the size below which a request is no size: 500m is half a byte, of
+	// which Kubernetes makes one, and who writes 10 means 10Gi.
+	slip = 4 << 10
+)
 
 // CreateRequest asks for a volume.
 type CreateRequest struct {
@@ -92,7 +100,14 @@ func (r CreateRequest) check() (name string, capacity int64, err error) {
 	case r.LimitBytes > 0 && r.RequiredBytes > r.LimitBytes:
 		return "", 0, fmt.Errorf("capacity %w: %d bytes are required, but at most %d allowed", errdefs.ErrOutOfRange, r.RequiredBytes, r.LimitBytes)
 	}
-	return name, cmp.Or(r.RequiredBytes, min(cmp.Or(r.LimitBytes, DefaultCapacity), DefaultCapacity)), nil
+	if r.RequiredBytes > 0 && r.RequiredBytes < slip {
+		return "", 0, fmt.Errorf("%w: %d bytes are requested, which is surely a slip: write storage: 500Mi or 10Gi in the claim; without a suffix a number means bytes, and with m it means thousandths of one", errdefs.ErrInvalid, r.RequiredBytes)
+	}
+	if r.LimitBytes > 0 && r.LimitBytes < MinCapacity {
+		return "", 0, fmt.Errorf("capacity %w: at most %d bytes are allowed, and no volume has less than %s", errdefs.ErrOutOfRange, r.LimitBytes, config.FormatSize(MinCapacity))
+	}
+	asked := cmp.Or(r.RequiredBytes, min(cmp.Or(r.LimitBytes, DefaultCapacity), DefaultCapacity))
+	return name, max(asked, MinCapacity), nil
 }
 
 // forClaim says in messages whom the volume is for.

@@ -22,6 +22,9 @@ func (s *Store) Expand(ctx context.Context, volumeID string, requiredBytes, limi
 	if limitBytes > 0 && requiredBytes > limitBytes {
 		return 0, fmt.Errorf("volume %s: capacity %w: %d bytes are required, but at most %d allowed", volumeID, errdefs.ErrOutOfRange, requiredBytes, limitBytes)
 	}
+	if limitBytes > 0 && limitBytes < MinCapacity {
+		return 0, fmt.Errorf("volume %s: capacity %w: at most %d bytes are allowed, and no volume has less than %s", volumeID, errdefs.ErrOutOfRange, limitBytes, config.FormatSize(MinCapacity))
+	}
 	return withVolume(ctx, s, volumeID, "expansion", func(v *openVolume) (int64, error) {
 		data, err := openData(v.dir, v.record)
 		if errors.Is(err, errSubvolumeLeftBehind) {

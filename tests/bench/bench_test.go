@@ -30,7 +30,7 @@ func openIn(b *testing.B, dir string) (*store.Store, string) {
 	if err := os.Mkdir(pool, 0o700); err != nil {
 		b.Fatal(err)
 	}
-	if err := os.WriteFile(config, fmt.Appendf(nil, "pools: [{name: default, paths: [%q]}]", pool), 0o600); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, "pools: [{name: default, paths: [%q], overcommit: 1000}]", pool), 0o600); err != nil {
 		b.Fatal(err)
 	}
 	s, err := store.Open(context.Background(), "node", config, "")
@@ -54,7 +54,7 @@ func createWith(b *testing.B, s *store.Store, name string, quota config.QuotaPol
 	}
 	v, err := s.Create(context.Background(), store.CreateRequest{
 		Name:          name,
-		RequiredBytes: 4 << 10,
+		RequiredBytes: 1 << 20,
 		Class:         class,
 		Claim:         store.Claim{Namespace: "default", Name: "claim-" + name},
 	})

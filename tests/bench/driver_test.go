@@ -73,7 +73,7 @@ func (s service) create(b *testing.B, name string) (volumeID string) {
 	b.Helper()
 	resp, err := s.CreateVolume(b.Context(), &csi.CreateVolumeRequest{
 		Name:               name,
-		CapacityRange:      &csi.CapacityRange{RequiredBytes: 4 << 10},
+		CapacityRange:      &csi.CapacityRange{RequiredBytes: 1 << 20},
 		VolumeCapabilities: []*csi.VolumeCapability{capability()},
 	}, grpc.WaitForReady(true))
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 func TestManyCallsAtOnce(t *testing.T) {
 	const calls, most = 1000, 200
 	plugin.RequireRoot(t)
-	s := startOn(t, disk.Mount(t, "ext4", 128*mebibyte))
+	s := startOn(t, disk.Mount(t, "ext4", 1536*mebibyte))
 	var creates sync.WaitGroup
 	var left atomic.Int64
 	left.Store(calls)
@@ -29,7 +29,6 @@ func TestManyCallsAtOnce(t *testing.T) {
 		creates.Go(func() {
 			defer left.Add(-1)
 			req := goodCreate(fmt.Sprintf("pvc-%d", i))
-			req.CapacityRange.RequiredBytes = 4096
 			_, err := s.CreateVolume(s.ctx, req)
 			wantCode(t, err, codes.OK, "")
 		})

@@ -56,6 +56,8 @@ func TestCreateRefuses(t *testing.T) {
 		{"delete in the name", name("pvc\x7f"), codes.InvalidArgument, "control character U+007F"},
 
 		{"required above limit", size(2*mebibyte, mebibyte), codes.OutOfRange, "2097152 bytes are required"},
+		{"500m, half a byte", size(1, 0), codes.InvalidArgument, "surely a slip: write storage: 500Mi"},
+		{"a limit below the smallest volume", size(0, 4096), codes.OutOfRange, "no volume has less than 1Mi"},
 		{"negative required size", size(-1, 0), codes.InvalidArgument, "negative"},
 		{"negative limit", size(0, -1), codes.InvalidArgument, "negative"},
 		{"the smallest number as size", size(math.MinInt64, 0), codes.InvalidArgument, "negative"},
@@ -127,6 +129,7 @@ func TestCreateRefuses(t *testing.T) {
 func TestCreateAgainRefusesWhatDiffers(t *testing.T) {
 	s := start(t)
 	first := goodCreate("pvc-again")
+	first.CapacityRange = &csi.CapacityRange{RequiredBytes: 2 * mebibyte}
 	first.Parameters = map[string]string{"mode": "0750"}
 	made, err := s.CreateVolume(s.ctx, first)
 	if err != nil {
@@ -140,9 +143,9 @@ func TestCreateAgainRefusesWhatDiffers(t *testing.T) {
 		want       codes.Code
 	}{
 		{"the same", first.GetCapacityRange(), first.GetParameters(), codes.OK},
-		{"the same, with a limit that it keeps", &csi.CapacityRange{RequiredBytes: 1, LimitBytes: mebibyte}, first.GetParameters(), codes.OK},
-		{"larger", &csi.CapacityRange{RequiredBytes: 2 * mebibyte}, first.GetParameters(), codes.AlreadyExists},
-		{"smaller", &csi.CapacityRange{LimitBytes: mebibyte - 1}, first.GetParameters(), codes.AlreadyExists},
+		{"the same, with a limit that it keeps", &csi.CapacityRange{RequiredBytes: 4096, LimitBytes: 2 * mebibyte}, first.GetParameters(), codes.OK},
+		{"larger", &csi.CapacityRange{RequiredBytes: 3 * mebibyte}, first.GetParameters(), codes.AlreadyExists},
+		{"smaller", &csi.CapacityRange{LimitBytes: 2*mebibyte - 1}, first.GetParameters(), codes.AlreadyExists},
 		{"other parameters", first.GetCapacityRange(), map[string]string{"mode": "0700"}, codes.AlreadyExists},
 		{"no parameters", first.GetCapacityRange(), nil, codes.AlreadyExists},
 	} {

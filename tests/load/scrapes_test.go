@@ -18,7 +18,7 @@ import (
 // does: every pod of the cluster may.
 func TestScrapes(t *testing.T) {
 	plugin.RequireRoot(t)
-	p := start(t, disk.Mount(t, "ext4", 8192*mebibyte), true)
+	p := start(t, disk.Mount(t, "ext4", 32<<10*mebibyte), true)
 	const volumes = 20_000
 	createMany(t, p, volumes)
 	if size := scrape(t, p.HTTP, "127.0.0.1"); size < volumes*500 {
