@@ -29,6 +29,9 @@ type Class struct {
 	// TrashTTL is how long a deleted volume is kept, as time.ParseDuration reads
 	// it. Empty leaves it to the pool.
 	TrashTTL string `json:"trashTTL,omitempty"`
+	// Inodes is how many files and directories a volume may hold where its capacity
+	// is enforced: a number, "none" for no limit, or empty for a share.
+	Inodes string `json:"inodes,omitempty"`
 }
 
 // QuotaPolicy is the parameter "quota".
@@ -68,8 +71,10 @@ func ParseClass(parameters map[string]string) (Class, error) {
 			}
 		case "trashTTL":
 			c.TrashTTL, err = ParseTTL(value)
+		case "inodes":
+			c.Inodes, err = ParseInodes(value)
 		default:
-			return Class{}, fmt.Errorf("%w: unknown StorageClass parameter %q; known are pool, mode, uid, gid, quota and trashTTL", errdefs.ErrInvalid, key)
+			return Class{}, fmt.Errorf("%w: unknown StorageClass parameter %q; known are pool, mode, uid, gid, quota, trashTTL and inodes", errdefs.ErrInvalid, key)
 		}
 		if err != nil {
 			return Class{}, fmt.Errorf("%w: StorageClass parameter %s=%q %w", errdefs.ErrInvalid, key, value, err)
@@ -83,6 +88,9 @@ func (c Class) String() string {
 	text := fmt.Sprintf("pool=%s mode=%s uid=%d gid=%d quota=%s", c.Pool, c.Mode, c.UID, c.GID, c.Quota)
 	if c.TrashTTL != "" {
 		text += " trashTTL=" + c.TrashTTL
+	}
+	if c.Inodes != "" {
+		text += " inodes=" + c.Inodes
 	}
 	return text
 }
@@ -129,4 +137,33 @@ func (c Class) TTL() (d time.Duration, ok bool) {
 	}
 	d, err := time.ParseDuration(c.TrashTTL)
 	return d, err == nil && d >= 0
+}
+
+// noInodeLimit is Class.Inodes where files are not counted.
+const noInodeLimit = "none"
+
+// minInodes leaves room for the volume's own directory and a few files.
+const minInodes = 16
+
+// ParseInodes checks how many files a volume may hold, and writes it as a Class has
+// it.
+func ParseInodes(s string) (string, error) {
+	if s == noInodeLimit {
+		return s, nil
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < minInodes || strings.HasPrefix(s, "+") {
+		return "", fmt.Errorf("is neither %q nor a number of files, of at least %d", noInodeLimit, minInodes)
+	}
+	return strconv.FormatInt(n, 10), nil
+}
+
+// InodeLimit returns the number behind Inodes, 0 for no limit, and whether the class
+// says any.
+func (c Class) InodeLimit() (n int64, ok bool) {
+	if c.Inodes == noInodeLimit {
+		return 0, true
+	}
+	n, err := strconv.ParseInt(c.Inodes, 10, 64)
+	return n, err == nil
 }

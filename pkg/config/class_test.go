@@ -14,10 +14,17 @@ func TestParseClass(t *testing.T) {
 		want       Class
 		ok         bool
 	}{
-		{"nothing", nil, Class{"default", "0777", 0, 0, QuotaAuto, ""}, true},
-		{"everything", map[string]string{"pool": "nvme", "mode": "2770", "uid": "1000", "gid": "2000", "quota": "required", "trashTTL": "36h"}, Class{"nvme", "2770", 1000, 2000, QuotaRequired, "36h0m0s"}, true},
-		{"a short mode", map[string]string{"mode": "755"}, Class{"default", "0755", 0, 0, QuotaAuto, ""}, true},
-		{"no trash", map[string]string{"trashTTL": "0s"}, Class{"default", "0777", 0, 0, QuotaAuto, "0s"}, true},
+		{"nothing", nil, Class{"default", "0777", 0, 0, QuotaAuto, "", ""}, true},
+		{"everything", map[string]string{"pool": "nvme", "mode": "2770", "uid": "1000", "gid": "2000", "quota": "required", "trashTTL": "36h"}, Class{"nvme", "2770", 1000, 2000, QuotaRequired, "36h0m0s", ""}, true},
+		{"a short mode", map[string]string{"mode": "755"}, Class{"default", "0755", 0, 0, QuotaAuto, "", ""}, true},
+		{"inodes", map[string]string{"inodes": "0100000"}, Class{"default", "0777", 0, 0, QuotaAuto, "", "100000"}, true},
+		{"any number of inodes", map[string]string{"inodes": "none"}, Class{"default", "0777", 0, 0, QuotaAuto, "", "none"}, true},
+		{"no inodes", map[string]string{"inodes": "0"}, Class{}, false},
+		{"too few inodes", map[string]string{"inodes": "15"}, Class{}, false},
+		{"fewer inodes than none", map[string]string{"inodes": "-1"}, Class{}, false},
+		{"inodes with a unit", map[string]string{"inodes": "64k"}, Class{}, false},
+		{"inodes without a value", map[string]string{"inodes": ""}, Class{}, false},
+		{"no trash", map[string]string{"trashTTL": "0s"}, Class{"default", "0777", 0, 0, QuotaAuto, "0s", ""}, true},
 		{"a trash in days", map[string]string{"trashTTL": "7d"}, Class{}, false},
 		{"a trash of the past", map[string]string{"trashTTL": "-1h"}, Class{}, false},
 		{"a quota that is not known", map[string]string{"quota": "hard"}, Class{}, false},

@@ -35,22 +35,24 @@ func TestCreateAgainIsTheSame(t *testing.T) {
 
 func TestCreateIncompatible(t *testing.T) {
 	s, _ := newStore(t)
-	mustCreate(t, s, request("pvc-1"))
+	twoMebibytes := request("pvc-1")
+	twoMebibytes.RequiredBytes = 2 * mebibyte
+	mustCreate(t, s, twoMebibytes)
 	for _, test := range []struct {
 		name   string
 		change func(*CreateRequest)
 		want   error
 	}{
-		{"a range around it", func(r *CreateRequest) { r.RequiredBytes, r.LimitBytes = 1, 2*mebibyte }, nil},
+		{"a range around it", func(r *CreateRequest) { r.RequiredBytes, r.LimitBytes = mebibyte, 3*mebibyte }, nil},
 		{"larger", func(r *CreateRequest) { r.RequiredBytes++ }, errdefs.ErrConflict},
-		{"smaller", func(r *CreateRequest) { r.RequiredBytes, r.LimitBytes = 0, mebibyte-1 }, errdefs.ErrConflict},
+		{"smaller", func(r *CreateRequest) { r.RequiredBytes, r.LimitBytes = 0, 2*mebibyte-1 }, errdefs.ErrConflict},
 		{"other mode", func(r *CreateRequest) { r.Class.Mode = "0700" }, errdefs.ErrConflict},
 		{"other owner", func(r *CreateRequest) { r.Class.UID = 1 }, errdefs.ErrConflict},
 		{"other pool", func(r *CreateRequest) { r.Class.Pool = "nvme" }, errdefs.ErrConflict},
 		{"other claim", func(r *CreateRequest) { r.Claim = Claim{"shop", "www-web-1"} }, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			req := request("pvc-1")
+			req := twoMebibytes
 			test.change(&req)
 			_, err := s.Create(t.Context(), req)
 			wantClass(t, err, test.want)

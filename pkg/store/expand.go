@@ -83,7 +83,7 @@ func (v *openVolume) growInodes(before Record) error {
 	if before.Quota == nil {
 		return nil
 	}
-	grown, err := v.limitFor(Record{Quota: &Quota{Kind: before.Quota.Kind}, CapacityBytes: v.record.CapacityBytes})
+	grown, err := v.limitFor(Record{Quota: &Quota{Kind: before.Quota.Kind}, CapacityBytes: v.record.CapacityBytes, Class: before.Class})
 	if err != nil {
 		return err
 	}

@@ -60,16 +60,23 @@ func (d *diskState) limiter() (quota.Quota, error) {
 // isQuotaOff reports whether an error says that quotas are switched off.
 func isQuotaOff(err error) bool { return errors.Is(err, quota.ErrOff) }
 
-// minInodes bounds from below how many files a volume may hold.
-const minInodes = 1024
+// usualInodes is how many files each volume may hold, however small it is, on a
+// filesystem that has four times as many. It guards the other volumes against a
+// pod that makes files without end, and is no promise: a small share would stop
+// pods that do nothing wrong, on a filesystem that was made for large files.
+const usualInodes = 64 << 10
 
-// limitFor is what a volume may hold: its capacity, and as many files as its
-// record says, or as a filesystem of its size would take that is made like the
+// limitFor is what a volume may hold: its capacity, and as many files as its record
+// says, or its class, or as a filesystem of its size would take that is made like the
 // disk's. That is asked at the root: below a limit, statfs(2) reports the limit
 // and not the filesystem.
 func (o openDisk) limitFor(r Record) (quota.Limit, error) {
 	limit := quota.Limit{Bytes: r.CapacityBytes, Inodes: r.Quota.Inodes}
 	if limit.Inodes > 0 || r.Quota.Kind == quota.Btrfs {
+		return limit, nil
+	}
+	if n, ok := r.Class.InodeLimit(); ok {
+		limit.Inodes = n
 		return limit, nil
 	}
 	s, err := o.root.Space()
@@ -78,7 +85,7 @@ func (o openDisk) limitFor(r Record) (quota.Limit, error) {
 	}
 	if s.Inodes > 0 {
 		share := float64(s.Inodes) * min(1, float64(r.CapacityBytes)/float64(s.Size))
-		limit.Inodes = max(minInodes, int64(share))
+		limit.Inodes = max(int64(share), min(usualInodes, s.Inodes/4), 1)
 	}
 	return limit, nil
 }
@@ -126,7 +133,7 @@ func (o openDisk) makeData(projects *projectIDs, volume *dir.Dir, r Record) (q *
 	}
 	if q.ID, err = limits.Create(volume.File, dataDir, q.ID); err == nil {
 		var limit quota.Limit
-		limit, err = o.limitFor(Record{Quota: &Quota{Kind: q.Kind}, CapacityBytes: r.CapacityBytes})
+		limit, err = o.limitFor(Record{Quota: &Quota{Kind: q.Kind}, CapacityBytes: r.CapacityBytes, Class: r.Class})
 		q.Inodes = limit.Inodes
 	}
 	if err != nil {

@@ -1,12 +1,49 @@
 package store
 
 import (
+	"fmt"
 	"path/filepath"
 	"testing"
 
 	"github.com/hostdir/hostdir/pkg/disk"
 	"github.com/hostdir/hostdir/pkg/quota"
 )
+
+// TestInodeLimit makes volumes on filesystems with many and with few inodes.
+func TestInodeLimit(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		nrInodes  int
+		capacity  int64
+		class     string
+		low, high int64
+	}{
+		{"a share", 1_000_000, 32 * mebibyte, "", 490_000, 510_000},
+		{"a small share of many", 1_000_000, mebibyte, "", usualInodes, usualInodes},
+		{"a small share of few", 1000, mebibyte, "", 240, 250},
+		{"all", 1000, 64 * mebibyte, "", 990, 1000},
+		{"what the class says", 1_000_000, 32 * mebibyte, "20", 20, 20},
+		{"more than there are", 1000, mebibyte, "5000000", 5_000_000, 5_000_000},
+		{"none", 1_000_000, 32 * mebibyte, "none", 0, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := openStore(t, fmt.Sprintf("pools: [{name: default, paths: [%q], overcommit: 10}]", mountTmpfs(t, fmt.Sprintf("size=64m,nr_inodes=%d", test.nrInodes))))
+			q := limitBy(only(t, s), &fakeQuota{})
+			req := request("pvc-1")
+			req.RequiredBytes, req.Class.Inodes = test.capacity, test.class
+			v := mustCreate(t, s, req)
+			if got := q.limit(t, v).Inodes; got < test.low || got > test.high || v.Quota.Inodes != got {
+				t.Errorf("the limit is %d inodes, in the record %d; want %d to %d", got, v.Quota.Inodes, test.low, test.high)
+			}
+			if _, err := s.Expand(t.Context(), v.ID, 65*mebibyte, 0); err != nil {
+				t.Fatal(err)
+			}
+			if got := q.limit(t, v).Inodes; test.class != "" && got != test.low || got < test.low {
+				t.Errorf("grown, the limit is %d inodes; it was %d", got, test.low)
+			}
+		})
+	}
+}
 
 // TestInodeLimitNeverFalls expands a volume on a filesystem that has fewer inodes by
 // then: XFS reports what it could still make, and that falls as it fills.

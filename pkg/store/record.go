@@ -184,6 +184,11 @@ func (r Record) check() error {
 	if r.Claim != (Claim{}) && !r.Claim.isPlain() {
 		return fmt.Errorf("%q in namespace %q is not a claim's name", r.Claim.Name, r.Claim.Namespace)
 	}
+	if r.Class.Inodes != "" {
+		if _, err := config.ParseInodes(r.Class.Inodes); err != nil {
+			return fmt.Errorf("its inodes %q %w", r.Class.Inodes, err)
+		}
+	}
 	if r.Class.TrashTTL != "" {
 		if _, err := config.ParseTTL(r.Class.TrashTTL); err != nil {
 			return fmt.Errorf("its trashTTL %q %w", r.Class.TrashTTL, err)
