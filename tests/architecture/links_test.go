@@ -15,13 +15,18 @@ var (
 	unlinked = regexp.MustCompile("[^a-z0-9 _-]")
 )
 
-// TestLinksLead follows the links from README.md and docs/ to files and sections.
+// TestLinksLead follows the links from the pages of the top level and from docs/ to
+// files and sections.
 func TestLinksLead(t *testing.T) {
-	pages, err := filepath.Glob("../../docs/*.md")
-	if err != nil || len(pages) == 0 {
-		t.Fatalf("there are no docs (%v)", err)
+	var pages []string
+	for _, pattern := range []string{"../../*.md", "../../docs/*.md", "../../docs/*/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("there are no pages %s (%v)", pattern, err)
+		}
+		pages = append(pages, found...)
 	}
-	for _, page := range append(pages, "../../README.md") {
+	for _, page := range pages {
 		text := read(t, page)
 		for _, match := range link.FindAllStringSubmatch(text, -1) {
 			if strings.Contains(match[1], "://") {
