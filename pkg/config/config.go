@@ -108,8 +108,8 @@ func Parse(data []byte) (Config, error) {
 			return Config{}, configError(where+".match", "names no node; write [\"*\"] for all of them")
 		}
 		for _, glob := range n.Match {
-			if _, err := path.Match(glob, ""); err != nil {
-				return Config{}, configError(where+".match", "%q is not a glob", glob)
+			if _, err := path.Match(glob, ""); err != nil || !nodeGlobPattern.MatchString(glob) {
+				return Config{}, configError(where+".match", "%q matches no node: it is a glob for the whole name, such as worker-* or db-[12], in lower case, and no regular expression", glob)
 			}
 		}
 		if err := checkPools(where+".pools", n.Pools); err != nil {
@@ -119,16 +119,21 @@ func Parse(data []byte) (Config, error) {
 	return c, nil
 }
 
-// PoolsFor returns the pools that the node of this name has.
-func (c Config) PoolsFor(nodeName string) []Pool {
+// nodeGlobPattern holds what globs of nodes' names consist of: names have lower-case
+// letters, digits, dashes and dots. Anything else is a regular expression's.
+var nodeGlobPattern = regexp.MustCompile(`^([a-z0-9.*?-]|\[\^?[a-z0-9.-]+\])+$`)
+
+// PoolsFor returns the pools that the node of this name has, and the glob of the entry
+// of nodes that they come from, "" if no entry is for this node.
+func (c Config) PoolsFor(nodeName string) (pools []Pool, match string) {
 	for _, n := range c.Nodes {
 		for _, glob := range n.Match {
 			if ok, _ := path.Match(glob, nodeName); ok {
-				return n.Pools
+				return n.Pools, glob
 			}
 		}
 	}
-	return c.Pools
+	return c.Pools, ""
 }
 
 func checkPools(where string, pools []Pool) error {
@@ -156,6 +161,12 @@ func checkPools(where string, pools []Pool) error {
 			dir = path.Join(dir, p.SubPath)
 			if other, ok := usedBy[dir]; ok {
 				return configError(at+".paths", "%q is in pool %q already", dir, other)
+			}
+			for other, pool := range usedBy {
+				within := strings.HasPrefix(dir, other+"/") || strings.HasPrefix(other, dir+"/")
+				if within && !isGlob(dir) && !isGlob(other) { // what globs find is told where it is found
+					return configError(at+".paths", "%q of pool %q and %q of pool %q lie within each other: a disk's directory is hostdir's alone, so give each a directory beside the other", dir, p.Name, other, pool)
+				}
 			}
 			usedBy[dir] = p.Name
 		}

@@ -88,6 +88,12 @@ func TestParseConfigRefuses(t *testing.T) {
 		{"a broken glob", "pools: [{name: a, paths: ['/mnt/[']}]", "not a glob"},
 		{"a glob with a slash in a class", "pools: [{name: a, paths: ['/mnt/[a/b]']}]", "not a glob"},
 		{"a node entry without names", "nodes: [{pools: [{name: a, paths: [/a]}]}]", "nodes[0].match"},
+		{"a node in capitals", "nodes: [{match: [Worker-1], pools: []}]", `"Worker-1" matches no node`},
+		{"a regular expression for nodes", `nodes: [{match: ['worker-\d+'], pools: []}]`, "and no regular expression"},
+		{"another regular expression for nodes", "nodes: [{match: ['(a|b)'], pools: []}]", "and no regular expression"},
+		{"a directory within another", "pools: [{name: a, paths: [/data, /data/fast]}]", `"/data/fast" of pool "a" and "/data" of pool "a" lie within each other`},
+		{"a directory around another", "pools: [{name: a, paths: [/data/fast]}, {name: b, paths: [/data]}]", "lie within each other"},
+		{"a subPath within a directory", "pools: [{name: a, paths: [/data], requireMountPoint: true, subPath: x/y}, {name: b, paths: [/data/x]}]", "lie within each other"},
 		{"a broken glob of nodes", "nodes: [{match: ['['], pools: []}]", "nodes[0].match"},
 		{"a bad pool of a node", "nodes: [{match: [a], pools: [{name: a}]}]", "nodes[0].pools[0].paths"},
 		{"a reserve of everything", "pools: [{name: a, paths: [/a], reserve: 100%}]", "reserve"},
@@ -120,17 +126,21 @@ nodes:
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, test := range []struct{ node, want string }{
-		{"gpu-1", "first"},
-		{"gpu-2", "second"},
-		{"rack-7.lab", "second"},
-		{"gpu", "everybodys"},
-		{"agpu-1", "everybodys"},
-		{"empty", ""},
+	for _, test := range []struct{ node, want, match string }{
+		{"gpu-1", "first", "gpu-1"},
+		{"gpu-2", "second", "gpu-*"},
+		{"rack-7.lab", "second", "*.lab"},
+		{"gpu", "everybodys", ""},
+		{"agpu-1", "everybodys", ""},
+		{"empty", "", "empty"},
 	} {
 		t.Run(test.node, func(t *testing.T) {
 			got := ""
-			for _, p := range config.PoolsFor(test.node) {
+			pools, match := config.PoolsFor(test.node)
+			if match != test.match {
+				t.Errorf("the pools are those of %q, want %q", match, test.match)
+			}
+			for _, p := range pools {
 				got += p.Name
 			}
 			if got != test.want {

@@ -91,7 +91,8 @@ func FuzzConfig(f *testing.F) {
 		if c.ProjectIDs.First == 0 || c.ProjectIDs.First > c.ProjectIDs.Last {
 			t.Errorf("project IDs %+v", c.ProjectIDs)
 		}
-		lists := [][]Pool{c.Pools, c.PoolsFor("node-1")}
+		ours, _ := c.PoolsFor("node-1")
+		lists := [][]Pool{c.Pools, ours}
 		for _, n := range c.Nodes {
 			lists = append(lists, n.Pools)
 		}

@@ -2,33 +2,44 @@ package config
 
 import (
 	"fmt"
-	"math"
+	"math/big"
 	"math/bits"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// sizeUnits are the binary units of Kubernetes quantities. The whole quantity
-// type would bring in more code than the rest of hostdir.
-var sizeUnits = []string{"", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"}
+// sizeUnits are the binary units of Kubernetes quantities, decimalUnits the others.
+// The whole quantity type would bring in more code than the rest of hostdir.
+var (
+	sizeUnits    = []string{"", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"}
+	decimalUnits = []string{"", "k", "M", "G", "T", "P", "E"}
+)
 
-// ParseSize reads a size in bytes such as 10Gi, 512Mi or 1073741824.
+var sizePattern = regexp.MustCompile(`^([0-9]{1,20}(?:\.[0-9]{1,20})?)(|[kMGTPE]|[KMGTPE]i)$`)
+
+// ParseSize reads a size in bytes such as 10Gi, 1.5Ti, 500M or 1073741824. What is
+// no whole number of bytes is rounded up, as Kubernetes does.
 func ParseSize(s string) (int64, error) {
-	digits := strings.TrimRight(s, "EGKMPTi")
-	number, err := strconv.ParseUint(digits, 10, 63)
-	if err != nil {
+	parts := sizePattern.FindStringSubmatch(s)
+	if parts == nil {
 		return 0, fmt.Errorf("%q is not a size like 10Gi", s)
 	}
-	for i, unit := range sizeUnits {
-		if s[len(digits):] != unit {
-			continue
-		}
-		if number > math.MaxInt64>>(10*i) {
-			return 0, fmt.Errorf("%q is too large", s)
-		}
-		return int64(number) << (10 * i), nil
+	size, _ := new(big.Rat).SetString(parts[1])
+	base, exponent := int64(1024), slices.Index(sizeUnits, parts[2])
+	if exponent < 0 {
+		base, exponent = 1000, slices.Index(decimalUnits, parts[2])
 	}
-	return 0, fmt.Errorf("%q is not a size like 10Gi", s)
+	size.Mul(size, new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(base), big.NewInt(int64(exponent)), nil)))
+	bytes, rest := new(big.Int).QuoRem(size.Num(), size.Denom(), new(big.Int))
+	if rest.Sign() > 0 {
+		bytes.Add(bytes, big.NewInt(1))
+	}
+	if !bytes.IsInt64() {
+		return 0, fmt.Errorf("%q is too large", s)
+	}
+	return bytes.Int64(), nil
 }
 
 // FormatSize writes a size as a claim would, if it is one that a claim would ask

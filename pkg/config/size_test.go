@@ -34,3 +34,42 @@ func TestFormatSize(t *testing.T) {
 		}
 	}
 }
+
+func TestParseSize(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		want int64 // -1: refused
+	}{
+		{"0", 0},
+		{"1073741824", 1 << 30},
+		{"10Gi", 10 << 30},
+		{"1.5Gi", 3 << 29},
+		{"0.1Ki", 103}, // rounded up
+		{"10G", 10_000_000_000},
+		{"500k", 500_000},
+		{"1.25T", 1_250_000_000_000},
+		{"7Ei", 7 << 60},
+		{"9.2E", 9_200_000_000_000_000_000},
+		{"8Ei", -1},
+		{"10E", -1},
+		{"500m", -1},
+		{"10K", -1},
+		{"10gi", -1},
+		{"10 Gi", -1},
+		{"1e9", -1},
+		{"1,5Gi", -1},
+		{".5Gi", -1},
+		{"-1", -1},
+		{"+1", -1},
+		{"Gi", -1},
+		{"", -1},
+	} {
+		got, err := ParseSize(test.text)
+		if err != nil {
+			got = -1
+		}
+		if got != test.want {
+			t.Errorf("%q: %d (%v), want %d", test.text, got, err, test.want)
+		}
+	}
+}

@@ -24,12 +24,14 @@ import (
 type Store struct {
 	node       string
 	configFile string
-	locks      locks
-	projects   *projectIDs
-	clock      clock
-	allocating sync.Mutex // held while room is looked up and allocated, in memory
-	checking   sync.Mutex // held during a check
-	acting     sync.Mutex // held while an operator's action is carried out
+	// poolsCameFrom is what the log has said of the entries of nodes.
+	poolsCameFrom string
+	locks         locks
+	projects      *projectIDs
+	clock         clock
+	allocating    sync.Mutex // held while room is looked up and allocated, in memory
+	checking      sync.Mutex // held during a check
+	acting        sync.Mutex // held while an operator's action is carried out
 
 	deciding sync.Mutex // held while it is decided which disks are used; guards all below
 	history  *disk.History
@@ -64,7 +66,7 @@ func Open(ctx context.Context, nodeName, configFile, historyFile string) (*Store
 
 		toldOfPaths: map[string]string{},
 	}
-	c, pools, err := s.readConfig()
+	c, pools, err := s.readConfig(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
@@ -79,12 +81,21 @@ func Open(ctx context.Context, nodeName, configFile, historyFile string) (*Store
 	return s, nil
 }
 
-func (s *Store) readConfig() (config.Config, []config.Pool, error) {
+// readConfig reads the configuration. It is called by one goroutine at a time.
+func (s *Store) readConfig(ctx context.Context) (config.Config, []config.Pool, error) {
 	c, err := config.ReadFile(s.configFile)
 	if err != nil {
 		return c, nil, err
 	}
-	pools := c.PoolsFor(s.node)
+	pools, match := c.PoolsFor(s.node)
+	if came := fmt.Sprintf("%q of %d", match, len(c.Nodes)); len(c.Nodes) > 0 && s.poolsCameFrom != came {
+		s.poolsCameFrom = came
+		if log := klog.FromContext(ctx); match == "" {
+			log.Info("no entry of nodes matches this node: it has the pools that all others have", "node", s.node, "entries", len(c.Nodes))
+		} else {
+			log.Info("this node's pools are those of an entry of nodes", "node", s.node, "match", match)
+		}
+	}
 	if len(pools) == 0 {
 		return c, nil, fmt.Errorf("%w: it has no pool for node %s", errdefs.ErrInvalid, s.node)
 	}
@@ -153,7 +164,7 @@ func every(ctx context.Context, interval time.Duration, do func()) {
 // reload takes up a changed configuration, and paths that a glob finds anew. A bad
 // configuration changes nothing and is reported once.
 func (s *Store) reload(ctx context.Context) {
-	c, pools, err := s.readConfig()
+	c, pools, err := s.readConfig(ctx)
 	if err == nil {
 		s.projects.setRange(c.ProjectIDs)
 	}

@@ -87,7 +87,7 @@ func TestCreateRefuses(t *testing.T) {
 			}}
 		}, codes.ResourceExhausted, "topology.kubernetes.io/zone"},
 
-		{"unknown parameter", parameter("quality", "best"), codes.InvalidArgument, "known are pool, mode, uid, gid, quota and trashTTL"},
+		{"unknown parameter", parameter("quality", "best"), codes.InvalidArgument, "known are pool, mode, uid, gid, quota, trashTTL and inodes"},
 		{"a parameter of another release", parameter("reuse", "never"), codes.InvalidArgument, `"reuse"`},
 		{"a trash in days", parameter("trashTTL", "7d"), codes.InvalidArgument, `trashTTL="7d"`},
 		{"a parameter in capitals", parameter("Pool", "default"), codes.InvalidArgument, `"Pool"`},

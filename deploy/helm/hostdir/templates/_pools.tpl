@@ -5,6 +5,10 @@ folder comes before the folders inside it, which is the order to mount them in.
 */}}
 {{- define "hostdir.poolFolders" -}}
 {{- $folders := list -}}
+{{- include "hostdir.checkPools" .Values.pools -}}
+{{- range .Values.nodes -}}
+  {{- include "hostdir.checkPools" .pools -}}
+{{- end -}}
 {{- range $pool := include "hostdir.allPools" . | fromJsonArray -}}
   {{- include "hostdir.checkSubPath" $pool -}}
   {{- range $path := $pool.paths -}}
@@ -53,6 +57,37 @@ each mount and unmount. A glob is a disk's case as well: its matches come and go
 {{- end -}}
 {{- end }}
 
+{{/*
+hostdir.checkPools refuses what the program refuses of pools that one node has.
+*/}}
+{{- define "hostdir.checkPools" -}}
+{{- $names := dict -}}
+{{- $usedBy := dict -}}
+{{- range $pool := . -}}
+  {{- if hasKey $names .name -}}
+  {{- fail (printf "pool %q is there twice: write all its paths in one" .name) -}}
+  {{- end -}}
+  {{- $_ := set $names .name true -}}
+  {{- range $path := .paths -}}
+    {{- range $component := splitList "/" $path -}}
+    {{- if not (regexMatch `^([^*?\[\\]|[*?]|\\.|\[\^?(([^\\\]-]|\\.)(-([^\\\]-]|\\.))?)+\])*$` $component) -}}
+    {{- fail (printf "pool %q: path %q is not a glob: close its brackets, and write a character behind each backslash" $pool.name $path) -}}
+    {{- end -}}
+    {{- end -}}
+    {{- $dir := $path -}}
+    {{- with $pool.subPath -}}{{- $dir = printf "%s/%s" $path . -}}{{- end -}}
+    {{- range $other, $name := $usedBy -}}
+    {{- if eq $dir $other -}}
+    {{- fail (printf "pool %q: path %q is in pool %q already" $pool.name $dir $name) -}}
+    {{- else if and (or (hasPrefix (printf "%s/" $other) $dir) (hasPrefix (printf "%s/" $dir) $other)) (not (regexMatch `[*?\[\\]` (print $dir $other))) -}}
+    {{- fail (printf "%q of pool %q and %q of pool %q lie within each other: a disk's directory is hostdir's alone, so give each a directory beside the other" $dir $pool.name $other $name) -}}
+    {{- end -}}
+    {{- end -}}
+    {{- $_ := set $usedBy $dir $pool.name -}}
+  {{- end -}}
+{{- end -}}
+{{- end }}
+
 {{- define "hostdir.checkSubPath" -}}
 {{- with .subPath -}}
   {{- if or (ne (clean (printf "/%s" .)) (printf "/%s" .)) (eq . ".") -}}
@@ -71,7 +106,7 @@ needs, or hand it the whole host.
 {{- if eq .folder "/" -}}
 {{- fail (printf "pool %q: for path %q its parent folder would be mounted into the plugin's container (a disk or a glob needs that), and this would be the whole host: use a path one folder deeper, such as /mnt/hostdir%s" .pool .path .path) -}}
 {{- end -}}
-{{- range $taken := list .kubeletDir "/csi" "/dev" "/etc" "/proc" "/registration" "/sys" -}}
+{{- range $taken := list .kubeletDir "/csi" "/dev" "/etc" "/hostdir" "/hostdir-controller" "/proc" "/registration" "/run" "/sys" "/var/run" -}}
   {{- if hasPrefix (printf "%s/" $taken) (printf "%s/" $.folder) -}}
   {{- fail (printf "pool %q: path %q needs %s from the host, but the plugin's container has %s for itself: use another folder, such as /var/lib/hostdir" $.pool $.path $.folder $taken) -}}
   {{- end -}}
