@@ -7,6 +7,7 @@ import (
 	"github.com/container-storage-interface/spec/lib/go/csi"
 
 	"github.com/hostdir/hostdir/pkg/mounter"
+	"github.com/hostdir/hostdir/pkg/store"
 )
 
 // A volume is one directory on one node: pods of that node can share it, other
@@ -77,6 +78,37 @@ func publication(targetPath string, c *csi.VolumeCapability, readOnly bool) moun
 // has them.
 func mountOptions(caps []*csi.VolumeCapability) []string {
 	return slices.Clone(caps[0].GetMount().GetMountFlags())
+}
+
+// filesystemType returns the type of filesystem that a request asks for, "" if it
+// asks for none. A volume has one: two of them are ErrInvalid.
+func filesystemType(parameters map[string]string, caps ...*csi.VolumeCapability) (string, error) {
+	// csi-provisioner moves it to the capabilities.
+	want := parameters[metadataPrefix+"fstype"]
+	for _, c := range caps {
+		switch each := c.GetMount().GetFsType(); {
+		case each == "" || each == want:
+		case want == "":
+			want = each
+		default:
+			return "", invalid("the filesystem types %q and %q are asked for, and a volume is on one", want, each)
+		}
+	}
+	return want, nil
+}
+
+// checkFilesystem returns ErrInvalid if another type of filesystem is asked for than
+// the one that the volume is on.
+func (d *Driver) checkFilesystem(volumeID string, parameters map[string]string, caps ...*csi.VolumeCapability) error {
+	want, err := filesystemType(parameters, caps...)
+	if err != nil || want == "" {
+		return err
+	}
+	has, err := d.Store.Filesystem(volumeID)
+	if err != nil {
+		return err
+	}
+	return store.CheckFilesystem(want, has)
 }
 
 // metadataPrefix marks parameters that Kubernetes adds to those of the class.

@@ -36,11 +36,16 @@ func (d *Driver) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequest)
 	if err := d.checkAccessible(req.GetAccessibilityRequirements()); err != nil {
 		return nil, err
 	}
+	filesystem, err := filesystemType(req.GetParameters(), req.GetVolumeCapabilities()...)
+	if err != nil {
+		return nil, err
+	}
 	v, err := d.Store.Create(ctx, store.CreateRequest{
 		Name:          req.GetName(),
 		RequiredBytes: req.GetCapacityRange().GetRequiredBytes(),
 		LimitBytes:    req.GetCapacityRange().GetLimitBytes(),
 		Class:         class,
+		Filesystem:    filesystem,
 		MountOptions:  mountOptions(req.GetVolumeCapabilities()),
 		Claim: store.Claim{
 			Namespace: req.GetParameters()[metadataPrefix+"pvc/namespace"],
@@ -94,6 +99,11 @@ func (d *Driver) ValidateVolumeCapabilities(ctx context.Context, req *csi.Valida
 	}
 	if err := checkCapabilities(req.GetVolumeCapabilities()); err != nil {
 		return &csi.ValidateVolumeCapabilitiesResponse{Message: err.Error()}, nil
+	}
+	if err := d.checkFilesystem(req.GetVolumeId(), req.GetParameters(), req.GetVolumeCapabilities()...); errors.Is(err, errdefs.ErrInvalid) {
+		return &csi.ValidateVolumeCapabilitiesResponse{Message: err.Error()}, nil
+	} else if err != nil {
+		return nil, err
 	}
 	if err := madeAs(v, req.GetParameters(), req.GetVolumeContext()); err != nil {
 		return &csi.ValidateVolumeCapabilitiesResponse{Message: err.Error()}, nil

@@ -22,6 +22,9 @@ func (d *Driver) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolu
 	if err := checkCapability(req.GetVolumeCapability()); err != nil {
 		return nil, err
 	}
+	if err := d.checkFilesystem(req.GetVolumeId(), nil, req.GetVolumeCapability()); err != nil {
+		return nil, err
+	}
 	err := d.Store.WithData(ctx, req.GetVolumeId(), func(data *os.File) error {
 		return d.Mounter.Publish(data, publication(req.GetTargetPath(), req.GetVolumeCapability(), req.GetReadonly()))
 	})
@@ -55,6 +58,9 @@ func (d *Driver) NodeExpandVolume(ctx context.Context, req *csi.NodeExpandVolume
 	}
 	if c := req.GetVolumeCapability(); c != nil {
 		if err := checkCapability(c); err != nil {
+			return nil, err
+		}
+		if err := d.checkFilesystem(req.GetVolumeId(), nil, c); err != nil {
 			return nil, err
 		}
 	}

@@ -43,8 +43,9 @@ func (s *Store) Capacity(class config.Class) Capacity {
 // candidates returns the disks of a pool that have room for a new volume, the
 // roomiest of those that answer first, or ErrNoSpace with the reason for each. It
 // returns ErrUnavailable if in a moment there may be more: no pod should have to go
-// to another node because hostdir has just started.
-func (s *Store) candidates(class config.Class, capacity int64) ([]*diskState, error) {
+// to another node because hostdir has just started. It returns ErrInvalid if a type
+// of filesystem is wanted that no disk of the pool is on.
+func (s *Store) candidates(class config.Class, filesystem string, capacity int64) ([]*diskState, error) {
 	type candidate struct {
 		disk  *diskState
 		bytes int64
@@ -54,7 +55,7 @@ func (s *Store) candidates(class config.Class, capacity int64) ([]*diskState, er
 		none = errdefs.ErrUnavailable
 	}
 	var fit []candidate
-	var reasons []string
+	var reasons, others []string
 	for _, p := range s.places() {
 		if p.pool.Name != class.Pool {
 			continue
@@ -62,7 +63,10 @@ func (s *Store) candidates(class config.Class, capacity int64) ([]*diskState, er
 		err := p.err
 		var bytes int64
 		if p.disk != nil {
-			if err = p.disk.refuses(class); err == nil {
+			if CheckFilesystem(filesystem, p.disk.filesystem) != nil {
+				err = fmt.Errorf("it is on %s, and the filesystem type %q is asked for", p.disk.filesystem, filesystem)
+				others = append(others, p.disk.filesystem)
+			} else if err = p.disk.refuses(class); err == nil {
 				bytes, err = p.disk.available()
 			}
 			if err == nil && bytes < capacity {
@@ -87,6 +91,9 @@ func (s *Store) candidates(class config.Class, capacity int64) ([]*diskState, er
 	}
 	if len(reasons) == 0 {
 		return nil, fmt.Errorf("%w: node %s has no pool %q in hostdir's configuration", errdefs.ErrNoSpace, s.node, class.Pool)
+	}
+	if len(others) == len(reasons) {
+		return nil, fmt.Errorf("pool %q on node %s: %w", class.Pool, s.node, CheckFilesystem(filesystem, others...))
 	}
 	return nil, fmt.Errorf("%w: pool %q on node %s cannot take %s: %s", none, class.Pool, s.node, config.FormatSize(capacity), strings.Join(reasons, "; "))
 }

@@ -31,6 +31,8 @@ type CreateRequest struct {
 	RequiredBytes int64
 	LimitBytes    int64
 	Class         config.Class
+	// Filesystem is the type that the volume's has to be, "" if any will do.
+	Filesystem string
 	// MountOptions are those of the class: whoever adopts the volume needs them.
 	MountOptions []string
 	// Claim and PersistentVolume may be empty.
@@ -67,9 +69,9 @@ func (s *Store) Create(ctx context.Context, req CreateRequest) (Volume, error) {
 	if v, err := s.existing(ctx, name); err != nil {
 		return Volume{}, fmt.Errorf("volume %s%s: %w", req.Name, req.forClaim(), err)
 	} else if v != nil {
-		return *v, req.compatible(v)
+		return *v, s.compatible(req, v)
 	}
-	candidates, err := s.candidates(req.Class, capacity)
+	candidates, err := s.candidates(req.Class, req.Filesystem, capacity)
 	if err != nil {
 		return Volume{}, fmt.Errorf("volume %s%s: %w", req.Name, req.forClaim(), err)
 	}
@@ -176,12 +178,19 @@ func (s *Store) mayHave(name string) error {
 }
 
 // compatible returns ErrConflict unless v is what r asks for.
-func (r CreateRequest) compatible(v *Volume) error {
+func (s *Store) compatible(r CreateRequest, v *Volume) error {
 	if v.CapacityBytes < r.RequiredBytes || r.LimitBytes > 0 && v.CapacityBytes > r.LimitBytes {
 		return fmt.Errorf("volume %s: %w: it has %d bytes, %d to %d are requested", v.ID, errdefs.ErrConflict, v.CapacityBytes, r.RequiredBytes, r.LimitBytes)
 	}
 	if v.Class != r.Class {
 		return fmt.Errorf("volume %s: %w: it was made with the parameters %s, now they are %s", v.ID, errdefs.ErrConflict, v.Class, r.Class)
+	}
+	has, err := s.Filesystem(v.ID)
+	if err != nil {
+		return err
+	}
+	if err := CheckFilesystem(r.Filesystem, has); err != nil {
+		return fmt.Errorf("volume %s: %w: %w", v.ID, errdefs.ErrConflict, err)
 	}
 	return nil
 }

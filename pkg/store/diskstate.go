@@ -21,6 +21,8 @@ type diskState struct {
 	path   string
 	id     disk.Identity
 	marker disk.MarkerCache
+	// filesystem is the type of the one that the disk is on.
+	filesystem string
 	// storage is the same for all disks that share room: see dir.StorageID.
 	storage string
 	calls   *calls

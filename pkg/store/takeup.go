@@ -82,6 +82,7 @@ func (s *Store) prepare(ctx context.Context, x *slot, probe *disk.Probe) (*diskS
 	pool := x.pool
 	s.mu.RUnlock()
 	o := openDisk{s.newDiskState(x.path, id, storage, pool), root}
+	o.filesystem = probe.Filesystem.Type
 	if err := o.checkRename(); err != nil {
 		return nil, err
 	}
