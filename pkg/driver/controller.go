@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -17,6 +18,12 @@ import (
 	"github.com/hostdir/hostdir/pkg/errdefs"
 	"github.com/hostdir/hostdir/pkg/store"
 )
+
+// tiedPod ends what people read on a claim for which there is no room here.
+// Kubernetes binds the claims of a pod one by one, and never takes back what it has
+// bound (https://github.com/kubernetes/kubernetes/issues/111755).
+const tiedPod = "the scheduler tries another node, unless the pod has a claim that is bound here already: " +
+	"then make room on this node, or delete that claim, if nothing is in it yet, and the pod, so that both are placed anew"
 
 // CreateVolume makes a volume in the pool that the class names.
 func (d *Driver) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequest) (*csi.CreateVolumeResponse, error) {
@@ -53,6 +60,9 @@ func (d *Driver) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequest)
 		},
 		PersistentVolume: req.GetParameters()[metadataPrefix+"pv/name"],
 	})
+	if errors.Is(err, errdefs.ErrNoSpace) {
+		return nil, fmt.Errorf("%w; %s", err, tiedPod)
+	}
 	if err != nil {
 		return nil, err
 	}
