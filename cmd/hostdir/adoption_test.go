@@ -27,7 +27,7 @@ func TestAdoption(t *testing.T) {
 			PersistentVolumeReclaimPolicy string
 		}
 	}
-	u := admin.Undeleted{
+	u := admin.Adoptable{
 		ID: "an-id.pvc-1", PersistentVolume: "pvc-1", CapacityBytes: 1 << 30, Driver: "csi.hostdir.io",
 		Claim: &store.Claim{Namespace: "shop", Name: "data"}, MountOptions: []string{"ro", "noexec", "noatime"},
 		NodeLabels: map[string]string{"csi.hostdir.io/node": "node-1"},
@@ -35,7 +35,7 @@ func TestAdoption(t *testing.T) {
 	for _, options := range [][]string{{"ro", "noexec", "noatime"}, nil} {
 		u.MountOptions = options
 		var out bytes.Buffer
-		if err := (adoption{storageClass: "hostdir", accessMode: "ReadWriteOnce"}).write(&out, u); err != nil {
+		if err := (&adoption{storageClass: "hostdir", accessMode: "ReadWriteOnce"}).write(&out, u); err != nil {
 			t.Fatal(err)
 		}
 		var pv persistentVolume

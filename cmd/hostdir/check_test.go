@@ -60,8 +60,8 @@ func TestCheck(t *testing.T) {
 	for _, want := range []string{
 		"ForeignFile: " + photo + "\n    It is not hostdir's",
 		"HalfBuilt: " + halfBuilt,
-		"WrongLink: " + link + " (claim shop/a)",
-		"WrongMode: " + volume + " (claim shop/a)\n    It has mode 0755",
+		"WrongLink: " + link + " (made for shop/a)",
+		"WrongMode: " + volume + " (made for shop/a)\n    It has mode 0755",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the answer does not say %q", want)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,14 +20,14 @@ import (
 // commands are what the program does for an operator, by way of the plugin that
 // runs beside it.
 func commands() []*program.Command {
-	return append([]*program.Command{
+	return slices.Concat([]*program.Command{
 		question("disks", "show the disks, their state and their room; fails if one cannot be used", showDisks),
-		question("volumes", "show the volumes, their claims and what they hold", showVolumes),
+		question("volumes", "show the volumes, the claims that they were made for and what they hold", showVolumes),
 		checkCommand(),
 		question("trash", "show the deleted volumes whose files are still there", showTrash),
 		undelete(),
 		order("purge", "remove a deleted volume before its time, for good", []string{"VOLUME"}, purge),
-	}, diskActions()...)
+	}, volumeActions(), diskActions())
 }
 
 // call is what a command was called with.

@@ -69,7 +69,7 @@ func TestCommands(t *testing.T) {
 		t.Errorf("hostdir disks ends with %d:\n%s%s", code, out, errs)
 	}
 	out, errs, code = ask(t, p, "volumes")
-	if code != 0 || !strings.HasPrefix(out, "CLAIM ") || !strings.Contains(out, "shop/a ") || !strings.Contains(out, "pvc-a") || errs != "" {
+	if code != 0 || !strings.HasPrefix(out, "MADE-FOR ") || !strings.Contains(out, "shop/a ") || !strings.Contains(out, "pvc-a") || errs != "" {
 		t.Errorf("hostdir volumes ends with %d:\n%s%s", code, out, errs)
 	}
 	out, _, code = ask(t, p, "volumes", "-o", "json")

@@ -103,7 +103,7 @@ func (p *node) serve(ctx context.Context) error {
 		Store:    volumes,
 		Mounter:  mounts,
 	}
-	operators := &admin.Server{Store: volumes, Driver: csi.Name, NodeLabels: csi.NodeLabels(), Mounts: mounter.Mounts}
+	operators := &admin.Server{Store: volumes, Driver: csi.Name, NodeLabels: csi.NodeLabels(), Mounts: mounter.Mounts, CheckUnused: mounts.CheckUnused}
 	p.figures.Store(&metrics.Metrics{Version: version, Store: volumes, Calls: &csi.Calls})
 	return program.ServeAll(ctx, program.Servers{
 		"disks":        func(ctx context.Context) error { volumes.Run(ctx); return nil },

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -29,14 +30,12 @@ func undelete() *program.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(os.Stderr, "The volume is back at %s. This PersistentVolume adopts it; apply it with kubectl:\n", volume.Path)
-			if volume.Warning != "" {
-				fmt.Fprintln(os.Stderr, "Warning:", volume.Warning)
-			}
-			return adoption.write(os.Stdout, volume)
+			fmt.Fprintf(os.Stderr, "The volume is back at %s.\n", volume.Path)
+			return adoption.print(volume)
 		})
-	command.Flags.StringVar(&adoption.storageClass, "storage-class", "hostdir", "the StorageClass that the claim names")
-	command.Flags.StringVar(&adoption.accessMode, "access-mode", "ReadWriteOnce", "the access mode that the claim asks for")
+	adoption.addFlags(command.Flags)
+	validate := command.Validate
+	command.Validate = func() error { return errors.Join(adoption.validate(), validate()) }
 	return command
 }
 

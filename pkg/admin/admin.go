@@ -75,7 +75,8 @@ type Volumes struct {
 type Volume struct {
 	ID   string `json:"id"`
 	Name string `json:"name,omitempty"`
-	// Claim is the PersistentVolumeClaim that the volume was made for.
+	// Claim is the PersistentVolumeClaim that the volume was made for. A node does
+	// not learn when it is bound to another one.
 	Claim *store.Claim `json:"claim,omitempty"`
 	Pool  string       `json:"pool"`
 	// Path is the data directory on the node.

@@ -106,7 +106,7 @@ func (c Check) Plan() string {
 func subject(f store.Finding) string {
 	whose := cmp.Or(f.Claim.String(), f.VolumeID)
 	if f.Claim != (store.Claim{}) {
-		whose = "claim " + whose
+		whose = "made for " + whose
 	} else if whose != "" {
 		whose = "volume " + whose
 	}

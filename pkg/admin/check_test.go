@@ -50,7 +50,7 @@ func TestCheckText(t *testing.T) {
 		{"sound", Check{Report: store.Report{Volumes: 2, Disks: 1}}, "all is well: 2 volumes in 1 disk\n"},
 		{"wrong", Check{Report: store.Report{Findings: []store.Finding{wrong}}}, "ForeignFile: /pool/a b\n    It is not ours.\n    Move it away.\n\n"},
 		{"repaired", Check{Repaired: []store.Finding{repaired, failed}, Report: store.Report{Findings: []store.Finding{failed}}},
-			"repaired: WrongLink: /pool/claims/shop/a (claim shop/a)\n" +
+			"repaired: WrongLink: /pool/claims/shop/a (made for shop/a)\n" +
 				"not repaired: WrongMode: /pool (volume uuid.pvc-1): chmod: no\n\n" +
 				"WrongMode: /pool (volume uuid.pvc-1)\n    It is open.\n    Close it.\n\n"},
 	} {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -22,6 +23,8 @@ type Server struct {
 	NodeLabels map[string]string
 	// Mounts reads the node's mounts, for a check.
 	Mounts store.MountTable
+	// CheckUnused refuses the data of a volume that is mounted anywhere.
+	CheckUnused func(data *os.File) error
 }
 
 // Serve answers at the Unix socket, which is root's alone, until the context
@@ -33,6 +36,8 @@ func (s *Server) Serve(ctx context.Context, socketPath string) error {
 	mux.HandleFunc("GET /trash", answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(trash(s.Store)) }))
 	mux.HandleFunc("POST /undelete", carryOut(s.undelete))
 	mux.HandleFunc("POST /purge", carryOut(s.purge))
+	mux.HandleFunc("POST /volumes/pv", carryOut(s.adoptables))
+	s.handleDeletion(mux)
 	handleDiskActions(mux, s.Store)
 	mux.HandleFunc("GET /check", s.check)
 	mux.HandleFunc("POST /repair", carryOut(s.repair))

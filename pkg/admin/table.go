@@ -57,7 +57,7 @@ func (v Volumes) WriteTable(w io.Writer, now time.Time) error {
 	for _, volume := range v.Volumes {
 		rows = append(rows, volume.row(now))
 	}
-	return writeTable(w, "CLAIM VOLUME POOL NODE-PATH SIZE USED COUNTED QUOTA", rows, nil)
+	return writeTable(w, "MADE-FOR VOLUME POOL NODE-PATH SIZE USED COUNTED QUOTA", rows, nil)
 }
 
 func (v Volume) row(now time.Time) []string {

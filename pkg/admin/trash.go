@@ -37,26 +37,11 @@ type DeletedVolume struct {
 	PurgeError string `json:"purgeError,omitempty"`
 }
 
-// VolumeRef is the body of POST /undelete and /purge.
+// VolumeRef is the body of orders about one volume.
 type VolumeRef struct {
-	// Volume is its entry in the trash, its ID or name, or its claim as
-	// namespace/name.
+	// Volume is its ID or name, its claim as namespace/name or, of a deleted one,
+	// its entry in the trash.
 	Volume string `json:"volume"`
-}
-
-// Undeleted is a volume that was brought back, with what a PersistentVolume needs
-// to adopt it.
-type Undeleted struct {
-	ID               string       `json:"id"`
-	Path             string       `json:"path"`
-	PersistentVolume string       `json:"persistentVolume"`
-	Claim            *store.Claim `json:"claim,omitempty"`
-	CapacityBytes    int64        `json:"capacityBytes"`
-	MountOptions     []string     `json:"mountOptions,omitempty"`
-	// Warning says that more is allocated now than the disk has, "" if not.
-	Warning    string            `json:"warning,omitempty"`
-	Driver     string            `json:"driver"`
-	NodeLabels map[string]string `json:"nodeLabels"`
 }
 
 // Trash asks for the deleted volumes.
@@ -66,9 +51,9 @@ func (c *Client) Trash(ctx context.Context) (t Trash, err error) {
 }
 
 // Undelete brings a deleted volume back.
-func (c *Client) Undelete(ctx context.Context, ref string) (u Undeleted, err error) {
-	err = c.post(ctx, "/undelete", VolumeRef{ref}, &u)
-	return u, err
+func (c *Client) Undelete(ctx context.Context, ref string) (a Adoptable, err error) {
+	err = c.post(ctx, "/undelete", VolumeRef{ref}, &a)
+	return a, err
 }
 
 // Purge removes a deleted volume before its time.
@@ -109,24 +94,6 @@ func claimOrNil(c store.Claim) *store.Claim {
 	return &c
 }
 
-func (s *Server) undelete(ctx context.Context, order VolumeRef) (Undeleted, error) {
-	v, beyond, err := s.Store.Undelete(ctx, order.Volume)
-	if err != nil {
-		return Undeleted{}, err
-	}
-	u := Undeleted{
-		ID: v.ID, Path: v.Path, PersistentVolume: v.PersistentVolume, CapacityBytes: v.CapacityBytes,
-		Claim: claimOrNil(v.Claim), MountOptions: v.MountOptions, Driver: s.Driver, NodeLabels: s.NodeLabels,
-	}
-	if beyond > 0 {
-		u.Warning = fmt.Sprintf("nobody kept room for it: volumes are allocated %s more than the disk has", config.FormatSize(beyond))
-	}
-	if u.PersistentVolume == "" {
-		u.PersistentVolume = v.Name
-	}
-	return u, nil
-}
-
 func (s *Server) purge(ctx context.Context, order VolumeRef) (DeletedVolume, error) {
 	d, err := s.Store.Purge(ctx, order.Volume)
 	return deletedVolume(d), err
@@ -142,7 +109,7 @@ func (t Trash) WriteTable(w io.Writer, now time.Time) error {
 			notes = append(notes, fmt.Sprintf("%s: it cannot be removed: %s", v.Path, v.PurgeError))
 		}
 	}
-	return writeTable(w, "CLAIM VOLUME POOL SIZE USED DELETED PURGED-IN ENTRY", rows, notes)
+	return writeTable(w, "MADE-FOR VOLUME POOL SIZE USED DELETED PURGED-IN ENTRY", rows, notes)
 }
 
 func (v DeletedVolume) row(now time.Time) []string {

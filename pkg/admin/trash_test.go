@@ -41,7 +41,7 @@ func TestTrash(t *testing.T) {
 		t.Errorf("error %v, want the plugin's own words", err)
 	}
 	back, err := c.Undelete(t.Context(), "shop/a")
-	want := Undeleted{
+	want := Adoptable{
 		ID: v.ID, Path: v.Path, PersistentVolume: "pvc-a", Claim: &store.Claim{Namespace: "shop", Name: "a"}, CapacityBytes: v.CapacityBytes,
 		Driver: "csi.hostdir.io", NodeLabels: map[string]string{"csi.hostdir.io/node": plugin.NodeName},
 	}

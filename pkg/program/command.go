@@ -17,14 +17,15 @@ import (
 type Command struct {
 	// Name is one word or several: "disks", "disks init".
 	Name string
-	// Args are the names of the arguments that must follow, for --help.
+	// Args are the names of the arguments that must follow, for --help. Those in
+	// brackets, at the end, may be left out.
 	Args []string
 	// Summary is one line for --help.
 	Summary string
 	Flags   *pflag.FlagSet
 	// Validate checks the flags once they are parsed.
 	Validate func() error
-	// Run does it, with as many arguments as Args has. Its error is shown to
+	// Run does it, with the arguments that Args asks for. Its error is shown to
 	// the person.
 	Run func(ctx context.Context, args []string) error
 }
@@ -75,7 +76,7 @@ func (c *Command) checkArgs(args []string) error {
 	switch {
 	case len(args) > len(c.Args):
 		return fmt.Errorf("unexpected argument %q", args[len(c.Args)])
-	case len(args) < len(c.Args):
+	case len(args) < len(c.Args) && !strings.HasPrefix(c.Args[len(args)], "["):
 		return fmt.Errorf("%s is missing", c.Args[len(args)])
 	}
 	return nil

@@ -22,7 +22,7 @@ func (s *Store) Delete(ctx context.Context, volumeID string, mayDelete func(data
 		return struct{}{}, v.delete(ctx, mayDelete)
 	})
 	if errors.Is(err, errdefs.ErrNotFound) {
-		if failed := s.syncDeleted(ctx, volumeID); failed != nil {
+		if failed := s.SyncDeleted(ctx, volumeID); failed != nil {
 			return fmt.Errorf("volume %s: its deletion cannot be made to last: %w", volumeID, failed)
 		}
 	}
@@ -59,9 +59,9 @@ func (v *openVolume) delete(ctx context.Context, mayDelete func(data *os.File) e
 	return nil
 }
 
-// syncDeleted makes sure that no power cut brings back a volume that is gone: the
+// SyncDeleted makes sure that no power cut brings back a volume that is gone: the
 // call that deleted it may have failed, or met a crash, before it was synced.
-func (s *Store) syncDeleted(ctx context.Context, volumeID string) error {
+func (s *Store) SyncDeleted(ctx context.Context, volumeID string) error {
 	id, err := ParseVolumeID(volumeID)
 	if err != nil {
 		return nil // there never was one

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hostdir/hostdir/pkg/config"
 	"github.com/hostdir/hostdir/pkg/dir"
+	"github.com/hostdir/hostdir/pkg/errdefs"
 	"github.com/hostdir/hostdir/pkg/quota"
 )
 
@@ -130,6 +131,15 @@ func (c Claim) String() string {
 		return ""
 	}
 	return c.Namespace + "/" + c.Name
+}
+
+// ParseClaim reads "namespace/name".
+func ParseClaim(s string) (Claim, error) {
+	namespace, name, _ := strings.Cut(s, "/")
+	if c := (Claim{namespace, name}); c.isPlain() {
+		return c, nil
+	}
+	return Claim{}, fmt.Errorf("%w: %q is not a claim as NAMESPACE/NAME", errdefs.ErrInvalid, s)
 }
 
 // isPlain reports whether Kubernetes can have such a claim.

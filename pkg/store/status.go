@@ -129,15 +129,18 @@ type VolumeStatus struct {
 	Disk string
 	// Enforced reports whether the filesystem holds the volume to its capacity.
 	Enforced bool
+	// TrashTTL is how long it stays in the trash once it is deleted.
+	TrashTTL time.Duration
 }
 
 // VolumeStatus returns the volumes on this node's disks in use, by claim.
 func (s *Store) VolumeStatus() []VolumeStatus {
 	var all []VolumeStatus
 	for _, d := range s.inUse() {
-		pool := d.poolNow().Name
+		pool := d.poolNow()
 		for _, v := range d.list() {
-			all = append(all, VolumeStatus{Volume: v, Pool: pool, Disk: d.path, Enforced: d.enforces(v)})
+			ttl, _ := retention(pool, v.Class)
+			all = append(all, VolumeStatus{Volume: v, Pool: pool.Name, Disk: d.path, Enforced: d.enforces(v), TrashTTL: ttl})
 		}
 	}
 	slices.SortFunc(all, func(a, b VolumeStatus) int {

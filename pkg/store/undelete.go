@@ -144,11 +144,7 @@ func (s *Store) findDeleted(ctx context.Context, ref string) (*diskState, trashe
 
 // is reports whether a person can mean this volume.
 func (t trashed) is(ref string) bool {
-	if ref == t.file || ref == t.name {
-		return true
-	}
-	r := t.record
-	return ref != "" && r != nil && (ref == r.ID || ref == r.Name || ref == r.PersistentVolume || ref == r.Claim.String())
+	return ref == t.file || ref == t.name || t.record != nil && t.record.isCalled(ref)
 }
 
 // errPurged is an ErrNotFound: the purge came first.
