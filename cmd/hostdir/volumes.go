@@ -78,7 +78,7 @@ func persistentVolumes() *program.Command {
 	command.Flags.BoolVar(&all, "all", false, "of all volumes on this node of which it is clear whose they are")
 	validate := command.Validate
 	command.Validate = func() error {
-		switch named := command.Flags.NArg() > 0; {
+		switch named := command.Flags.Arg(0) != ""; {
 		case !named && !all:
 			return errors.New("VOLUME is missing; or is it --all?")
 		case named && all:

@@ -37,7 +37,7 @@ func serve(t *testing.T, config, base string) *served {
 	socket := filepath.Join(socketDir(t), "admin.sock")
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	server := &Server{Store: s, Driver: "csi.hostdir.io", NodeLabels: map[string]string{"csi.hostdir.io/node": plugin.NodeName}, Mounts: noMounts}
+	server := &Server{Store: s, Driver: "csi.hostdir.io", NodeLabels: map[string]string{"csi.hostdir.io/node": plugin.NodeName}, Mounts: noMounts, CheckUnused: func(*os.File) error { return nil }}
 	go func() { done <- server.Serve(ctx, socket) }()
 	t.Cleanup(func() {
 		cancel()

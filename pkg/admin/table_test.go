@@ -62,12 +62,12 @@ func TestVolumesTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `
-CLAIM   VOLUME  POOL     NODE-PATH  SIZE  USED  COUNTED  QUOTA
--       pvc-0   default  /p/0       -     -     -        quarantined: its volume.json cannot be read
--       pvc 1   default  /p/1       1Gi   -     not yet  advisory
-shop/a  pvc-2   default  /p/2       1Gi   1000  20s ago  xfs
-shop/b  pvc-3   default  /p/3       1Gi   5Mi   3m ago   xfs, not in force: see hostdir disks
-shop/c  pvc-4   nvme     /p/4       10Gi  0     30h ago  advisory
+MADE-FOR  VOLUME  POOL     NODE-PATH  SIZE  USED  COUNTED  QUOTA
+-         pvc-0   default  /p/0       -     -     -        quarantined: its volume.json cannot be read
+-         pvc 1   default  /p/1       1Gi   -     not yet  advisory
+shop/a    pvc-2   default  /p/2       1Gi   1000  20s ago  xfs
+shop/b    pvc-3   default  /p/3       1Gi   5Mi   3m ago   xfs, not in force: see hostdir disks
+shop/c    pvc-4   nvme     /p/4       10Gi  0     30h ago  advisory
 `
 	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), out.String()); diff != "" {
 		t.Errorf("table (-want +got):\n%s", diff)
@@ -91,10 +91,10 @@ func TestTrashTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `
-CLAIM   VOLUME  POOL     SIZE  USED  DELETED  PURGED-IN  ENTRY
--       -       default  -     -     -        now        pvc-1.purge.uuid
-shop/a  pvc-2   nvme     1Gi   5Mi   3h ago   21h        pvc-2.20261123T120000Z.uuid
--       pvc-3   nvme     0     -     1m ago   now        pvc-3.20261123T120000Z.uuid
+MADE-FOR  VOLUME  POOL     SIZE  USED  DELETED  PURGED-IN  ENTRY
+-         -       default  -     -     -        now        pvc-1.purge.uuid
+shop/a    pvc-2   nvme     1Gi   5Mi   3h ago   21h        pvc-2.20261123T120000Z.uuid
+-         pvc-3   nvme     0     -     1m ago   now        pvc-3.20261123T120000Z.uuid
 
 /p/trash/pvc-1.purge.uuid: it cannot be removed: mounted is a mount: unmount it
 `

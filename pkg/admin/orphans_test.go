@@ -1,0 +1,158 @@
+package admin
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hostdir/hostdir/pkg/config"
+	"github.com/hostdir/hostdir/pkg/store"
+	"github.com/hostdir/hostdir/tests/plugin"
+)
+
+// wantError checks that an error tells all of this.
+func wantError(t *testing.T, what string, err error, says ...string) {
+	t.Helper()
+	for _, want := range says {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want one that tells %q", what, err, want)
+		}
+	}
+}
+
+func TestDelete(t *testing.T) {
+	layout := plugin.Layout(t, "")
+	layout.Configure(t, fmt.Sprintf("pools: [{name: default, paths: [%q], trashTTL: 1h}]", layout.Base))
+	c := serve(t, layout.Config, layout.Base)
+	v := create(t, c.store, "a")
+
+	for ref, says := range map[string]string{"shop/b": `no volume "shop/b"`, "": `no volume ""`} {
+		_, err := c.PlanDeletion(t.Context(), ref)
+		wantError(t, "a plan for nothing", err, says)
+	}
+	plan, err := c.PlanDeletion(t.Context(), "shop/a")
+	if err != nil || plan.ID != v.ID || plan.TrashTTL != time.Hour || len(plan.Deleted) > 0 {
+		t.Fatalf("the plan is %+v: %v", plan, err)
+	}
+	// Only an ID is an order: a claim may have another volume by now.
+	_, err = c.Delete(t.Context(), "shop/a")
+	if _, gone := c.store.FindVolume(v.ID); err == nil || gone != nil {
+		t.Errorf("a claim's name deletes a volume: %v, %v", err, gone)
+	}
+
+	deleted, err := c.Delete(t.Context(), plan.ID)
+	if err != nil || deleted.ID != v.ID || !strings.HasPrefix(deleted.Entry, "pvc-a.") {
+		t.Fatalf("deleted is %+v: %v", deleted, err)
+	}
+	// Whoever asks again, since the answer was lost, hears the same.
+	again, err := c.Delete(t.Context(), plan.ID)
+	if diff := cmp.Diff(deleted, again); diff != "" || err != nil {
+		t.Errorf("deleted again (-want +got):\n%s%v", diff, err)
+	}
+	for _, ref := range []string{"shop/a", "pvc-a", v.ID, deleted.Entry} {
+		plan, err := c.PlanDeletion(t.Context(), ref)
+		if err != nil || len(plan.Deleted) != 1 || plan.Deleted[0].Entry != deleted.Entry {
+			t.Errorf("the plan for %q, which is in the trash, is %+v: %v", ref, plan, err)
+		}
+	}
+}
+
+func TestDeletionText(t *testing.T) {
+	created := time.Date(2026, 11, 23, 15, 49, 47, 0, time.UTC)
+	d := Deletion{Volume: Volume{
+		ID: "uuid.pvc-1", Name: "pvc-1", Path: "/pool/volumes/pvc-1/data", CapacityBytes: 1 << 30, Created: &created,
+		Claim: &store.Claim{Namespace: "shop", Name: "a"}, Used: &Used{Bytes: 5 << 20},
+	}, TrashTTL: 24 * time.Hour}
+	for _, test := range []struct {
+		name   string
+		change func(*Deletion)
+		says   []string
+	}{
+		{"kept", func(*Deletion) {}, []string{
+			"/pool/volumes/pvc-1/data\n", "volume:    uuid.pvc-1\n", "made for:  claim shop/a\n", "created:   2026-11-23T15:49:47Z\n", "size:      1Gi, 5Mi used\n",
+			"brings it back for 24h0m0s", "points to nothing", "| grep uuid.pvc-1",
+		}},
+		{"not kept", func(d *Deletion) { d.TrashTTL = 0 }, []string{"no trashTTL: its files are removed at once, for good"}},
+		{"little is known", func(d *Deletion) { d.Claim, d.Used, d.Created = nil, nil, nil }, []string{"made for:  a claim that is not known\n", "size:      1Gi\n"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			changed := d
+			test.change(&changed)
+			for _, want := range test.says {
+				if got := changed.String(); !strings.Contains(got, want) {
+					t.Errorf("it does not say %q:\n%s", want, got)
+				}
+			}
+		})
+	}
+}
+
+func TestAdoptables(t *testing.T) {
+	layout := plugin.Layout(t, "")
+	before, err := store.Open(t.Context(), plugin.NodeName, layout.Config, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before.Look(t.Context())
+	a, b, broken := create(t, before, "a"), create(t, before, "b"), create(t, before, "c")
+	made := func(name string, claim store.Claim) store.Volume {
+		v, err := before.Create(t.Context(), store.CreateRequest{
+			Name: name, RequiredBytes: 1 << 20, Claim: claim, MountOptions: []string{"noatime"},
+			Class: config.Class{Pool: config.DefaultPool, Mode: "0777", Quota: config.QuotaOff},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	second, nameless := made("pvc-second", b.Claim), made("pvc-nameless", store.Claim{})
+	if err := os.Remove(filepath.Join(filepath.Dir(broken.Path), "volume.json")); err != nil {
+		t.Fatal(err)
+	}
+	c := serve(t, layout.Config, layout.Base)
+	adoptable := func(v store.Volume, claim *store.Claim, warnings ...string) Adoptable {
+		return Adoptable{
+			ID: v.ID, Path: v.Path, PersistentVolume: v.Name, Claim: claim, CapacityBytes: v.CapacityBytes, MountOptions: v.MountOptions, Warnings: warnings,
+			Driver: "csi.hostdir.io", NodeLabels: map[string]string{"csi.hostdir.io/node": plugin.NodeName},
+		}
+	}
+
+	all, err := c.Adoptables(t.Context(), "")
+	if diff := cmp.Diff([]Adoptable{adoptable(a, &a.Claim)}, all.Volumes); diff != "" || err != nil {
+		t.Errorf("all (-want +got):\n%s%v", diff, err)
+	}
+	left := strings.Join(all.LeftOut, "\n")
+	for _, want := range []string{
+		broken.ID + " at " + broken.Path + ": its volume.json is gone; `hostdir check`",
+		nameless.ID + " at " + nameless.Path + ": it is not known which claim",
+		b.ID + " at " + b.Path + ": 2 volumes were made for claim shop/b",
+		second.ID + " at " + second.Path + ": 2 volumes were made for claim shop/b",
+	} {
+		if !strings.Contains(left, want) {
+			t.Errorf("what is left out does not tell %q:\n%s", want, left)
+		}
+	}
+	if len(all.LeftOut) != 4 {
+		t.Errorf("left out:\n%s", left)
+	}
+
+	one := func(ref string, want Adoptable) {
+		t.Helper()
+		got, err := c.Adoptables(t.Context(), ref)
+		if diff := cmp.Diff(Adoptables{Volumes: []Adoptable{want}}, got); diff != "" || err != nil {
+			t.Errorf("%s (-want +got):\n%s%v", ref, diff, err)
+		}
+	}
+	one("shop/a", adoptable(a, &a.Claim))
+	one(nameless.ID, adoptable(nameless, nil))
+	one(second.ID, adoptable(second, &b.Claim, "claim shop/b can be bound to one volume only, and others were made for it as well: "+b.ID))
+	for ref, says := range map[string]string{"shop/b": "2 volumes", "pvc-c": "its volume.json is gone", "shop/d": "no volume"} {
+		_, err := c.Adoptables(t.Context(), ref)
+		wantError(t, ref, err, says)
+	}
+}
