@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/hostdir/hostdir/pkg/config"
 	"github.com/hostdir/hostdir/pkg/dir"
 	"github.com/hostdir/hostdir/pkg/disk"
+	"github.com/hostdir/hostdir/pkg/errdefs"
 	"github.com/hostdir/hostdir/pkg/store"
 	"github.com/hostdir/hostdir/tests/plugin"
 )
@@ -25,6 +27,15 @@ type served struct {
 	*Client
 	store *store.Store
 	base  string
+	// mounted says that all volumes are.
+	mounted atomic.Bool
+}
+
+func (s *served) checkUnused(*os.File) error {
+	if s.mounted.Load() {
+		return errdefs.ErrInUse
+	}
+	return nil
 }
 
 func serve(t *testing.T, config, base string) *served {
@@ -37,7 +48,8 @@ func serve(t *testing.T, config, base string) *served {
 	socket := filepath.Join(socketDir(t), "admin.sock")
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	server := &Server{Store: s, Driver: "csi.hostdir.io", NodeLabels: map[string]string{"csi.hostdir.io/node": plugin.NodeName}, Mounts: noMounts, CheckUnused: func(*os.File) error { return nil }}
+	c := &served{Client: &Client{Socket: socket}, store: s, base: base}
+	server := &Server{Store: s, Driver: "csi.hostdir.io", NodeLabels: map[string]string{"csi.hostdir.io/node": plugin.NodeName}, Mounts: noMounts, CheckUnused: c.checkUnused}
 	go func() { done <- server.Serve(ctx, socket) }()
 	t.Cleanup(func() {
 		cancel()
@@ -45,7 +57,6 @@ func serve(t *testing.T, config, base string) *served {
 			t.Error(err)
 		}
 	})
-	c := &served{Client: &Client{Socket: socket}, store: s, base: base}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		if _, err = c.Disks(t.Context()); err == nil {
 			return c

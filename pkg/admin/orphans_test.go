@@ -45,6 +45,17 @@ func TestDelete(t *testing.T) {
 		t.Errorf("a claim's name deletes a volume: %v, %v", err, gone)
 	}
 
+	// A pod may have begun to use it since the plan was shown.
+	c.mounted.Store(true)
+	_, err = c.PlanDeletion(t.Context(), "shop/a")
+	wantError(t, "a plan for a mounted volume", err, "in use")
+	_, err = c.Delete(t.Context(), plan.ID)
+	wantError(t, "the deletion of a mounted volume", err, "in use")
+	if _, err := c.store.FindVolume(v.ID); err != nil {
+		t.Fatal(err)
+	}
+	c.mounted.Store(false)
+
 	deleted, err := c.Delete(t.Context(), plan.ID)
 	if err != nil || deleted.ID != v.ID || !strings.HasPrefix(deleted.Entry, "pvc-a.") {
 		t.Fatalf("deleted is %+v: %v", deleted, err)
@@ -59,6 +70,23 @@ func TestDelete(t *testing.T) {
 		if err != nil || len(plan.Deleted) != 1 || plan.Deleted[0].Entry != deleted.Entry {
 			t.Errorf("the plan for %q, which is in the trash, is %+v: %v", ref, plan, err)
 		}
+	}
+}
+
+// TestDeleteWithoutData deletes a volume whose data somebody has removed.
+func TestDeleteWithoutData(t *testing.T) {
+	layout := plugin.Layout(t, "")
+	c := serve(t, layout.Config, layout.Base)
+	v := create(t, c.store, "a")
+	if err := os.Remove(v.Path); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := c.PlanDeletion(t.Context(), "shop/a")
+	if err != nil || plan.ID != v.ID {
+		t.Fatalf("the plan is %+v: %v", plan, err)
+	}
+	if deleted, err := c.Delete(t.Context(), plan.ID); err != nil || deleted.ID != v.ID {
+		t.Errorf("deleted is %+v: %v", deleted, err)
 	}
 }
 

@@ -34,7 +34,7 @@ func countedInodes(v store.VolumeStatus) bool {
 // writeVolumes leaves out volumes in quarantine: nothing but their ID is known.
 func writeVolumes(e *exposition, volumes []store.VolumeStatus) {
 	for _, m := range volumeMetrics {
-		e.family(m.name, gauge, m.help)
+		e.family(m.name, gauge, m.help+" namespace, claim and volume are what it was made for.")
 		for _, v := range volumes {
 			if v.Quarantine == nil && m.known(v) {
 				e.sample(labels{

@@ -286,7 +286,7 @@ func (c *checker) twins() {
 				Kind: TwinVolume, Path: d.path + "/" + disk.VolumesDir + "/" + name, VolumeID: v.ID, Claim: v.Claim,
 				Problem: "the disk " + other.path + " has a volume of the same name: one was made while the disk of the other was away, and only one belongs to the claim",
 				Remedy: "`kubectl get pv " + cmp.Or(v.PersistentVolume, name) + " -o jsonpath={.spec.csi.volumeHandle}` prints the ID of the one that is used. " +
-					"Move the directory of the other one out of " + disk.VolumesDir + "/, run `hostdir check --repair`, and remove it once nobody misses it",
+					"`hostdir volumes delete` with the ID of the other one moves that to the trash",
 			})
 		}
 	}
