@@ -102,6 +102,10 @@ func TestRefusedValues(t *testing.T) {
 		{"quota", `storageClasses: [{name: x, parameters: {quota: always}}]`, "/storageClasses/0/parameters/quota"},
 		{"class of no pool", `storageClasses: [{name: x, parameters: {pool: fast}}]`, `StorageClass "x": there is no pool "fast": name one of default`},
 		{"unknown parameter", `storageClasses: [{name: x, parameters: {colour: red}}]`, "additional properties 'colour' not allowed"},
+		{"a second pod beside the first", `updateStrategy: {rollingUpdate: {maxSurge: 1}}`, "maxSurge 1 cannot work"},
+		{"some second pods", `updateStrategy: {rollingUpdate: {maxSurge: 25%}}`, "maxSurge 25% cannot work"},
+		{"an update of none", `updateStrategy: {rollingUpdate: {maxUnavailable: 0}}`, "/updateStrategy/rollingUpdate/maxUnavailable"},
+		{"a Deployment's strategy", `updateStrategy: {type: Recreate}`, "/updateStrategy/type"},
 		{"kubelet's folder with a slash", `kubeletDir: /var/lib/kubelet/`, "/kubeletDir"},
 	}
 	for _, test := range tests {
@@ -110,5 +114,17 @@ func TestRefusedValues(t *testing.T) {
 				t.Errorf("got %q, want an error that says %q", refusal, test.want)
 			}
 		})
+	}
+}
+
+func TestUpdateStrategies(t *testing.T) {
+	for _, values := range []string{
+		`updateStrategy: {type: OnDelete}`,
+		`updateStrategy: {rollingUpdate: {maxUnavailable: 1}}`,
+		`updateStrategy: {rollingUpdate: {maxUnavailable: 100%, maxSurge: 0}}`,
+	} {
+		if _, refusal := render(t, values); refusal != "" {
+			t.Errorf("%s: %s", values, refusal)
+		}
 	}
 }
