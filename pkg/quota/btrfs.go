@@ -171,6 +171,12 @@ func (btrfs) Remove(fs *os.File, id ID) error {
 		return err
 	}
 	if exists {
+		// What was removed was not the subvolume, but the stub that a snapshot has in
+		// its place, or a copy of what it holds.
+		elsewhere, err := subvolumeParent(fs, uint64(id))
+		if err != nil || elsewhere.tree != 0 {
+			return err
+		}
 		return fmt.Errorf("%s: btrfs %w clearing away subvolume %d", fs.Name(), errdefs.ErrBusy, id)
 	}
 	groups, err := groupsOf(fs, id)

@@ -13,9 +13,11 @@ const (
 	rescanWait      = 0x942e     // BTRFS_IOC_QUOTA_RESCAN_WAIT
 
 	rootTree  = 1 // BTRFS_ROOT_TREE_OBJECTID
+	topTree   = 5 // BTRFS_FS_TREE_OBJECTID: the filesystem's top level
 	quotaTree = 8 // BTRFS_QUOTA_TREE_OBJECTID
 
 	rootKey        = 132 // BTRFS_ROOT_ITEM_KEY
+	rootBackrefKey = 144 // BTRFS_ROOT_BACKREF_KEY: where a subvolume is
 	quotaStatusKey = 240 // BTRFS_QGROUP_STATUS_KEY
 	groupInfoKey   = 242 // BTRFS_QGROUP_INFO_KEY
 	groupLimitKey  = 244 // BTRFS_QGROUP_LIMIT_KEY
@@ -44,7 +46,7 @@ type volArgs struct {
 type lookupArgs struct {
 	tree     uint64
 	objectID uint64
-	_        [4080]byte
+	name     [4080]byte
 }
 
 // createArgs is struct btrfs_ioctl_qgroup_create_args.
@@ -87,5 +89,10 @@ type searchArgs struct {
 	found                [3992]byte // struct btrfs_ioctl_search_header, then the item
 }
 
-// searchHeaderSize is the size of struct btrfs_ioctl_search_header.
+// searchHeaderSize is the size of struct btrfs_ioctl_search_header: generation,
+// object, offset; type and length.
 const searchHeaderSize = 32
+
+// rootRefSize is the size of struct btrfs_root_ref: directory, sequence, and in two
+// bytes the length of the name that follows.
+const rootRefSize = 18

@@ -14,6 +14,12 @@ import (
 // find returns the item of a key whose offset is at least minOffset, nil if
 // there is none, or no such tree: quotas switched off have none.
 func find(fs *os.File, tree, object uint64, kind uint32, minOffset, maxOffset uint64) ([]byte, error) {
+	item, _, err := findOffset(fs, tree, object, kind, minOffset, maxOffset)
+	return item, err
+}
+
+// findOffset is find that returns the key's offset as well.
+func findOffset(fs *os.File, tree, object uint64, kind uint32, minOffset, maxOffset uint64) (item []byte, offset uint64, err error) {
 	s := searchArgs{
 		tree:      tree,
 		minObject: object, maxObject: object,
@@ -22,15 +28,15 @@ func find(fs *os.File, tree, object uint64, kind uint32, minOffset, maxOffset ui
 		maxGeneration: ^uint64(0),
 		items:         1,
 	}
-	err := ioctl("search tree", fs, treeSearch, &s)
+	err = ioctl("search tree", fs, treeSearch, &s)
 	if errors.Is(err, unix.ENOENT) || err == nil && s.items == 0 {
-		return nil, nil
+		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	size := binary.NativeEndian.Uint32(s.found[searchHeaderSize-4:])
-	return s.found[searchHeaderSize : searchHeaderSize+size], nil
+	return s.found[searchHeaderSize : searchHeaderSize+size], binary.NativeEndian.Uint64(s.found[16:]), nil
 }
 
 // field is a number of an item: little-endian on disk, on every machine.

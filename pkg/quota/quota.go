@@ -85,7 +85,8 @@ type Quota interface {
 	// Remove drops the limits of a directory that was removed. It does not fail
 	// if there are none, and returns ErrBusy while the filesystem is still
 	// clearing the directory away. It returns ErrOff where limits may outlast
-	// quotas that are off: on XFS and ext4.
+	// quotas that are off: on XFS and ext4. A subvolume that is somewhere else on
+	// the btrfs keeps its own.
 	Remove(fs *os.File, id ID) error
 }
 

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/hostdir/hostdir/pkg/dir"
+	"github.com/hostdir/hostdir/pkg/disk"
 	"github.com/hostdir/hostdir/pkg/quota"
 )
 
@@ -23,14 +25,14 @@ const findSubvolume = "look for it where the disk was before: mount the filesyst
 func openData(volume *dir.Dir, r Record) (*dir.Dir, error) {
 	data, err := volume.Sub(dataDir)
 	if errors.Is(err, fs.ErrNotExist) && r.Quota != nil && r.Quota.Kind == quota.Btrfs {
-		return nil, leftBehind(volume, "is gone; it was a btrfs subvolume, which btrfs send leaves out")
+		return nil, leftBehind(volume, r, "is gone; it was a btrfs subvolume, which btrfs send leaves out")
 	}
 	if err != nil {
 		return nil, err
 	}
 	stub, err := data.IsSubvolumeStub()
 	if err == nil && stub {
-		err = leftBehind(volume, "is what a snapshot shows in place of a btrfs subvolume: the disk was rolled back to a snapshot")
+		err = leftBehind(volume, r, "is what a snapshot shows in place of a btrfs subvolume: the disk was rolled back to a snapshot")
 	}
 	if err != nil {
 		data.Close()
@@ -39,6 +41,23 @@ func openData(volume *dir.Dir, r Record) (*dir.Dir, error) {
 	return data, nil
 }
 
-func leftBehind(volume *dir.Dir, why string) error {
-	return fmt.Errorf("%w: %s %s; %s", errSubvolumeLeftBehind, volume.Path(dataDir), why, findSubvolume)
+func leftBehind(volume *dir.Dir, r Record, why string) error {
+	return fmt.Errorf("%w: %s %s%s; %s", errSubvolumeLeftBehind, volume.Path(dataDir), why, whereSubvolume(volume, r), findSubvolume)
+}
+
+// whereSubvolume says where the data of a volume is, if it is surely that: on another
+// filesystem its subvolume's ID may be another subvolume's.
+func whereSubvolume(volume *dir.Dir, r Record) string {
+	if r.Quota == nil || r.Quota.Kind != quota.Btrfs {
+		return ""
+	}
+	id, err := ParseVolumeID(r.ID)
+	if err != nil {
+		return ""
+	}
+	found, err := quota.SubvolumePath(volume.File, r.Quota.ID)
+	if err != nil || !strings.HasSuffix("/"+found, "/"+disk.VolumesDir+"/"+id.Name+"/"+dataDir) {
+		return ""
+	}
+	return fmt.Sprintf("; its subvolume %d is %s below the filesystem's top level", r.Quota.ID, found)
 }
