@@ -42,6 +42,14 @@ func (p *Probe) look(mountPoint string, before Probe) error {
 	if p.Inode, err = d.Inode(); err != nil {
 		return err
 	}
+	stub, err := d.IsSubvolumeStub()
+	if err != nil {
+		return err
+	}
+	if stub {
+		return Refuse(Absent, "it is what a snapshot shows in place of a btrfs subvolume: what it is in was rolled back to a snapshot, which leaves subvolumes behind; "+
+			"mount the filesystem's top level (mount -o subvolid=5), find the disk's subvolume in `btrfs subvolume list`, and move it here in place of what is here")
+	}
 	if p.Filesystem, err = d.Filesystem(); err != nil {
 		return err
 	}
