@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"time"
 
@@ -32,8 +33,8 @@ func (s *Store) count(ctx context.Context, d *diskState) {
 			} else {
 				log.Info("the volume's limit was not in force and is again", "volumeID", v.ID, "claim", v.Claim.String())
 			}
-		case err != nil && !errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil: // deleted meanwhile
-			log.Error(err, "what the volume holds is not known", "volumeID", v.ID, "claim", v.Claim.String())
+		case err != nil && ctx.Err() == nil:
+			d.logUncountable(ctx, v, err)
 		}
 	}
 	if !d.hasAdvisory() && d.see(&held) == nil {
@@ -99,6 +100,9 @@ func (o openDisk) countVolume(name string, r Record) error {
 	}
 	limit, usage, err := limits.Get(data.File, r.Quota.ID)
 	if err != nil {
+		if stub, _ := data.IsSubvolumeStub(); stub {
+			err = fmt.Errorf("%w: %w", errSubvolumeLeftBehind, err)
+		}
 		return err
 	}
 	o.setUsage(name, Usage{Bytes: usage.Bytes, Inodes: usage.Inodes, At: time.Now()})
@@ -115,9 +119,32 @@ func (d *diskState) setUsage(name string, u Usage) {
 	defer d.mu.Unlock()
 	if v := d.volumes.byName[name]; v != nil {
 		counted := *v
-		counted.Usage = u
+		counted.Usage, counted.uncountable = u, ""
 		d.volumes.set(name, &counted)
 	}
+}
+
+// logUncountable says why a volume could not be counted, unless it was deleted
+// meanwhile. A volume may stay so for long, and many with it: it is said once.
+func (d *diskState) logUncountable(ctx context.Context, v *Volume, err error) {
+	if errors.Is(err, fs.ErrNotExist) || !d.noteUncountable(v.Dir, err.Error()) {
+		return
+	}
+	klog.FromContext(ctx).Error(err, "what the volume holds is not known", "volumeID", v.ID, "claim", v.Claim.String())
+}
+
+// noteUncountable returns whether that is new.
+func (d *diskState) noteUncountable(name, why string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	v := d.volumes.byName[name]
+	if v == nil || v.uncountable == why {
+		return false
+	}
+	noted := *v
+	noted.uncountable = why
+	d.volumes.set(name, &noted)
+	return true
 }
 
 // restoreLimit looks again with the volume locked, and sets its limit.
@@ -138,12 +165,17 @@ func (s *Store) restoreLimit(d *diskState, name string) error {
 		return err
 	}
 	defer o.close()
+	return o.setLimitOf(name, v.Record)
+}
+
+// setLimitOf is setLimit of a volume whose data is not open.
+func (o openDisk) setLimitOf(name string, r Record) error {
 	data, err := o.root.Sub(disk.VolumesDir + "/" + name + "/" + dataDir)
 	if err != nil {
 		return err
 	}
 	defer data.Close()
-	return o.setLimit(data, v.Record)
+	return o.setLimit(data, r)
 }
 
 // span is the least and the most that a filesystem held while volumes were

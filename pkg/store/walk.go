@@ -11,7 +11,6 @@ import (
 	"github.com/hostdir/hostdir/pkg/disk"
 	"github.com/hostdir/hostdir/pkg/errdefs"
 	"golang.org/x/sys/unix"
-	"k8s.io/klog/v2"
 )
 
 // Where no quota counts, somebody has to: walk goes through the volumes whose
@@ -34,8 +33,8 @@ func (d *diskState) walk(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errdefs.ErrUnavailable) {
-			klog.FromContext(ctx).Error(err, "what the volume holds is not known", "volumeID", v.ID, "claim", v.Claim.String())
+		if err != nil && !errors.Is(err, errdefs.ErrUnavailable) {
+			d.logUncountable(ctx, v, err)
 		}
 		walked = d.see(&held) == nil
 	}
