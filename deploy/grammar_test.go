@@ -116,6 +116,10 @@ func TestOneGrammar(t *testing.T) {
 		{class(`parameters: {inodes: "15"}`), false},
 		{class(`parameters: {inodes: "16"}`), true},
 		{class(`parameters: {inodes: many}`), false},
+		{class(`parameters: {inodes: "100000", quota: required}`), true},
+		{class(`parameters: {inodes: "100000", quota: "off"}`), false},
+		{class(`parameters: {inodes: none, quota: "off"}`), true},
+		{class(`parameters: {quota: "off"}`), true},
 		{class(`parameters: {trashTTL: 36h}`), true},
 		{class(`parameters: {trashTTL: 7d}`), false},
 

@@ -80,6 +80,9 @@ func ParseClass(parameters map[string]string) (Class, error) {
 			return Class{}, fmt.Errorf("%w: StorageClass parameter %s=%q %w", errdefs.ErrInvalid, key, value, err)
 		}
 	}
+	if n, _ := c.InodeLimit(); n > 0 && c.Quota == QuotaOff {
+		return Class{}, fmt.Errorf("%w: StorageClass parameter inodes=%q is a limit, and quota=%q enforces none: leave out one of them", errdefs.ErrInvalid, c.Inodes, QuotaOff)
+	}
 	return c, nil
 }
 

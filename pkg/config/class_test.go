@@ -19,6 +19,8 @@ func TestParseClass(t *testing.T) {
 		{"a short mode", map[string]string{"mode": "755"}, Class{"default", "0755", 0, 0, QuotaAuto, "", ""}, true},
 		{"inodes", map[string]string{"inodes": "0100000"}, Class{"default", "0777", 0, 0, QuotaAuto, "", "100000"}, true},
 		{"any number of inodes", map[string]string{"inodes": "none"}, Class{"default", "0777", 0, 0, QuotaAuto, "", "none"}, true},
+		{"inodes without a quota", map[string]string{"inodes": "100000", "quota": "off"}, Class{}, false},
+		{"any number of inodes without a quota", map[string]string{"inodes": "none", "quota": "off"}, Class{"default", "0777", 0, 0, QuotaOff, "", "none"}, true},
 		{"no inodes", map[string]string{"inodes": "0"}, Class{}, false},
 		{"too few inodes", map[string]string{"inodes": "15"}, Class{}, false},
 		{"fewer inodes than none", map[string]string{"inodes": "-1"}, Class{}, false},

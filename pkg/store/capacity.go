@@ -116,8 +116,15 @@ func reasonAt(path string, err error) string {
 
 // refuses returns why a disk takes no volumes of a class, whatever room it has.
 func (d *diskState) refuses(class config.Class) error {
-	if limits, why := d.limiter(); class.Quota == config.QuotaRequired && quota.KindOf(limits) == quota.None {
+	if class.Quota != config.QuotaRequired {
+		return nil
+	}
+	limits, why := d.limiter()
+	switch n, _ := class.InodeLimit(); {
+	case quota.KindOf(limits) == quota.None:
 		return fmt.Errorf("quota is required, but %w", why)
+	case n > 0 && limits.Kind() == quota.Btrfs:
+		return fmt.Errorf("quota is required, and of inodes=%d, but btrfs cannot limit the number of files: leave out inodes, or use XFS or ext4", n)
 	}
 	return nil
 }
