@@ -136,7 +136,8 @@ func (o openDisk) checkRename() error {
 }
 
 // firstCount finds out what the disk's volumes and others hold before anybody asks
-// for room. Where no quota knows, it is what was remembered.
+// for room. Where no quota knows, it is what was remembered. Limits that a power cut
+// has undone, or somebody, are put back before anybody uses the volumes.
 func (s *Store) firstCount(ctx context.Context, o openDisk) error {
 	if _, err := o.measure(); err != nil {
 		return err
@@ -150,8 +151,15 @@ func (s *Store) firstCount(ctx context.Context, o openDisk) error {
 		if v.Quarantine != nil || !o.enforces(v) {
 			continue
 		}
-		if err := o.countVolume(v.Dir, v.Record); err != nil && !errors.Is(err, errLimit) { // the first round sees to it
-			klog.FromContext(ctx).V(4).Info("volume not counted at the start", "volumeID", v.ID, "reason", err.Error())
+		log := klog.FromContext(ctx).WithValues("volumeID", v.ID, "claim", v.Claim.String())
+		err := o.countVolume(v.Dir, v.Record)
+		if errors.Is(err, errLimit) {
+			if err = o.setLimitOf(v.Dir, v.Record); err == nil {
+				log.Info("the volume's limit was not in force and is again")
+			}
+		}
+		if err != nil { // the first round says so
+			log.V(4).Info("volume not counted at the start", "reason", err.Error())
 		}
 		o.see(&held)
 	}
