@@ -119,7 +119,7 @@ func (d *diskState) setUsage(name string, u Usage) {
 	defer d.mu.Unlock()
 	if v := d.volumes.byName[name]; v != nil {
 		counted := *v
-		counted.Usage, counted.uncountable = u, ""
+		counted.Usage, counted.Uncountable = u, ""
 		d.volumes.set(name, &counted)
 	}
 }
@@ -138,11 +138,11 @@ func (d *diskState) noteUncountable(name, why string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	v := d.volumes.byName[name]
-	if v == nil || v.uncountable == why {
+	if v == nil || v.Uncountable == why {
 		return false
 	}
 	noted := *v
-	noted.uncountable = why
+	noted.Uncountable = why
 	d.volumes.set(name, &noted)
 	return true
 }

@@ -3,10 +3,15 @@ package store
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/hostdir/hostdir/pkg/config"
 	"github.com/hostdir/hostdir/pkg/disk"
+	"github.com/hostdir/hostdir/pkg/errdefs"
 	"github.com/hostdir/hostdir/pkg/quota"
+	testdisk "github.com/hostdir/hostdir/tests/disk"
+	"github.com/hostdir/hostdir/tests/plugin"
 )
 
 // TestInodeLimit makes volumes on filesystems with many and with few inodes.
@@ -35,12 +40,50 @@ func TestInodeLimit(t *testing.T) {
 			if got := q.limit(t, v).Inodes; got < test.low || got > test.high || v.Quota.Inodes != got {
 				t.Errorf("the limit is %d inodes, in the record %d; want %d to %d", got, v.Quota.Inodes, test.low, test.high)
 			}
+			stats, err := s.Stats(t.Context(), v.ID, anyUse)
+			if total := stats.Inodes.Total; err != nil || test.class == "none" && total != int64(test.nrInodes) || test.class != "none" && total != v.Quota.Inodes {
+				t.Errorf("stats %+v, %v", stats.Inodes, err)
+			}
 			if _, err := s.Expand(t.Context(), v.ID, 65*mebibyte, 0); err != nil {
 				t.Fatal(err)
 			}
 			if got := q.limit(t, v).Inodes; test.class != "" && got != test.low || got < test.low {
 				t.Errorf("grown, the limit is %d inodes; it was %d", got, test.low)
 			}
+		})
+	}
+}
+
+// TestInodeLimitRequired asks for a number of files where it cannot be enforced.
+func TestInodeLimitRequired(t *testing.T) {
+	plugin.RequireRoot(t)
+	s := openStore(t, onePool(testdisk.MountLimited(t, 256*mebibyte)))
+	for _, test := range []struct {
+		name   string
+		quota  config.QuotaPolicy
+		inodes string
+		want   error
+	}{
+		{"required", config.QuotaRequired, "100000", errdefs.ErrNoSpace},
+		{"any number", config.QuotaRequired, "none", nil},
+		{"a share", config.QuotaRequired, "", nil},
+		{"where it can be", config.QuotaAuto, "100000", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			req := request("pvc-1")
+			req.Class.Quota, req.Class.Inodes = test.quota, test.inodes
+			v, err := s.Create(t.Context(), req)
+			wantClass(t, err, test.want)
+			if got := s.Capacity(req.Class).AvailableBytes; (got > 0) != (test.want == nil) {
+				t.Errorf("%d bytes are available to the class", got)
+			}
+			if test.want != nil {
+				if !strings.Contains(err.Error(), "btrfs cannot limit the number of files") {
+					t.Errorf("error %v does not say why", err)
+				}
+				return
+			}
+			mustDelete(t, s, v.ID)
 		})
 	}
 }

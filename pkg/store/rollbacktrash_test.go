@@ -84,27 +84,28 @@ func TestSubvolumeLeftBehindIsPurged(t *testing.T) {
 }
 
 // TestSubvolumeLeftBehindIsLoggedOnce counts a volume again and again that cannot be
-// counted.
+// counted, and then another way.
 func TestSubvolumeLeftBehindIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	var v Volume
 	s, _, _ := rolledBack(t, func(s *Store) { v = mustCreate(t, s, request("pvc-1")) })
-	d := only(t, s)
-	s.countAll(t.Context())
-	why := d.volume(v.Dir).uncountable
-	if !strings.Contains(why, errSubvolumeLeftBehind.Error()) {
-		t.Errorf("it cannot be counted because %q", why)
+	ctx, log := logged(t)
+	rounds := func(says string) {
+		t.Helper()
+		log.Reset()
+		for range 3 {
+			s.count(ctx, only(t, s))
+		}
+		if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), says) {
+			t.Errorf("%d lines in the log, want one with %q:\n%s", n, says, log)
+		}
 	}
-	if d.noteUncountable(v.Dir, why) {
-		t.Error("the same reason is news in the next round")
+	rounds(errSubvolumeLeftBehind.Error())
+	if err := os.Remove(v.Path); err != nil {
+		t.Fatal(err)
 	}
-	if !d.noteUncountable(v.Dir, "another") {
-		t.Error("another reason is no news")
-	}
-	d.setUsage(v.Dir, Usage{})
-	if !d.noteUncountable(v.Dir, "another") {
-		t.Error("a reason is no news though the volume was counted in between")
-	}
+	mkdirAll(t, v.Path)
+	rounds("is not a subvolume")
 }
 
 // TestPoolLeftBehind rolls back what the disk's own subvolume is in: the stub in its

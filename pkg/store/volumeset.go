@@ -15,8 +15,8 @@ type Volume struct {
 	Quarantine error
 	// Usage is what the volume was last counted to hold.
 	Usage Usage
-	// uncountable is why it could not be counted since, "" if it could.
-	uncountable string
+	// Uncountable is why it could not be counted since, "" if it could.
+	Uncountable string
 }
 
 // Usage is what a volume was counted to hold, and when.
