@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/hostdir/hostdir/pkg/errdefs"
 	"github.com/hostdir/hostdir/pkg/quota"
 	"github.com/hostdir/hostdir/pkg/quota/quotatest"
 	"github.com/hostdir/hostdir/tests/disk"
@@ -42,7 +43,7 @@ func mountToGrow(t *testing.T, kind quota.Kind, size int64) (image, mounted stri
 }
 
 // TestLimitedGrownFilesystem grows filesystems under a disk, with a pod at work: the
-// room is there at once, and limits are what they were.
+// room is there at once, limits are what they were, and volumes can grow into it.
 func TestLimitedGrownFilesystem(t *testing.T) {
 	plugin.RequireRoot(t)
 	const small, large = 320 * mebibyte, 960 * mebibyte
@@ -57,6 +58,10 @@ func TestLimitedGrownFilesystem(t *testing.T) {
 			v := mustCreate(t, s, req)
 			f := openFile(t, v, "file")
 			before := s.Capacity(req.Class).AvailableBytes
+			beyond := request("pvc-2")
+			beyond.RequiredBytes = small
+			_, err := s.Create(t.Context(), beyond)
+			wantClass(t, err, errdefs.ErrNoSpace)
 
 			end := writeOn(t, v)
 			disk.Grow(t, image, mounted, large)
@@ -79,8 +84,6 @@ func TestLimitedGrownFilesystem(t *testing.T) {
 				fillUp(t, v, f, limited)
 			}
 
-			beyond := request("pvc-2")
-			beyond.RequiredBytes = small
 			mustCreate(t, s, beyond)
 			if _, err := s.Expand(t.Context(), v.ID, 2*limited, 0); err != nil {
 				t.Fatal(err)
