@@ -9,7 +9,7 @@ package main
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -93,6 +93,9 @@ func (p *node) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := mounts.CheckShared(); err != nil {
+		klog.FromContext(ctx).Error(err, "no volume can be published")
+	}
 	volumes, err := store.Open(ctx, p.opts.nodeName, p.opts.config, p.opts.historyFile())
 	if err != nil {
 		return err
@@ -127,7 +130,7 @@ func (p *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // the others can be used.
 func (p *node) readiness() error {
 	if !p.kubelet.Registered() {
-		return errors.New("kubelet has not registered the driver yet")
+		return fmt.Errorf("kubelet has not registered the driver yet; its root directory has to be the chart's value kubeletDir, here %s", p.opts.kubeletDir)
 	}
 	return nil
 }

@@ -8,7 +8,9 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/hostdir/hostdir/pkg/admin"
 	"github.com/hostdir/hostdir/pkg/driver"
+	"github.com/hostdir/hostdir/pkg/registration"
 	"github.com/hostdir/hostdir/pkg/socket"
 )
 
@@ -59,8 +61,32 @@ func (o *options) validate() (err error) {
 	case !driverNamePattern.MatchString(o.driverName):
 		return fmt.Errorf("--driver-name=%q is not a domain name of at most 63 characters", o.driverName)
 	}
-	o.socketPath, err = socket.Path(o.endpoint)
-	return err
+	if o.socketPath, err = socket.Path(o.endpoint); err != nil {
+		return err
+	}
+	return o.checkSockets()
+}
+
+// checkSockets returns an error if a socket could not be made, or not be reached by
+// kubelet.
+func (o *options) checkSockets() error {
+	registrationSocket := registration.SocketName(o.driverName)
+	for _, s := range []struct{ flag, path string }{
+		{"--endpoint=" + o.endpoint, o.socketPath},
+		{"--endpoint=" + o.endpoint, admin.SocketPath(o.socketPath)},
+		{"--registration-dir=" + o.registrationDir, filepath.Join(o.registrationDir, registrationSocket)},
+	} {
+		if err := socket.CheckPath(s.path); err != nil {
+			return fmt.Errorf("%s: %w", s.flag, err)
+		}
+	}
+	for _, p := range []string{o.endpointForKubelet(), filepath.Join(o.kubeletDir, "plugins_registry", registrationSocket)} {
+		if over := len(p) - socket.MaxPath; over > 0 {
+			return fmt.Errorf("--kubelet-dir=%s, in the chart's values kubeletDir, is too long by %d bytes: kubelet reaches hostdir at %s, and the kernel takes no socket's path of more than %d bytes; "+
+				"give kubelet a shorter root directory, which may be a symbolic link to this one", o.kubeletDir, over, p, socket.MaxPath)
+		}
+	}
+	return nil
 }
 
 // endpointForKubelet is the endpoint's path in kubelet's view: the directory of

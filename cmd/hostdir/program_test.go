@@ -142,6 +142,7 @@ func TestExit(t *testing.T) {
 		{"no pool", "pools: []", nil, 1, "no pool for node node-1"},
 		{"a bad address", "", []string{"--http-address=nowhere"}, 1, "nowhere"},
 		{"no directory to register in", "", []string{"--registration-dir=/missing"}, 1, "/missing/csi.hostdir.io-reg.sock"},
+		{"kubelet's directory is too long", "", []string{"--kubelet-dir=/" + strings.Repeat("k", 66)}, 2, "too long by 1 bytes"},
 		{"kubelet's directory is relative", "", []string{"--kubelet-dir=kubelet"}, 1, "kubelet's directory"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

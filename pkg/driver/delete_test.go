@@ -84,7 +84,7 @@ func TestDeleteDuringUnpublish(t *testing.T) {
 	err := s.Store.WithLock(id, func() error {
 		first, second = s.deleteAside(id), s.deleteAside(id)
 		time.Sleep(50 * time.Millisecond)
-		return s.Mounter.Unpublish(s.targetOf("pvc-1"))
+		return s.Mounter.Unpublish(s.targetOf("pvc-1"), nil)
 	})
 	wantCode(t, err, codes.OK)
 	wantSoon(t, first, codes.OK)

@@ -6,6 +6,8 @@ import (
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"k8s.io/klog/v2"
+
+	"github.com/hostdir/hostdir/pkg/store"
 )
 
 // NodeGetInfo returns the node's name and the topology of its volumes.
@@ -42,7 +44,7 @@ func (d *Driver) NodeUnpublishVolume(ctx context.Context, req *csi.NodeUnpublish
 		return nil, invalid("the request needs a volume ID and a target path, it has %q and %q", req.GetVolumeId(), req.GetTargetPath())
 	}
 	err := d.Store.WithLock(req.GetVolumeId(), func() error {
-		return d.Mounter.Unpublish(req.GetTargetPath())
+		return d.Mounter.Unpublish(req.GetTargetPath(), func(root string) bool { return store.IsDataOf(req.GetVolumeId(), root) })
 	})
 	if err != nil {
 		return nil, err

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,11 +18,14 @@ import (
 	"github.com/hostdir/hostdir/pkg/errdefs"
 )
 
-// Mounter publishes volumes below kubelet's directory. It keeps no state; calls
-// for one volume must not overlap.
+// Mounter publishes volumes below kubelet's directory. It keeps no state of
+// volumes; calls for one volume must not overlap.
 type Mounter struct {
 	kubeletDir string
 	mounts     mount.Interface
+	// shared is set once CheckShared has found no fault: a mount's propagation does
+	// not change by itself, and to look at it takes reading the mount table.
+	shared atomic.Bool
 }
 
 // New returns a Mounter for target paths below kubeletDir.
@@ -62,6 +67,12 @@ func (m *Mounter) Publish(data *os.File, p PublishOptions) error {
 	}
 	if mounted {
 		return compatible(at, data, p)
+	}
+	if !m.shared.Load() {
+		if err := m.CheckShared(); err != nil {
+			return err
+		}
+		m.shared.Store(true)
 	}
 	if p.Exclusive {
 		if err := m.CheckUnused(data); err != nil {
@@ -129,7 +140,14 @@ const maxStacked = 16
 // that is mounted there does not answer. A path that is gone is no error. Files
 // found in the directory below the mount are nobody's that hostdir knows: they are
 // left there, with an error.
-func (m *Mounter) Unpublish(targetPath string) error {
+//
+// A path below another root directory of kubelet's is unmounted where the volume is
+// what is mounted there. isVolume reports whether a directory can be the volume's
+// data, by its path in its filesystem: nothing else is known of a disk that is away.
+func (m *Mounter) Unpublish(targetPath string, isVolume func(root string) bool) error {
+	if !strings.HasPrefix(targetPath, m.kubeletDir+"/") {
+		return m.unpublishElsewhere(targetPath, isVolume)
+	}
 	t, err := m.openTarget(targetPath)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -138,6 +156,11 @@ func (m *Mounter) Unpublish(targetPath string) error {
 		return err
 	}
 	defer t.close()
+	return m.takeAway(t)
+}
+
+// takeAway unmounts a target and removes its directory.
+func (m *Mounter) takeAway(t *target) error {
 	for range maxStacked {
 		at, mounted, err := t.look()
 		if err != nil || at == nil {
@@ -149,13 +172,13 @@ func (m *Mounter) Unpublish(targetPath string) error {
 		}
 		err = m.unmount(t)
 		if errors.Is(err, unix.EBUSY) {
-			return fmt.Errorf("target path %s is %w: a process still uses it; trying again later", targetPath, errdefs.ErrBusy)
+			return fmt.Errorf("target path %s is %w: a process still uses it; trying again later", t.path, errdefs.ErrBusy)
 		}
 		if err != nil {
-			return fmt.Errorf("target path %s cannot be unmounted: %w", targetPath, err)
+			return fmt.Errorf("target path %s cannot be unmounted: %w", t.path, err)
 		}
 	}
-	return fmt.Errorf("target path %s: more than %d mounts lie on each other; look at them with findmnt", targetPath, maxStacked)
+	return fmt.Errorf("target path %s: more than %d mounts lie on each other; look at them with findmnt", t.path, maxStacked)
 }
 
 // busyPatience is how long an unmount is tried again that somebody is in the way

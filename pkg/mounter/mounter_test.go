@@ -61,7 +61,7 @@ func (n *node) mustPublish(t *testing.T, data *os.File, p PublishOptions) {
 
 func (n *node) mustUnpublish(t *testing.T, target string) {
 	t.Helper()
-	if err := n.Unpublish(target); err != nil {
+	if err := n.Unpublish(target, nil); err != nil {
 		t.Fatal(err)
 	}
 }

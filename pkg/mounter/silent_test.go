@@ -41,7 +41,7 @@ func TestUnpublishFromSilentDisk(t *testing.T) {
 	}
 	n.wantMounts(t, 2)
 	for range 2 {
-		if returned, err := within(10*time.Second, func() error { return n.Unpublish(target) }); !returned || err != nil {
+		if returned, err := within(10*time.Second, func() error { return n.Unpublish(target, nil) }); !returned || err != nil {
 			t.Fatalf("unpublish returned: %t, %v", returned, err)
 		}
 	}

@@ -28,7 +28,7 @@ type target struct {
 func (m *Mounter) openTarget(targetPath string) (*target, error) {
 	relative, below := strings.CutPrefix(targetPath, m.kubeletDir+"/")
 	if !below || path.Clean(targetPath) != targetPath {
-		return nil, fmt.Errorf("%w: target path %q is not a plain path below %s", errdefs.ErrInvalid, targetPath, m.kubeletDir)
+		return nil, m.outside(targetPath)
 	}
 	kubelet, err := os.OpenFile(m.kubeletDir, unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {

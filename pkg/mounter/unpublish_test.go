@@ -28,7 +28,7 @@ func TestUnpublishWhileInUse(t *testing.T) {
 	target := n.target("mount")
 	n.mustPublish(t, n.volume(t, "pvc-1"), PublishOptions{TargetPath: target})
 	process := open(t, filepath.Join(target, "of-pvc-1"))
-	wantClass(t, n.Unpublish(target), errdefs.ErrBusy)
+	wantClass(t, n.Unpublish(target, nil), errdefs.ErrBusy)
 	n.wantMounts(t, 1)
 	process.Close()
 	n.mustUnpublish(t, target)
@@ -67,7 +67,7 @@ func TestUnpublishLeavesFiles(t *testing.T) {
 	writeFile(t, filepath.Join(target, "precious"), "nobody knows whose")
 	n.mustPublish(t, n.volume(t, "pvc-1"), PublishOptions{TargetPath: target})
 	for range 2 {
-		err := n.Unpublish(target)
+		err := n.Unpublish(target, nil)
 		if err == nil || !strings.Contains(err.Error(), "its files are left alone") {
 			t.Errorf("error %v, want one that says that files are left alone", err)
 		}

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc"
 	"k8s.io/klog/v2"
@@ -38,8 +39,22 @@ func (r *Registration) Serve(ctx context.Context, dir string) error {
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(64<<10), grpc.MaxConcurrentStreams(16))
 	defer server.Stop()
 	registerapi.RegisterRegistrationServer(server, r)
-	return socket.Serve(ctx, filepath.Join(dir, r.DriverName+"-reg.sock"), server)
+	late := time.AfterFunc(patience, func() {
+		if !r.Registered() {
+			klog.FromContext(ctx).Error(errors.New("kubelet has not asked for the driver, or refused it"), "not registered yet: kubelet looks for plugins in the folder plugins_registry of its root directory (--root-dir), "+
+				"and that has to be the chart's value kubeletDir", "driver", r.DriverName, "endpoint", r.Endpoint)
+		}
+	})
+	defer late.Stop()
+	return socket.Serve(ctx, filepath.Join(dir, SocketName(r.DriverName)), server)
 }
+
+// patience is much longer than kubelet takes to find a plugin.
+const patience = time.Minute
+
+// SocketName is what a driver's socket is called in kubelet's registration
+// directory.
+func SocketName(driverName string) string { return driverName + "-reg.sock" }
 
 // Registered reports whether kubelet, when last heard of, knew the driver.
 func (r *Registration) Registered() bool { return r.registered.Load() }

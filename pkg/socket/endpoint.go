@@ -17,6 +17,17 @@ func Path(endpoint string) (string, error) {
 	return filepath.Clean(path), nil
 }
 
+// MaxPath is the longest path of a socket, in bytes: see unix(7).
+const MaxPath = 107
+
+// CheckPath returns an error for a path that is too long to be a socket's.
+func CheckPath(path string) error {
+	if len(path) > MaxPath {
+		return fmt.Errorf("the socket's path %s is longer than %d bytes, which the kernel does not take: choose a shorter one", path, MaxPath)
+	}
+	return nil
+}
+
 // Target returns what gRPC dials to reach a socket: its targets are URLs, in which
 // a % in a path would mean something else
 // (https://github.com/grpc/grpc/blob/master/doc/naming.md).

@@ -24,9 +24,6 @@ type Server interface {
 // stat(2) a second costs next to nothing, and takes no inotify instance.
 const watchInterval = time.Second
 
-// maxPath is the longest path of a socket, see unix(7).
-const maxPath = 107
-
 // Serve lets the server accept connections at path until the context ends, and
 // then removes the socket. Only root can connect. It returns an error if another
 // process serves there, or if the server fails.
@@ -75,8 +72,8 @@ func watch(ctx context.Context, path string, file os.FileInfo, failed <-chan err
 
 // listen makes the socket. It replaces one on which nobody listens.
 func listen(path string) (*net.UnixListener, os.FileInfo, error) {
-	if len(path) > maxPath {
-		return nil, nil, fmt.Errorf("the socket's path %s is longer than %d bytes, which the kernel does not take: choose a shorter one", path, maxPath)
+	if err := CheckPath(path); err != nil {
+		return nil, nil, err
 	}
 	info, err := os.Lstat(path)
 	switch {

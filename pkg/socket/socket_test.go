@@ -157,7 +157,7 @@ func TestServeRefuses(t *testing.T) {
 		})
 	}
 	t.Run("the path is too long", func(t *testing.T) {
-		err := Serve(t.Context(), "/"+strings.Repeat("p", maxPath), echo{"hello"})
+		err := Serve(t.Context(), "/"+strings.Repeat("p", MaxPath), echo{"hello"})
 		if err == nil || !strings.Contains(err.Error(), "choose a shorter one") {
 			t.Errorf("error %v, want one that says what to do", err)
 		}

@@ -64,10 +64,7 @@ type Plugin struct {
 func Layout(t testing.TB, base string) *Plugin {
 	t.Helper()
 	RequireRoot(t)
-	dir, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := shortTempDir(t)
 	if base == "" {
 		base = filepath.Join(dir, "pool")
 	}
@@ -85,6 +82,26 @@ func Layout(t testing.TB, base string) *Plugin {
 	}
 	p.Configure(t, fmt.Sprintf("pools: [{name: default, paths: [%q]}]", base))
 	return p
+}
+
+// shortTempDir is t.TempDir without the test's name: the paths of sockets are
+// bounded.
+func shortTempDir(t testing.TB) string {
+	t.Helper()
+	made, err := os.MkdirTemp("", "hostdir-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(made); err != nil {
+			t.Error(err)
+		}
+	})
+	dir, err := filepath.EvalSymlinks(made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // Configure replaces the configuration file.
