@@ -33,6 +33,7 @@
 //	boot with a clock a year ahead            nothing purged for its age      TestClockAhead
 //	record of a newer version                 that volume alone is refused    tests/inputs TestDamagedRecords
 //	node added again with an empty disk       its volumes are not here        TestNodeAddedAgain
+//	node cloned with its disk                 emptied: a disk of its own      TestNodeCloned
 //	API server down                           nothing to notice               all tests but tests/e2e run without one;
 //	                                                                          tests/architecture bans its client
 package faultmatrix
