@@ -40,7 +40,7 @@ func TestCheck(t *testing.T) {
 	p.Run(t)
 	createVolume(t, p, "a")
 	out, errs, code := ask(t, p, "check")
-	if code != 0 || out != "all is well: 1 volume in 1 disk\n" || errs != "" {
+	if code != 0 || out != "all is well: 1 volume on 1 disk\n" || errs != "" {
 		t.Errorf("a check of a sound pool ends with %d:\n%s%s", code, out, errs)
 	}
 

@@ -20,14 +20,17 @@ import (
 // commands are what the program does for an operator, by way of the plugin that
 // runs beside it.
 func commands() []*program.Command {
-	return slices.Concat([]*program.Command{
-		question("disks", "show the disks, their state and their room; fails if one cannot be used", showDisks),
-		question("volumes", "show the volumes, the claims that they were made for and what they hold", showVolumes),
-		checkCommand(),
-		question("trash", "show the deleted volumes whose files are still there", showTrash),
-		undelete(),
-		order("purge", "remove a deleted volume before its time, for good", []string{"VOLUME"}, purge),
-	}, volumeActions(), diskActions())
+	disks := question("disks", "show the disks, their state and their room; fails if one cannot be used", showDisks)
+	volumes := question("volumes", "show the volumes, the claims that they were made for and what they hold", showVolumes)
+	return slices.Concat(
+		[]*program.Command{disks}, diskActions(),
+		[]*program.Command{volumes}, volumeActions(),
+		[]*program.Command{
+			question("trash", "show the deleted volumes whose files are still there", showTrash),
+			undelete(),
+			order("purge", "remove a deleted volume before its time, for good", []string{"VOLUME"}, purge),
+			checkCommand(),
+		})
 }
 
 // call is what a command was called with.
@@ -74,8 +77,8 @@ func (c *call) addOutput(command *program.Command) {
 	command.Flags.StringVarP((*string)(&c.format), "output", "o", string(table), "how to show it: table or json")
 }
 
-// order is a command that changes something that cannot be taken back. It first
-// says what it is going to do, and asks; --yes is the answer beforehand.
+// order is a command that changes something and should not be given by mistake. It
+// first says what it is going to do, and asks; --yes is the answer beforehand.
 func order(name, summary string, args []string, run func(context.Context, *call) error) *program.Command {
 	command, c := newCommand(name, summary, args, run)
 	c.addYes(command)

@@ -56,5 +56,5 @@ func purge(ctx context.Context, c *call) error {
 }
 
 func purgePlan(ref string, trash admin.Trash) string {
-	return fmt.Sprintf("This removes the deleted volume %s for good. Of %d in the trash, nothing else is touched.", ref, len(trash.Volumes))
+	return fmt.Sprintf("This removes the deleted volume %s for good, and nothing else of what is in the trash (volumes: %d).", ref, len(trash.Volumes))
 }

@@ -51,7 +51,7 @@ func deleteVolume(ctx context.Context, c *call) error {
 // more.
 func persistentVolumes() *program.Command {
 	adoption, all := adoption{}, false
-	command, _ := newCommand("volumes pv", "print the PersistentVolume that adopts a volume, or --all", []string{"[VOLUME]"},
+	command, _ := newCommand("volumes pv", "print the PersistentVolume that adopts a volume, or with --all those of all volumes", []string{"[VOLUME]"},
 		func(ctx context.Context, c *call) error {
 			ref := ""
 			if !all {
@@ -75,7 +75,7 @@ func persistentVolumes() *program.Command {
 			return missing(ctx, c, found)
 		})
 	adoption.addFlags(command.Flags)
-	command.Flags.BoolVar(&all, "all", false, "of all volumes on this node of which it is clear whose they are")
+	command.Flags.BoolVar(&all, "all", false, "those of all volumes on this node of which it is clear whose they are")
 	validate := command.Validate
 	command.Validate = func() error {
 		switch named := command.Flags.Arg(0) != ""; {

@@ -86,7 +86,7 @@ func (c Check) WriteText(w io.Writer) error {
 		fmt.Fprintf(&text, "%s\n    %s.\n    %s.\n\n", subject(f), sentence(f.Problem), sentence(f.Remedy))
 	}
 	if len(c.Findings) == 0 {
-		fmt.Fprintf(&text, "all is well: %s in %s\n", count(c.Volumes, "volume", "volumes"), count(c.Disks, "disk", "disks"))
+		fmt.Fprintf(&text, "all is well: %s on %s\n", count(c.Volumes, "volume", "volumes"), count(c.Disks, "disk", "disks"))
 	}
 	_, err := io.WriteString(w, text.String())
 	return err

@@ -47,7 +47,7 @@ func TestCheckText(t *testing.T) {
 		check Check
 		want  string
 	}{
-		{"sound", Check{Report: store.Report{Volumes: 2, Disks: 1}}, "all is well: 2 volumes in 1 disk\n"},
+		{"sound", Check{Report: store.Report{Volumes: 2, Disks: 1}}, "all is well: 2 volumes on 1 disk\n"},
 		{"wrong", Check{Report: store.Report{Findings: []store.Finding{wrong}}}, "ForeignFile: /pool/a b\n    It is not ours.\n    Move it away.\n\n"},
 		{"repaired", Check{Repaired: []store.Finding{repaired, failed}, Report: store.Report{Findings: []store.Finding{failed}}},
 			"repaired: WrongLink: /pool/claims/shop/a (made for shop/a)\n" +

@@ -65,8 +65,8 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, answe
 	}
 	resp, err := plugin.RoundTrip(req)
 	if err != nil {
-		return fmt.Errorf("the node plugin does not answer: %w; is it running? This command works in its container: "+
-			"kubectl -n hostdir-system exec POD -c hostdir -- /hostdir disks", err)
+		return fmt.Errorf("the node plugin does not answer: %w; is it running? Commands work in its container: "+
+			"kubectl -n hostdir-system exec POD -c hostdir -- /hostdir COMMAND", err)
 	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {

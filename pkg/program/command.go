@@ -48,7 +48,7 @@ func (p *Program) command(args []string) (found *Command, rest []string) {
 func (c *Command) main(program string, args []string) int {
 	name := program + " " + c.Name
 	c.Flags.Usage = func() {
-		fmt.Fprintf(os.Stderr, "%s: %s\n\nUsage: %s\n\nFlags:\n%s", name, c.Summary, c.usage(program), c.Flags.FlagUsages())
+		fmt.Printf("%s: %s\n\nUsage: %s\n\nFlags:\n%s", name, c.Summary, c.usage(program), c.Flags.FlagUsages())
 	}
 	err := c.Flags.Parse(args)
 	if err == nil {
@@ -92,15 +92,15 @@ func badFlags(name string, err error) int {
 	return 2
 }
 
-// usage prints what --help shows.
+// usage prints what --help shows. It was asked for, so it goes to standard output.
 func (p *Program) usage() {
 	if len(p.Commands) == 0 {
-		fmt.Fprintf(os.Stderr, "Usage: %s [flags]\n", p.Name)
+		fmt.Printf("Usage: %s [flags]\n", p.Name)
 	} else {
-		fmt.Fprintf(os.Stderr, "Usage: %s [flags], or %s COMMAND [flags]\n\nCommands:\n", p.Name, p.Name)
+		fmt.Printf("Usage: %s [flags], or %s COMMAND [flags]\n\nCommands:\n", p.Name, p.Name)
 		for _, c := range p.Commands {
-			fmt.Fprintf(os.Stderr, "  %-14s %s\n", c.Name, c.Summary)
+			fmt.Printf("  %-14s %s\n", c.Name, c.Summary)
 		}
 	}
-	fmt.Fprintf(os.Stderr, "\nFlags:\n%s", p.Flags.FlagUsages())
+	fmt.Printf("\nFlags:\n%s", p.Flags.FlagUsages())
 }
