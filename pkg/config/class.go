@@ -74,7 +74,7 @@ func ParseClass(parameters map[string]string) (Class, error) {
 		case "inodes":
 			c.Inodes, err = ParseInodes(value)
 		default:
-			return Class{}, fmt.Errorf("%w: unknown StorageClass parameter %q; known are pool, mode, uid, gid, quota, trashTTL and inodes", errdefs.ErrInvalid, key)
+			return Class{}, fmt.Errorf("%w: unknown StorageClass parameter %q; known are pool, mode, uid, gid, quota, trashTTL, inodes and csi.storage.k8s.io/fstype", errdefs.ErrInvalid, key)
 		}
 		if err != nil {
 			return Class{}, fmt.Errorf("%w: StorageClass parameter %s=%q %w", errdefs.ErrInvalid, key, value, err)

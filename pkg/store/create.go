@@ -112,6 +112,14 @@ func (r CreateRequest) check() (name string, capacity int64, err error) {
 	return name, max(asked, MinCapacity), nil
 }
 
+// rangeText is the capacity that is asked for, in messages.
+func (r CreateRequest) rangeText() string {
+	if r.LimitBytes > 0 {
+		return fmt.Sprintf("%d to %d", r.RequiredBytes, r.LimitBytes)
+	}
+	return fmt.Sprintf("at least %d", r.RequiredBytes)
+}
+
 // forClaim says in messages whom the volume is for.
 func (r CreateRequest) forClaim() string {
 	if r.Claim == (Claim{}) {
@@ -180,7 +188,7 @@ func (s *Store) mayHave(name string) error {
 // compatible returns ErrConflict unless v is what r asks for.
 func (s *Store) compatible(r CreateRequest, v *Volume) error {
 	if v.CapacityBytes < r.RequiredBytes || r.LimitBytes > 0 && v.CapacityBytes > r.LimitBytes {
-		return fmt.Errorf("volume %s: %w: it has %d bytes, %d to %d are requested", v.ID, errdefs.ErrConflict, v.CapacityBytes, r.RequiredBytes, r.LimitBytes)
+		return fmt.Errorf("volume %s: %w: it has %d bytes, requested are %s", v.ID, errdefs.ErrConflict, v.CapacityBytes, r.rangeText())
 	}
 	if v.Class != r.Class {
 		return fmt.Errorf("volume %s: %w: it was made with the parameters %s, now they are %s", v.ID, errdefs.ErrConflict, v.Class, r.Class)

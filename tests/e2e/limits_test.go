@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// atLimit matches what a program is told when its volume is full: ENOSPC, and
-// on btrfs EDQUOT.
+// atLimit matches what a program is told when its volume is full: ENOSPC on XFS,
+// EDQUOT on ext4 and btrfs.
 func atLimit(message string) bool {
 	return strings.Contains(message, "No space left on device") || strings.Contains(message, "quota exceeded")
 }

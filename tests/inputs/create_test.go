@@ -87,7 +87,7 @@ func TestCreateRefuses(t *testing.T) {
 			}}
 		}, codes.ResourceExhausted, "topology.kubernetes.io/zone"},
 
-		{"unknown parameter", parameter("quality", "best"), codes.InvalidArgument, "known are pool, mode, uid, gid, quota, trashTTL and inodes"},
+		{"unknown parameter", parameter("quality", "best"), codes.InvalidArgument, "known are pool, mode, uid, gid, quota, trashTTL, inodes and csi.storage.k8s.io/fstype"},
 		{"a parameter of another release", parameter("reuse", "never"), codes.InvalidArgument, `"reuse"`},
 		{"a trash in days", parameter("trashTTL", "7d"), codes.InvalidArgument, `trashTTL="7d"`},
 		{"a parameter in capitals", parameter("Pool", "default"), codes.InvalidArgument, `"Pool"`},
@@ -141,19 +141,20 @@ func TestCreateAgainRefusesWhatDiffers(t *testing.T) {
 		size       *csi.CapacityRange
 		parameters map[string]string
 		want       codes.Code
+		says       string
 	}{
-		{"the same", first.GetCapacityRange(), first.GetParameters(), codes.OK},
-		{"the same, with a limit that it keeps", &csi.CapacityRange{RequiredBytes: 4096, LimitBytes: 2 * mebibyte}, first.GetParameters(), codes.OK},
-		{"larger", &csi.CapacityRange{RequiredBytes: 3 * mebibyte}, first.GetParameters(), codes.AlreadyExists},
-		{"smaller", &csi.CapacityRange{LimitBytes: 2*mebibyte - 1}, first.GetParameters(), codes.AlreadyExists},
-		{"other parameters", first.GetCapacityRange(), map[string]string{"mode": "0700"}, codes.AlreadyExists},
-		{"no parameters", first.GetCapacityRange(), nil, codes.AlreadyExists},
+		{"the same", first.GetCapacityRange(), first.GetParameters(), codes.OK, ""},
+		{"the same, with a limit that it keeps", &csi.CapacityRange{RequiredBytes: 4096, LimitBytes: 2 * mebibyte}, first.GetParameters(), codes.OK, ""},
+		{"larger", &csi.CapacityRange{RequiredBytes: 3 * mebibyte}, first.GetParameters(), codes.AlreadyExists, "requested are at least 3145728"},
+		{"smaller", &csi.CapacityRange{LimitBytes: 2*mebibyte - 1}, first.GetParameters(), codes.AlreadyExists, "requested are 0 to 2097151"},
+		{"other parameters", first.GetCapacityRange(), map[string]string{"mode": "0700"}, codes.AlreadyExists, "it was made with the parameters"},
+		{"no parameters", first.GetCapacityRange(), nil, codes.AlreadyExists, "it was made with the parameters"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			req := goodCreate(first.GetName())
 			req.CapacityRange, req.Parameters = test.size, test.parameters
 			resp, err := s.CreateVolume(s.ctx, req)
-			wantCode(t, err, test.want, "")
+			wantCode(t, err, test.want, test.says)
 			if err == nil && resp.GetVolume().GetVolumeId() != made.GetVolume().GetVolumeId() {
 				t.Errorf("volume %s, want the first one, %s", resp.GetVolume().GetVolumeId(), made.GetVolume().GetVolumeId())
 			}
