@@ -23,7 +23,7 @@ func commands() []*program.Command {
 	disks := question("disks", "show the disks, their state and their room; fails if one cannot be used", showDisks)
 	volumes := question("volumes", "show the volumes, the claims that they were made for and what they hold", showVolumes)
 	return slices.Concat(
-		[]*program.Command{disks}, diskActions(),
+		[]*program.Command{disks}, diskActions(), cordons(),
 		[]*program.Command{volumes}, volumeActions(),
 		[]*program.Command{
 			question("trash", "show the deleted volumes whose files are still there", showTrash),

@@ -41,6 +41,15 @@ func askAndSay(t *testing.T, p *plugin.Plugin, say string, args ...string) (stdo
 // createVolume makes a volume as csi-provisioner does.
 func createVolume(t *testing.T, p *plugin.Plugin, claim string) *csi.Volume {
 	t.Helper()
+	v, err := tryCreate(t, p, claim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func tryCreate(t *testing.T, p *plugin.Plugin, claim string) (*csi.Volume, error) {
+	t.Helper()
 	resp, err := csi.NewControllerClient(p.Conn).CreateVolume(plugin.Context(t), &csi.CreateVolumeRequest{
 		Name:          "pvc-" + claim,
 		CapacityRange: &csi.CapacityRange{RequiredBytes: 1 << 20},
@@ -50,10 +59,7 @@ func createVolume(t *testing.T, p *plugin.Plugin, claim string) *csi.Volume {
 		}},
 		Parameters: map[string]string{"csi.storage.k8s.io/pvc/namespace": "shop", "csi.storage.k8s.io/pvc/name": claim},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.GetVolume()
+	return resp.GetVolume(), err
 }
 
 func TestCommands(t *testing.T) {

@@ -26,6 +26,12 @@ type DiskDone struct {
 	Warning string `json:"warning,omitempty"`
 }
 
+// Cordoned is the answer to POST /disks/cordon and /disks/uncordon: why the disk takes
+// no new volumes now, "" if it does.
+type Cordoned struct {
+	Why string `json:"why,omitempty"`
+}
+
 // handleDiskActions serves what an operator decides about a disk.
 func handleDiskActions(mux *http.ServeMux, s *store.Store) {
 	for _, action := range []disk.Action{disk.Init, disk.Accept} {
@@ -44,6 +50,28 @@ func handleDiskActions(mux *http.ServeMux, s *store.Store) {
 			return d, nil
 		}))
 	}
+	for _, on := range []bool{true, false} {
+		mux.HandleFunc("POST "+cordonPath(on), carryOut(func(ctx context.Context, a DiskAction) (Cordoned, error) {
+			why, err := s.Cordon(ctx, a.Path, on)
+			if err != nil || why == nil {
+				return Cordoned{}, err
+			}
+			return Cordoned{Why: why.Error()}, nil
+		}))
+	}
+}
+
+func cordonPath(on bool) string {
+	if on {
+		return "/disks/cordon"
+	}
+	return "/disks/uncordon"
+}
+
+// Cordon lets a disk take no new volumes, or lets it take them again.
+func (c *Client) Cordon(ctx context.Context, path string, on bool) (now Cordoned, err error) {
+	err = c.post(ctx, cordonPath(on), DiskAction{Path: path}, &now)
+	return now, err
 }
 
 func actionPath(action disk.Action) string { return "/disks/" + string(action) }

@@ -36,6 +36,9 @@ type Disk struct {
 	// Unusable.
 	Message string      `json:"message,omitempty"`
 	Reason  disk.Reason `json:"reason,omitempty"`
+	// Cordoned is why the disk takes no new volumes although it could, "" if nobody
+	// wants that.
+	Cordoned string `json:"cordoned,omitempty"`
 	// MeasuredAt is when the sizes were looked at.
 	MeasuredAt     *time.Time `json:"measuredAt,omitempty"`
 	SizeBytes      *int64     `json:"sizeBytes,omitempty"`
@@ -61,6 +64,9 @@ const (
 	// NoNewVolumes says that it serves its volumes, but takes no more: it is
 	// read-only, or has no free inodes.
 	NoNewVolumes DiskState = "no-new-volumes"
+	// CordonedOff says that it serves its volumes, and takes no more because
+	// somebody wants that.
+	CordonedOff DiskState = "cordoned"
 	// Unusable says that it serves nothing.
 	Unusable DiskState = "unusable"
 )
@@ -125,11 +131,16 @@ func newDisk(s store.Status) Disk {
 	if s.WhyAdvisory != nil {
 		d.WhyAdvisory = s.WhyAdvisory.Error()
 	}
+	if s.Cordoned != nil {
+		d.Cordoned = s.Cordoned.Error()
+	}
 	switch {
 	case s.Err != nil:
 		d.State, d.Message, d.Reason = Unusable, s.Err.Error(), s.Reason
 	case s.Space.Refuses != nil:
 		d.State, d.Message = NoNewVolumes, s.Space.Refuses.Error()
+	case s.Cordoned != nil:
+		d.State, d.Message = CordonedOff, d.Cordoned
 	}
 	return d
 }

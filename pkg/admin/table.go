@@ -28,6 +28,9 @@ func (d Disks) WriteTable(w io.Writer) error {
 		if b.Message != "" {
 			notes = append(notes, fmt.Sprintf("%s: %s: %s", b.Path, b.State, b.Message))
 		}
+		if b.Cordoned != "" && b.State != CordonedOff {
+			notes = append(notes, fmt.Sprintf("%s: %s", b.Path, b.Cordoned))
+		}
 		if b.WhyAdvisory != "" {
 			notes = append(notes, fmt.Sprintf("%s: capacity is advisory: %s", b.Path, b.WhyAdvisory))
 		}

@@ -53,6 +53,9 @@ type Pool struct {
 	// SubPath is where beneath Paths, which are mount points then, the disks'
 	// directories are. "" has hostdir use the whole filesystem.
 	SubPath string `json:"subPath,omitempty"`
+	// Cordoned are the disks that take no new volumes: of Paths, or the disks'
+	// directories themselves, or globs.
+	Cordoned []string `json:"cordoned,omitempty"`
 	// Reserve is kept free on each disk.
 	Reserve Reserve `json:"reserve,omitzero"`
 	// Overcommit is how much may be allocated, as a multiple of what the
@@ -152,11 +155,8 @@ func checkPools(where string, pools []Pool) error {
 			return configError(at+".paths", "pool %q has no path", p.Name)
 		}
 		for _, dir := range p.Paths {
-			if !strings.HasPrefix(dir, "/") || path.Clean(dir) != dir || dir == "/" {
-				return configError(at+".paths", "%q is not the plain absolute path of a directory", dir)
-			}
-			if err := checkGlob(dir); err != nil {
-				return configError(at+".paths", "%q is not a glob", dir)
+			if err := checkPath(at+".paths", dir); err != nil {
+				return err
 			}
 			dir = path.Join(dir, p.SubPath)
 			if other, ok := usedBy[dir]; ok {
@@ -173,6 +173,22 @@ func checkPools(where string, pools []Pool) error {
 		if err := p.checkSubPath(at + ".subPath"); err != nil {
 			return err
 		}
+		for _, cordoned := range p.Cordoned {
+			if err := checkPath(at+".cordoned", cordoned); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkPath checks the path of a disk, or a glob of such paths.
+func checkPath(at, name string) error {
+	if !strings.HasPrefix(name, "/") || path.Clean(name) != name || name == "/" {
+		return configError(at, "%q is not the plain absolute path of a directory", name)
+	}
+	if err := checkGlob(name); err != nil {
+		return configError(at, "%q is not a glob", name)
 	}
 	return nil
 }

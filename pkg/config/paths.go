@@ -70,21 +70,24 @@ func (p Pool) Matches(path string) bool {
 		}
 		path = above
 	}
-	return slices.ContainsFunc(p.Paths, func(pattern string) bool {
-		if !isGlob(pattern) {
-			return pattern == path
-		}
-		globs, names := strings.Split(pattern, "/"), strings.Split(path, "/")
-		if len(globs) != len(names) {
+	return slices.ContainsFunc(p.Paths, func(pattern string) bool { return matchesPath(pattern, path) })
+}
+
+// matchesPath reports whether a path, or a glob of paths, means this path.
+func matchesPath(pattern, path string) bool {
+	if !isGlob(pattern) {
+		return pattern == path
+	}
+	globs, names := strings.Split(pattern, "/"), strings.Split(path, "/")
+	if len(globs) != len(names) {
+		return false
+	}
+	for i, glob := range globs {
+		if !matches(glob, names[i]) {
 			return false
 		}
-		for i, glob := range globs {
-			if !matches(glob, names[i]) {
-				return false
-			}
-		}
-		return true
-	})
+	}
+	return true
 }
 
 // expand returns what a glob matches. What is absent matches nothing; what cannot

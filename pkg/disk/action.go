@@ -133,17 +133,13 @@ func (p *Plan) Prepare() error {
 	if err != nil {
 		return err
 	}
-	m, err := loadMarker(d)
-	if err != nil {
-		return err
+	if now == p.probe.Inode {
+		_, err = update(d, *p.probe.Marker, func(Marker) error { return nil }, func(m *Marker) {
+			m.Generation, m.Filesystem = p.generation, p.probe.Filesystem
+		})
 	}
-	if now != p.probe.Inode || m.UUID != p.probe.Marker.UUID || m.Generation != p.probe.Marker.Generation {
+	if now != p.probe.Inode || errors.Is(err, errChanged) {
 		return errors.New("it was exchanged a moment ago: nothing was changed, look again")
 	}
-	m.Generation, m.Filesystem = p.generation, p.probe.Filesystem
-	data, err := m.encode()
-	if err != nil {
-		return err
-	}
-	return d.ReplaceFile(MarkerNewFile, MarkerFile, data)
+	return err
 }

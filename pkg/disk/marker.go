@@ -41,6 +41,8 @@ type Marker struct {
 	Generation int            `json:"generation,omitempty"`
 	Filesystem dir.Filesystem `json:"filesystem"`
 	Created    time.Time      `json:"created"`
+	// Cordoned is since when the disk takes no new volumes, zero if it does.
+	Cordoned time.Time `json:"cordoned,omitzero"`
 }
 
 // Identity is what stays the same as long as a disk is the one that it was.

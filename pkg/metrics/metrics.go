@@ -74,6 +74,8 @@ var diskMetrics = []struct {
 }{
 	{"hostdir_disk_up", "1 if the disk can be used, 0 if not.", true,
 		func(s store.Status) float64 { return one(s.Err == nil) }},
+	{"hostdir_disk_cordoned", "1 if the disk takes no new volumes because somebody wants that, 0 if it does.", true,
+		func(s store.Status) float64 { return one(s.Cordoned != nil) }},
 	{"hostdir_disk_enforces", "1 if new volumes are held to their capacity by quotas, 0 if capacity is advisory.", false,
 		func(s store.Status) float64 { return one(s.Quota != quota.None) }},
 	{"hostdir_disk_size_bytes", "Size of the disk's filesystem.", false,

@@ -134,6 +134,11 @@ func (d *diskState) create(ctx context.Context, s *Store, name string, r Record,
 	if err == nil {
 		r.Quota, err = o.build(ctx, s.projects, volumes, building, r)
 	}
+	if err == nil {
+		if cordoned := o.cordoned(); cordoned != nil { // a moment ago
+			err = fmt.Errorf("%w: disk %s: %w", errdefs.ErrNoSpace, d.path, cordoned)
+		}
+	}
 	if err == nil && !g.commit() {
 		err = errAbandoned
 	}

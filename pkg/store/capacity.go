@@ -26,7 +26,7 @@ func (s *Store) Capacity(class config.Class) Capacity {
 	var c Capacity
 	most := map[string]int64{} // by storage
 	for _, d := range s.inUse() {
-		if d.poolNow().Name != class.Pool || d.refuses(class) != nil {
+		if d.poolNow().Name != class.Pool || d.refuses(class) != nil || d.cordoned() != nil {
 			continue
 		}
 		if bytes, err := d.available(); err == nil {
@@ -71,6 +71,9 @@ func (s *Store) candidates(class config.Class, filesystem string, capacity int64
 			}
 			if err == nil && bytes < capacity {
 				err = tooSmall(p.path, bytes, capacity)
+			}
+			if cordoned := p.disk.cordoned(); err == nil && cordoned != nil {
+				err = fmt.Errorf("%s has room, but %w", p.path, cordoned)
 			}
 		}
 		if err != nil {

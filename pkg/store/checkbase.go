@@ -56,8 +56,8 @@ func (c *checker) layout(o openDisk) {
 			c.own(o.root, name, path, 0o600)
 		case disk.VolumesDir, disk.TrashDir, disk.ClaimsDir:
 			c.own(o.root, name, path, 0o700)
-		case disk.MarkerNewFile: // nobody writes the marker of a disk that is in use
-			c.found(leftover(o.root, name, path))
+		case disk.MarkerNewFile:
+			c.markerLeftover(o, path)
 		default:
 			if !sysfiles.Known(name) {
 				c.found(foreignFile(path))
@@ -68,6 +68,20 @@ func (c *checker) layout(o openDisk) {
 		if !slices.Contains(names, name) {
 			c.found(missingDirectory(o.root, name, o.path+"/"+name))
 		}
+	}
+}
+
+// markerLeftover reports the copy of a marker that nobody is writing just now.
+func (c *checker) markerLeftover(o openDisk, path string) {
+	err := disk.WithMarkerLocked(o.root, func() error {
+		_, err := o.root.Lstat(disk.MarkerNewFile)
+		if err == nil {
+			c.found(leftover(o.root, disk.MarkerNewFile, path))
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		c.found(cannotRead(path, err))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hostdir/hostdir/pkg/config"
 	"github.com/hostdir/hostdir/pkg/dir"
@@ -46,6 +47,8 @@ type diskState struct {
 	limits      quota.Quota
 	whyAdvisory error
 	volumes     volumeSet
+	// cordonedSince is the marker's.
+	cordonedSince time.Time
 	// pending is allocated to volumes that are being made, or are growing.
 	pending int64
 	space   space

@@ -85,4 +85,7 @@ func (s *Store) probe(x *slot) {
 	if d == nil || !dir.IsPassing(p.Err) {
 		x.probe, x.answered = p, true
 	}
+	if d != nil && p.Err == nil && p.Marker != nil && p.Identity() == d.id {
+		d.setCordoned(p.Marker.Cordoned)
+	}
 }

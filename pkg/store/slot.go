@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -96,6 +97,7 @@ func (s *Store) findPaths(ctx context.Context) {
 	}
 	s.arrange(pools, found)
 	for i, pool := range pools {
+		s.tellOfPaths(ctx, pool.Name, "`cordoned` of the pool names what is no disk of it here", noneOf(pool.IdleCordons(found[i])))
 		s.tellOfPaths(ctx, pool.Name, "a disk is in the first pool that names it, and in no other", elsewhere(pools, found, i))
 	}
 }
@@ -110,6 +112,13 @@ func elsewhere(pools []config.Pool, found [][]string, i int) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func noneOf(patterns []string) error {
+	if len(patterns) == 0 {
+		return nil
+	}
+	return fmt.Errorf("no disk is at %s", strings.Join(patterns, ", "))
 }
 
 // tellOfPaths logs what is wrong with the paths of a pool, once.

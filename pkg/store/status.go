@@ -28,6 +28,9 @@ type Status struct {
 	// Evicted counts the deleted volumes that were purged before their time
 	// because the disk ran full, since it came into use.
 	Evicted int
+	// Cordoned is why the disk takes no new volumes although it could, nil if
+	// nobody wants that.
+	Cordoned error
 	// Err is why the disk cannot be used, nil while it can, and Reason of which
 	// kind it is.
 	Err    error
@@ -66,6 +69,9 @@ func (s *Store) Status() []Status {
 			status.Volumes, status.AllocatedBytes = p.was.holds()
 		}
 		status.Reason = disk.ReasonOf(status.Err)
+		if p.disk == nil { // what its marker says is not known
+			status.Cordoned = cordonedBy(p.pool, p.path, time.Time{})
+		}
 		all = append(all, status)
 	}
 	return all
@@ -81,6 +87,7 @@ func (d *diskState) holds() (volumes int, allocated int64) {
 func (d *diskState) status() Status {
 	limits, why := d.limiter()
 	available, refuses := d.available()
+	cordoned := d.cordoned()
 	hung := d.calls.unresponsive()
 	if hung != nil {
 		refuses = nil // Err says more
@@ -91,8 +98,9 @@ func (d *diskState) status() Status {
 		Pool: d.pool.Name, Path: d.path, UUID: d.id.UUID,
 		Volumes: len(d.volumes.byName), AllocatedBytes: d.volumes.allocated + d.pending,
 		Quota: quota.KindOf(limits), WhyAdvisory: why,
-		Evicted: d.trash.evicted,
-		Err:     hung,
+		Evicted:  d.trash.evicted,
+		Cordoned: cordoned,
+		Err:      hung,
 		Space: Space{
 			MeasuredAt: d.space.at, SizeBytes: d.space.Size, FreeBytes: d.space.Free,
 			AvailableBytes: available, Refuses: refuses, Trash: len(d.trash.byID),

@@ -82,7 +82,7 @@ func (s *Store) prepare(ctx context.Context, x *slot, probe *disk.Probe) (*diskS
 	pool := x.pool
 	s.mu.RUnlock()
 	o := openDisk{s.newDiskState(x.path, id, storage, pool), root}
-	o.filesystem = probe.Filesystem.Type
+	o.filesystem, o.cordonedSince = probe.Filesystem.Type, probe.Marker.Cordoned
 	if err := o.checkRename(); err != nil {
 		return nil, err
 	}

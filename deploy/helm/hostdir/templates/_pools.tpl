@@ -69,11 +69,7 @@ hostdir.checkPools refuses what the program refuses of pools that one node has.
   {{- end -}}
   {{- $_ := set $names .name true -}}
   {{- range $path := .paths -}}
-    {{- range $component := splitList "/" $path -}}
-    {{- if not (regexMatch `^([^*?\[\\]|[*?]|\\.|\[\^?(([^\\\]-]|\\.)(-([^\\\]-]|\\.))?)+\])*$` $component) -}}
-    {{- fail (printf "pool %q: path %q is not a glob: close its brackets, and write a character behind each backslash" $pool.name $path) -}}
-    {{- end -}}
-    {{- end -}}
+    {{- include "hostdir.checkGlob" (dict "pool" $pool.name "path" $path) -}}
     {{- $dir := $path -}}
     {{- with $pool.subPath -}}{{- $dir = printf "%s/%s" $path . -}}{{- end -}}
     {{- range $other, $name := $usedBy -}}
@@ -84,6 +80,20 @@ hostdir.checkPools refuses what the program refuses of pools that one node has.
     {{- end -}}
     {{- end -}}
     {{- $_ := set $usedBy $dir $pool.name -}}
+  {{- end -}}
+  {{- range $path := $pool.cordoned -}}
+    {{- if or (not (hasPrefix "/" $path)) (ne (clean $path) $path) (eq $path "/") -}}
+    {{- fail (printf "pool %q: cordoned %q is not the plain absolute path of a disk, nor a glob of such paths" $pool.name $path) -}}
+    {{- end -}}
+    {{- include "hostdir.checkGlob" (dict "pool" $pool.name "path" $path) -}}
+  {{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "hostdir.checkGlob" -}}
+{{- range $component := splitList "/" .path -}}
+  {{- if not (regexMatch `^([^*?\[\\]|[*?]|\\.|\[\^?(([^\\\]-]|\\.)(-([^\\\]-]|\\.))?)+\])*$` $component) -}}
+  {{- fail (printf "pool %q: path %q is not a glob: close its brackets, and write a character behind each backslash" $.pool $.path) -}}
   {{- end -}}
 {{- end -}}
 {{- end }}
