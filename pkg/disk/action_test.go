@@ -222,7 +222,7 @@ func TestPrepareTooLate(t *testing.T) {
 		exchange func(t *testing.T, path string)
 		says     string
 	}{
-		{"unmounted", mustUnmount, "no such file or directory"},
+		{"unmounted", mustUnmount, "it was exchanged a moment ago"},
 		{"another directory", func(t *testing.T, path string) {
 			clone := t.TempDir()
 			if out, err := exec.Command("cp", "-a", path+"/.", clone).CombinedOutput(); err != nil {
