@@ -35,7 +35,7 @@ func TestHealth(t *testing.T) {
 	ask("/readyz", http.StatusServiceUnavailable, "kubelet has not registered the driver yet")
 	ask("/", http.StatusNotFound, "")
 
-	conn, err := grpc.NewClient("unix://"+sockets(p)[1], grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient("unix://"+p.Sockets()[1], grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}

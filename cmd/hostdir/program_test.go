@@ -38,17 +38,12 @@ func command(t *testing.T, p *plugin.Plugin, flags ...string) *exec.Cmd {
 	}, flags...)...)
 }
 
-// sockets are the files that the program makes outside of its pools.
-func sockets(p *plugin.Plugin) []string {
-	return []string{p.Socket, filepath.Join(p.RegistrationDir, "csi.hostdir.io-reg.sock"), filepath.Join(filepath.Dir(p.Socket), "admin.sock")}
-}
-
 func TestStop(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(signal.String(), func(t *testing.T) {
 			p := layOut(t)
 			p.Run(t)
-			for _, path := range sockets(p) {
+			for _, path := range p.Sockets() {
 				info, err := os.Lstat(path)
 				if err != nil {
 					t.Fatal(err)
@@ -58,7 +53,7 @@ func TestStop(t *testing.T) {
 				}
 			}
 			p.Signal(t, signal) // an exit code other than 0 is an error
-			for _, path := range sockets(p) {
+			for _, path := range p.Sockets() {
 				if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 					t.Errorf("%s stays after the end: %v", path, err)
 				}
@@ -158,7 +153,7 @@ func TestExit(t *testing.T) {
 			if !strings.Contains(string(out), test.says) {
 				t.Errorf("the output does not say %q:\n%s", test.says, out)
 			}
-			for _, path := range sockets(p) {
+			for _, path := range p.Sockets() {
 				if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 					t.Errorf("%s stays after the end: %v", path, err)
 				}
@@ -225,7 +220,7 @@ func TestLogsJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		_, err := os.Lstat(sockets(p)[1])
+		_, err := os.Lstat(p.Sockets()[1])
 		if disks, _, _ := ask(t, p, "disks"); err == nil && strings.Contains(disks, " ready ") {
 			break
 		}

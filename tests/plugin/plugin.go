@@ -224,7 +224,7 @@ func (p *Plugin) Log() string { return p.log.String() }
 func (p *Plugin) waitHealthy(t testing.TB) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
-		if code, _ := p.get("/healthz"); code == http.StatusOK && p.looked() {
+		if code, _ := p.get("/healthz"); code == http.StatusOK && p.looked() && p.listens() {
 			return
 		}
 		if time.Now().After(deadline) {
@@ -255,6 +255,22 @@ func (p *Plugin) get(path string) (code int, body string) {
 func (p *Plugin) looked() bool {
 	code, metrics := p.get("/metrics")
 	return code == http.StatusOK && strings.Contains(metrics, "\nhostdir_disk_up{") && !strings.Contains(metrics, `reason="pending"`)
+}
+
+// listens reports whether the program has made all of its sockets.
+func (p *Plugin) listens() bool {
+	for _, path := range p.Sockets() {
+		if _, err := os.Lstat(path); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// Sockets are the files that the program makes outside of its pools: for CSI, for
+// kubelet's registration, for operators.
+func (p *Plugin) Sockets() []string {
+	return []string{p.Socket, filepath.Join(p.RegistrationDir, "csi.hostdir.io-reg.sock"), filepath.Join(filepath.Dir(p.Socket), "admin.sock")}
 }
 
 // hasEnded reports whether the program has, without waiting for it.
