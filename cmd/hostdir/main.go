@@ -108,12 +108,14 @@ func (p *node) serve(ctx context.Context) error {
 	}
 	operators := &admin.Server{Store: volumes, Driver: csi.Name, NodeLabels: csi.NodeLabels(), Mounts: mounter.Mounts, CheckUnused: mounts.CheckUnused}
 	p.figures.Store(&metrics.Metrics{Version: version, Store: volumes, Calls: &csi.Calls})
-	return program.ServeAll(ctx, program.Servers{
+	err = program.ServeAll(ctx, program.Servers{
 		"disks":        func(ctx context.Context) error { volumes.Run(ctx); return nil },
 		"csi":          func(ctx context.Context) error { return csi.Serve(ctx, p.opts.socketPath) },
 		"registration": func(ctx context.Context) error { return p.kubelet.Serve(ctx, p.opts.registrationDir) },
 		"operators":    func(ctx context.Context) error { return operators.Serve(ctx, admin.SocketPath(p.opts.socketPath)) },
 	})
+	volumes.Release()
+	return err
 }
 
 // ServeHTTP answers with the metrics.

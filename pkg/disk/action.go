@@ -85,6 +85,8 @@ func (p *Plan) planAccept(h *History, all []Candidate, i int) error {
 		return fmt.Errorf("there is nothing that could be accepted: %w", x.Err)
 	case x.Marker == nil:
 		return fmt.Errorf("there is no disk that could be accepted, only %s: `hostdir disks init %s` makes a new disk of it", x, x.Path)
+	case all[i].Claim == Running:
+		return refused
 	case refused == nil:
 		return fmt.Errorf("there is nothing to accept: disk %s is in use there", x.Marker.UUID)
 	}

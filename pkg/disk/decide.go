@@ -15,6 +15,8 @@ type Candidate struct {
 	Silent bool
 	// InUse reports that the disk which was found is in use there.
 	InUse bool
+	// Claim is what another hostdir has on the disk that was found.
+	Claim Claim
 	// Approved reports that it was decided so before, and that the disk is being
 	// made, or read.
 	Approved bool
@@ -50,6 +52,8 @@ type Override struct {
 //   - Of copies of a disk none is used, except the one with the highest
 //     generation or, among those, the one that is in use already. A path that
 //     does not answer holds what it held last.
+//   - A disk that another hostdir uses is left to that one, and a disk that was
+//     used on another node last is used once an operator says so.
 //   - A directory that several paths show is used at one of them: where it is in
 //     use, or being taken into use, or else at the first.
 func Decide(h *History, candidates []Candidate, given Override) []Decision {
@@ -152,6 +156,12 @@ func decideDisk(h *History, all []Candidate, c Candidate, approved bool) error {
 		return Refuse(Absent, "no disk is mounted there, as it was with %s; below is disk %s, which `hostdir disks accept %s` puts to use", was, uuid, p.Path)
 	case another && !known:
 		return Refuse(Exchanged, "the disk was exchanged: it holds disk %s, which this node has never used; before, %s was here: mount that, or `hostdir disks accept %s` says that this one is right", uuid, was, p.Path)
+	}
+	switch owner := p.Sign.Owner; {
+	case c.Claim == Running || c.InUse && c.Claim != Unclaimed:
+		return Refuse(Owned, "%s uses it, or did less than %s ago: a disk is used by one hostdir alone; take it out of the pools of one of the two, or give each a directory of its own", owner, OwnerPatience)
+	case c.Claim == Foreign && !approved:
+		return Refuse(Owned, "%s has used it last, and its volumes are those of that node: if the disk was moved here for good, `hostdir disks accept %s` says so; if this node is a clone of that one, empty the disk", owner, p.Path)
 	}
 	if c.InUse || approved {
 		return nil

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/hostdir/hostdir/pkg/dir"
 )
 
@@ -22,6 +24,8 @@ type History struct {
 	file string // "" keeps it in memory alone
 
 	content content
+	// begun reports that Load was called.
+	begun bool
 	// kept is what the file holds.
 	kept []byte
 	// Unreadable is why the file says nothing, nil if it does or there is none.
@@ -32,6 +36,8 @@ type History struct {
 // content is the file.
 type content struct {
 	Version int `json:"version"`
+	// Instance is a UUID of this hostdir's own: see Owner.
+	Instance string `json:"instance,omitempty"`
 	// Paths are the last entries. Paths that leave the configuration stay: they
 	// may come back.
 	Paths map[string]Entry `json:"paths"`
@@ -76,7 +82,11 @@ const historyVersion = 1
 // NewHistory returns an empty history that Load and Save keep in a file, or in
 // memory alone with "".
 func NewHistory(file string) *History {
-	return &History{file: file, content: newContent()}
+	h := &History{file: file, content: newContent()}
+	if file != "" {
+		h.content.Instance = uuid.NewString()
+	}
+	return h
 }
 
 func newContent() content {
@@ -88,6 +98,8 @@ func (h *History) File() string { return h.file }
 
 // Load reads the file, and sets Unreadable. What is in memory already is newer.
 func (h *History) Load() {
+	begun := h.begun
+	h.begun = true
 	was, data, err := h.read()
 	if h.Unreadable = err; err != nil {
 		return
@@ -102,6 +114,9 @@ func (h *History) Load() {
 		was.Generations[uuid] = max(was.Generations[uuid], generation)
 	}
 	maps.Copy(was.Foreign, h.content.Foreign)
+	if was.Instance == "" || begun {
+		was.Instance = h.content.Instance // disks may be signed with it
+	}
 	if !h.content.LastRun.IsZero() {
 		was.LastRun = h.content.LastRun
 	}
@@ -167,6 +182,10 @@ func (h *History) write() error {
 	h.kept = data
 	return nil
 }
+
+// Instance distinguishes this hostdir from all others on nodes of the same name. It
+// is "" for one that keeps its history in memory alone.
+func (h *History) Instance() string { return h.content.Instance }
 
 // At returns what was last seen at a path.
 func (h *History) At(path string) Entry { return h.content.Paths[path] }

@@ -42,7 +42,8 @@ func TestHistory(t *testing.T) {
 
 	again := restarted(t, file)
 	want := content{
-		Version: 1,
+		Version:  1,
+		Instance: h.Instance(),
 		Paths: entries{
 			"/a": {Disk: one, Generation: 2, Filesystem: hdd, MountPoint: true},
 			"/b": {Disk: two, Filesystem: root},
@@ -176,7 +177,8 @@ func TestHistoryReadableAgain(t *testing.T) {
 	}
 	h.Load()
 	want := content{
-		Version: 1,
+		Version:  1,
+		Instance: h.Instance(), // disks are signed with it by now
 		Paths: entries{
 			"/a": used(one, 1, hdd), // newer than what was written down
 			"/b": used(two, 0, ssd), // says more than that something foreign is there

@@ -142,6 +142,11 @@ func (m Marker) checkFilesystem(now dir.Filesystem) error {
 // Initialise makes an empty directory a disk with this UUID. The marker is
 // written last: until it is there, the next start begins again.
 func Initialise(d *dir.Dir, uuid string, now time.Time) (Marker, error) {
+	unlock, err := lock(d)
+	if err != nil {
+		return Marker{}, err
+	}
+	defer unlock()
 	if err := checkEmpty(d); err != nil {
 		return Marker{}, err
 	}
@@ -191,7 +196,7 @@ func checkEmpty(d *dir.Dir) error {
 	}
 	for _, name := range names {
 		switch name {
-		case MarkerNewFile:
+		case MarkerNewFile, OwnerFile, OwnerNewFile:
 		case VolumesDir, TrashDir, ClaimsDir:
 			inside, err := d.NamesIn(name)
 			if err != nil {

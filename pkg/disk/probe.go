@@ -18,6 +18,8 @@ type Probe struct {
 	Filesystem dir.Filesystem
 	// Marker is nil in an empty directory.
 	Marker *Marker
+	// Sign is that of the hostdir which used the disk last.
+	Sign Sign
 	// MountPoint reports that a disk is mounted there, or at the mount point above
 	// that Look was given.
 	MountPoint bool
@@ -54,6 +56,9 @@ func (p *Probe) look(mountPoint string, before Probe) error {
 		return err
 	}
 	p.Marker, err = markerOrEmpty(d)
+	if err == nil && p.Marker != nil {
+		p.Sign, err = ReadSign(d)
+	}
 	if mountPoint != "" {
 		p.MountPoint = true // openOn has seen to it
 		return err

@@ -92,7 +92,7 @@ func TestLook(t *testing.T) {
 			got := Look(test.path, mountPoint, Probe{})
 			wantError(t, got.Err, test.reason, test.says)
 			test.want.Path = test.path
-			if diff := cmp.Diff(test.want, got, cmpopts.IgnoreFields(Probe{}, "Inode", "Err")); diff != "" {
+			if diff := cmp.Diff(test.want, got, cmpopts.IgnoreFields(Probe{}, "Inode", "Err"), cmp.AllowUnexported(Sign{})); diff != "" {
 				t.Errorf("probe (-want +got):\n%s", diff)
 			}
 		})
@@ -115,7 +115,7 @@ func TestLookAgain(t *testing.T) {
 	if !above.MountPoint || above.Marker.UUID != two {
 		t.Errorf("the disk that was mounted is %+v", above)
 	}
-	if again := Look(path, "", above); cmp.Diff(above, again) != "" {
+	if again := Look(path, "", above); cmp.Diff(above, again, cmp.AllowUnexported(Sign{})) != "" {
 		t.Errorf("nothing has changed, and it was %+v, and is %+v", above, again)
 	}
 	if err := os.Remove(filepath.Join(path, MarkerFile)); err != nil {

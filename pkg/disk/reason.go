@@ -16,6 +16,8 @@ const (
 	// Copied: it is a copy of a disk, or has one, and nobody has said which of
 	// them is right.
 	Copied Reason = "copied"
+	// Owned: another hostdir uses it, or one on another node has used it last.
+	Owned Reason = "owned"
 	// Faulty: anything else. It holds other files, its marker is damaged, it
 	// cannot be read.
 	Faulty Reason = "faulty"

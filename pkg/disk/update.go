@@ -66,6 +66,8 @@ func lock(d *dir.Dir) (unlock func(), err error) {
 	for deadline := time.Now().Add(markerPatience); ; time.Sleep(markerPoll) {
 		err := unix.Flock(d.FD(), unix.LOCK_EX|unix.LOCK_NB)
 		switch {
+		case errors.Is(err, unix.ENOLCK) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS):
+			return func() {}, nil // a filesystem of another machine, that nobody can lock
 		case err == nil:
 			return func() { _ = unix.Flock(d.FD(), unix.LOCK_UN) }, nil
 		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):

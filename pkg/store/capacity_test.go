@@ -121,9 +121,9 @@ func TestBaseTakesWhatItCan(t *testing.T) {
 		options string // of the filesystem, when it is empty
 		grow    func(round int) string
 	}{
-		// Root, marker and three directories.
-		{"no inodes", "nr_inodes=6", func(round int) string { return fmt.Sprintf("nr_inodes=%d", 6+round) }},
-		{"no blocks", "nr_blocks=2", func(round int) string { return fmt.Sprintf("nr_blocks=%d", 1+round) }},
+		// Root, marker, owner and three directories.
+		{"no inodes", "nr_inodes=7", func(round int) string { return fmt.Sprintf("nr_inodes=%d", 7+round) }},
+		{"no blocks", "nr_blocks=3", func(round int) string { return fmt.Sprintf("nr_blocks=%d", 2+round) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			base := mountTmpfs(t, test.options)

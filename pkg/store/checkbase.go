@@ -52,12 +52,12 @@ func (c *checker) layout(o openDisk) {
 	for _, name := range names {
 		path := o.path + "/" + name
 		switch name {
-		case disk.MarkerFile:
+		case disk.MarkerFile, disk.OwnerFile:
 			c.own(o.root, name, path, 0o600)
 		case disk.VolumesDir, disk.TrashDir, disk.ClaimsDir:
 			c.own(o.root, name, path, 0o700)
-		case disk.MarkerNewFile:
-			c.markerLeftover(o, path)
+		case disk.MarkerNewFile, disk.OwnerNewFile:
+			c.leftoverUnlocked(o, name, path)
 		default:
 			if !sysfiles.Known(name) {
 				c.found(foreignFile(path))
@@ -71,12 +71,12 @@ func (c *checker) layout(o openDisk) {
 	}
 }
 
-// markerLeftover reports the copy of a marker that nobody is writing just now.
-func (c *checker) markerLeftover(o openDisk, path string) {
+// leftoverUnlocked reports a copy that nobody is writing just now.
+func (c *checker) leftoverUnlocked(o openDisk, name, path string) {
 	err := disk.WithMarkerLocked(o.root, func() error {
-		_, err := o.root.Lstat(disk.MarkerNewFile)
+		_, err := o.root.Lstat(name)
 		if err == nil {
-			c.found(leftover(o.root, disk.MarkerNewFile, path))
+			c.found(leftover(o.root, name, path))
 		}
 		return err
 	})

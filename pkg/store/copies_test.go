@@ -294,7 +294,7 @@ func TestAcceptCrashes(t *testing.T) {
 				obey(t, s, Accept, base)
 			}
 			wantVolume(t, s, v.ID, base)
-			wantNames(t, base, claimsDir, markerFile, "lost+found", trashDir, volumesDir)
+			wantNames(t, base, claimsDir, markerFile, "lost+found", ownerFile, trashDir, volumesDir)
 		})
 	}
 }

@@ -120,7 +120,7 @@ func TestRecordFormat(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("volume.json (-want +got):\n%s", diff)
 	}
-	wantNames(t, base, claimsDir, markerFile, trashDir, volumesDir)
+	wantNames(t, base, claimsDir, markerFile, ownerFile, trashDir, volumesDir)
 }
 
 func TestCreateSize(t *testing.T) {

@@ -27,12 +27,12 @@ func (s *Store) decideIfWaiting(ctx context.Context) {
 	}
 }
 
-// diskCandidates returns what Decide has to know. The caller holds s.mu.
+// diskCandidates returns what Decide has to know. The caller holds deciding and mu.
 func (s *Store) diskCandidates() []disk.Candidate {
-	all := make([]disk.Candidate, len(s.slots))
+	all, now := make([]disk.Candidate, len(s.slots)), time.Now()
 	for i, x := range s.slots {
 		silent := !x.answered || x.disk == nil && x.overdue()
-		all[i] = disk.Candidate{Probe: x.probe, Silent: silent, Approved: x.approved && x.disk == nil}
+		all[i] = disk.Candidate{Probe: x.probe, Silent: silent, Approved: x.approved && x.disk == nil, Claim: x.watch.Claim(s.owner(), now, s.ownerPatience)}
 		if silent {
 			all[i].Probe = disk.Probe{Path: x.path}
 		} else if p := x.probe; x.disk != nil && p.Err == nil && p.Marker != nil {

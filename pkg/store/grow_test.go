@@ -104,7 +104,7 @@ func writeOn(t *testing.T, v Volume) (end func()) {
 	var writer sync.WaitGroup
 	name := filepath.Join(v.Path, "at-work")
 	writer.Go(func() {
-		for ctx.Err() == nil {
+		for once := true; once || ctx.Err() == nil; once = false {
 			if err := os.WriteFile(name, make([]byte, mebibyte), 0o600); err != nil {
 				t.Errorf("a pod at work: %v", err)
 				return

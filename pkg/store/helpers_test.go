@@ -17,6 +17,7 @@ const (
 	trashDir      = pkgdisk.TrashDir
 	claimsDir     = pkgdisk.ClaimsDir
 	markerFile    = pkgdisk.MarkerFile
+	ownerFile     = pkgdisk.OwnerFile
 	markerNewFile = pkgdisk.MarkerNewFile
 
 	Absent    = pkgdisk.Absent

@@ -118,7 +118,7 @@ func TestHistoryUnreadable(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.refresh(t.Context())
-			wantNames(t, second, claimsDir, markerFile, trashDir, volumesDir)
+			wantNames(t, second, claimsDir, markerFile, ownerFile, trashDir, volumesDir)
 			if paths := readHistory(t, s).Paths(); len(paths) != 3 {
 				t.Errorf("written down is %q, want three disks", paths)
 			}

@@ -84,6 +84,9 @@ func (s *Store) probe(x *slot) {
 	// That this process has run out of something says nothing of a disk in use.
 	if d == nil || !dir.IsPassing(p.Err) {
 		x.probe, x.answered = p, true
+		if p.Err == nil {
+			x.watch.Saw(p.Sign, time.Now())
+		}
 	}
 	if d != nil && p.Err == nil && p.Marker != nil && p.Identity() == d.id {
 		d.setCordoned(p.Marker.Cordoned)

@@ -133,6 +133,7 @@ func TestOneDirectoryAnswersLate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			s.ownerPatience = 0
 			first, second := s.slotAt(alias), s.slotAt(base)
 			first.added = first.added.Add(-2 * decideGrace) // it was waited for long enough
 			s.probe(second)

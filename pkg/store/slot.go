@@ -35,6 +35,8 @@ type slot struct {
 	// probe is the last one, of use if answered is set.
 	probe    disk.Probe
 	answered bool
+	// watch is how long the sign of the disk's owner has been the same.
+	watch disk.Watch
 	// approved says that the disk which was found may be used.
 	approved bool
 	// names are the volumes of a disk that is being taken into use, nil as long as

@@ -29,6 +29,9 @@ type Store struct {
 	locks         locks
 	projects      *projectIDs
 	clock         clock
+	// ownerPatience is how long another hostdir's sign must not have changed before
+	// its disk is taken over.
+	ownerPatience time.Duration
 	allocating    sync.Mutex // held while room is looked up and allocated, in memory
 	checking      sync.Mutex // held during a check
 	acting        sync.Mutex // held while an operator's action is carried out
@@ -60,9 +63,12 @@ func Open(ctx context.Context, nodeName, configFile, historyFile string) (*Store
 	s := &Store{
 		node:       nodeName,
 		configFile: configFile,
-		history:    disk.NewHistory(historyFile),
-		told:       map[string]string{},
-		disks:      map[string]*diskState{},
+
+		ownerPatience: disk.OwnerPatience,
+
+		history: disk.NewHistory(historyFile),
+		told:    map[string]string{},
+		disks:   map[string]*diskState{},
 
 		toldOfPaths: map[string]string{},
 	}
@@ -262,6 +268,7 @@ func (s *Store) serve(d *diskState) {
 	ctx, stop := context.WithCancel(s.running)
 	d.stop = stop
 	s.background(func() { every(ctx, sampleInterval, func() { _ = d.sample() }) })
+	s.background(func() { every(ctx, disk.OwnerInterval, func() { s.show(ctx, d) }) })
 	s.background(func() { every(ctx, countInterval, func() { s.count(ctx, d) }) })
 	s.background(func() { every(ctx, walkInterval, func() { d.walk(ctx) }) })
 	s.background(func() {

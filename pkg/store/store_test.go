@@ -31,6 +31,7 @@ func openStore(t *testing.T, config string) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.ownerPatience = 0 // the stores of most tests are followed by another one at once
 	s.Look(t.Context())
 	return s
 }
@@ -49,6 +50,7 @@ func reopen(t *testing.T, s *Store) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	again.ownerPatience = s.ownerPatience
 	again.Look(t.Context())
 	return again
 }

@@ -74,6 +74,9 @@ func (s *Store) prepare(ctx context.Context, x *slot, probe *disk.Probe) (*diskS
 	if err := s.freeOfCalls(id.UUID); err != nil {
 		return nil, err
 	}
+	if probe.Sign, err = s.own(ctx, x, root, probe.Sign); err != nil {
+		return nil, err
+	}
 	storage, err := root.StorageID()
 	if err != nil {
 		return nil, err
@@ -86,7 +89,6 @@ func (s *Store) prepare(ctx context.Context, x *slot, probe *disk.Probe) (*diskS
 	if err := o.checkRename(); err != nil {
 		return nil, err
 	}
-	_ = root.Unlink(disk.MarkerNewFile) // what an accept left in a crash; it harms nobody
 	o.detectLimits(ctx)
 	if err := s.scan(ctx, o, x); err != nil {
 		return nil, err
@@ -191,6 +193,7 @@ func (s *Store) putToUse(ctx context.Context, x *slot, d *diskState, probe disk.
 	}
 	d.pool = x.pool
 	x.probe, x.disk, x.err, x.failed, x.last = probe, d, nil, nil, d.id.UUID
+	x.watch.Saw(probe.Sign, time.Now())
 	if emptied {
 		x.next = uuid.NewString()
 	}
