@@ -62,6 +62,12 @@ func madeOn(filesystem dir.Filesystem, c Candidate) Candidate {
 // mountedOn is a mount of its own on the filesystem that others lie on as well.
 func mountedOn(c Candidate) Candidate { c.Probe.MountPoint = true; return c }
 
+// claimed is a disk that another hostdir has used last.
+func claimed(c Candidate, claim Claim) Candidate {
+	c.Claim, c.Probe.Sign.Owner = claim, Owner{Node: "elsewhere"}
+	return c
+}
+
 func silent(path string) Candidate { return Candidate{Probe: Probe{Path: path}, Silent: true} }
 
 func faulty(c Candidate, err error) Candidate { c.Probe.Err = err; return c }
@@ -122,6 +128,46 @@ func TestDecide(t *testing.T) {
 		{
 			name:       "an empty disk on a node that knows nothing",
 			candidates: []Candidate{empty("/a", hdd, 2)},
+			want:       []answer{usable},
+		},
+		{
+			name:       "a disk that another hostdir uses",
+			history:    remembering(entries{"/a": used(one, 3, hdd)}, nil),
+			candidates: []Candidate{claimed(holding("/a", one, 3, hdd, 2), Running), holding("/b", two, 0, ssd, 3)},
+			want:       []answer{{Owned, "hostdir on node elsewhere uses it"}, usable},
+		},
+		{
+			name:       "a disk that another hostdir uses, and an operator accepts",
+			candidates: []Candidate{claimed(holding("/a", one, 3, hdd, 2), Running)},
+			given:      Override{Accept, "/a"},
+			want:       []answer{{Owned, "give each a directory of its own"}},
+		},
+		{
+			name:       "a disk that another hostdir has taken over",
+			history:    remembering(entries{"/a": used(one, 3, hdd)}, nil),
+			candidates: []Candidate{claimed(inUse(holding("/a", one, 3, hdd, 2)), Running)},
+			want:       []answer{{Owned, "hostdir on node elsewhere uses it"}},
+		},
+		{
+			name:       "a disk that another hostdir has taken over, and left",
+			history:    remembering(entries{"/a": used(one, 3, hdd)}, nil),
+			candidates: []Candidate{claimed(inUse(holding("/a", one, 3, hdd, 2)), Left)},
+			want:       []answer{{Owned, "hostdir on node elsewhere uses it"}},
+		},
+		{
+			name:       "a disk that another hostdir of this node has left",
+			candidates: []Candidate{claimed(holding("/a", one, 3, hdd, 2), Left)},
+			want:       []answer{usable},
+		},
+		{
+			name:       "a disk of another node",
+			candidates: []Candidate{claimed(holding("/a", one, 3, hdd, 2), Foreign)},
+			want:       []answer{{Owned, "`hostdir disks accept /a` says so"}},
+		},
+		{
+			name:       "a disk of another node that an operator accepts",
+			candidates: []Candidate{claimed(holding("/a", one, 3, hdd, 2), Foreign)},
+			given:      Override{Accept, "/a"},
 			want:       []answer{usable},
 		},
 		{

@@ -34,6 +34,7 @@
 //	record of a newer version                 that volume alone is refused    tests/inputs TestDamagedRecords
 //	node added again with an empty disk       its volumes are not here        TestNodeAddedAgain
 //	node cloned with its disk                 emptied: a disk of its own      TestNodeCloned
+//	two clusters on one disk                  the second waits                TestTwoClusters
 //	API server down                           nothing to notice               all tests but tests/e2e run without one;
 //	                                                                          tests/architecture bans its client
 package faultmatrix
