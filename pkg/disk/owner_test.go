@@ -105,9 +105,12 @@ func TestOwnerShows(t *testing.T) {
 // signature.
 func TestOwnTooLate(t *testing.T) {
 	for name, meanwhile := range map[string]func(t *testing.T, path string){
-		"it signs":     func(t *testing.T, path string) { mustOwn(t, namesake, path) },
-		"it shows":     func(t *testing.T, path string) { check(t, elsewhere.Show(open(t, path))) },
-		"it comes and": func(t *testing.T, path string) { check(t, os.Remove(filepath.Join(path, OwnerFile))); mustOwn(t, namesake, path) },
+		"it signs": func(t *testing.T, path string) { mustOwn(t, namesake, path) },
+		"it shows": func(t *testing.T, path string) { check(t, elsewhere.Show(open(t, path))) },
+		"it comes and": func(t *testing.T, path string) {
+			check(t, os.Remove(filepath.Join(path, OwnerFile)))
+			mustOwn(t, namesake, path)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := t.TempDir()
