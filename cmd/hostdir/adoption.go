@@ -74,12 +74,16 @@ func (a *adoption) write(w io.Writer, v admin.Adoptable) error {
 	for key, value := range v.NodeLabels {
 		here = append(here, object{"key": key, "operator": "In", "values": []string{value}})
 	}
+	csi := object{"driver": v.Driver, "volumeHandle": v.ID}
+	if len(v.Attributes) > 0 {
+		csi["volumeAttributes"] = v.Attributes
+	}
 	spec := object{
 		"capacity":                      object{"storage": strconv.FormatInt(v.CapacityBytes, 10)},
 		"accessModes":                   []string{a.accessMode},
 		"persistentVolumeReclaimPolicy": "Retain",
 		"storageClassName":              a.storageClass,
-		"csi":                           object{"driver": v.Driver, "volumeHandle": v.ID},
+		"csi":                           csi,
 		"nodeAffinity":                  object{"required": object{"nodeSelectorTerms": []object{{"matchExpressions": here}}}},
 		"claimRef":                      object{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": claim.Namespace, "name": claim.Name},
 	}

@@ -21,6 +21,8 @@ type Adoptable struct {
 	Claim         *store.Claim `json:"claim,omitempty"`
 	CapacityBytes int64        `json:"capacityBytes"`
 	MountOptions  []string     `json:"mountOptions,omitempty"`
+	// Attributes are those of the PersistentVolume's CSI source.
+	Attributes map[string]string `json:"attributes,omitempty"`
 	// Warnings are what a person has to know before it is adopted.
 	Warnings   []string          `json:"warnings,omitempty"`
 	Driver     string            `json:"driver"`
@@ -89,7 +91,7 @@ func (a *Adoptables) leaveOut(v store.VolumeStatus, why string, args ...any) {
 func (s *Server) adoptable(v store.Volume) Adoptable {
 	return Adoptable{
 		ID: v.ID, Path: v.Path, PersistentVolume: cmp.Or(v.PersistentVolume, v.Name), CapacityBytes: v.CapacityBytes,
-		Claim: claimOrNil(v.Claim), MountOptions: v.MountOptions, Driver: s.Driver, NodeLabels: s.NodeLabels,
+		Claim: claimOrNil(v.Claim), MountOptions: v.MountOptions, Attributes: v.Class.Attributes(), Driver: s.Driver, NodeLabels: s.NodeLabels,
 	}
 }
 

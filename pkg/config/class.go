@@ -32,6 +32,10 @@ type Class struct {
 	// Inodes is how many files and directories a volume may hold where its capacity
 	// is enforced: a number, "none" for no limit, or empty for a share.
 	Inodes string `json:"inodes,omitempty"`
+	// Reuse and OnNodeLoss are for hostdir-controller, which reads them in the
+	// attributes of the PersistentVolume.
+	Reuse      ReusePolicy    `json:"reuse,omitempty"`
+	OnNodeLoss NodeLossPolicy `json:"onNodeLoss,omitempty"`
 }
 
 // QuotaPolicy is the parameter "quota".
@@ -45,6 +49,53 @@ const (
 	// QuotaOff never enforces it.
 	QuotaOff QuotaPolicy = "off"
 )
+
+// ReusePolicy is the parameter "reuse": who gets the volume of a claim that was
+// deleted.
+type ReusePolicy string
+
+const (
+	// ReuseNever leaves that to the class's reclaimPolicy.
+	ReuseNever ReusePolicy = ""
+	// ReuseSameClaim keeps it for the claim of that name in that namespace.
+	ReuseSameClaim ReusePolicy = "same-claim"
+)
+
+// NodeLossPolicy is the parameter "onNodeLoss": what becomes of a volume whose node
+// is gone for good.
+type NodeLossPolicy string
+
+const (
+	// NodeLossKeep keeps claim and PersistentVolume: the node may come back.
+	NodeLossKeep NodeLossPolicy = ""
+	// NodeLossRelease lets go of PersistentVolumes that no claim uses.
+	NodeLossRelease NodeLossPolicy = "release"
+	// NodeLossRecreate also deletes the claims of pods that wait for the node, so
+	// that their StatefulSet makes them anew elsewhere, and empty.
+	NodeLossRecreate NodeLossPolicy = "recreate"
+)
+
+// ParseReuse reads the parameter "reuse".
+func ParseReuse(s string) (ReusePolicy, error) {
+	switch s {
+	case "never":
+		return ReuseNever, nil
+	case string(ReuseSameClaim):
+		return ReuseSameClaim, nil
+	}
+	return "", errors.New("is neither never nor same-claim")
+}
+
+// ParseNodeLoss reads the parameter "onNodeLoss".
+func ParseNodeLoss(s string) (NodeLossPolicy, error) {
+	switch p := NodeLossPolicy(s); p {
+	case "keep":
+		return NodeLossKeep, nil
+	case NodeLossRelease, NodeLossRecreate:
+		return p, nil
+	}
+	return "", errors.New("is none of keep, release and recreate")
+}
 
 // ParseClass reads the parameters of a StorageClass. An unknown one is an
 // error: ignoring it would promise something that is not kept.
@@ -73,8 +124,12 @@ func ParseClass(parameters map[string]string) (Class, error) {
 			c.TrashTTL, err = ParseTTL(value)
 		case "inodes":
 			c.Inodes, err = ParseInodes(value)
+		case ReuseKey:
+			c.Reuse, err = ParseReuse(value)
+		case NodeLossKey:
+			c.OnNodeLoss, err = ParseNodeLoss(value)
 		default:
-			return Class{}, fmt.Errorf("%w: unknown StorageClass parameter %q; known are pool, mode, uid, gid, quota, trashTTL, inodes and csi.storage.k8s.io/fstype", errdefs.ErrInvalid, key)
+			return Class{}, fmt.Errorf("%w: unknown StorageClass parameter %q; known are pool, mode, uid, gid, quota, trashTTL, inodes, reuse, onNodeLoss and csi.storage.k8s.io/fstype", errdefs.ErrInvalid, key)
 		}
 		if err != nil {
 			return Class{}, fmt.Errorf("%w: StorageClass parameter %s=%q %w", errdefs.ErrInvalid, key, value, err)
@@ -86,6 +141,25 @@ func ParseClass(parameters map[string]string) (Class, error) {
 	return c, nil
 }
 
+// The parameters that are also attributes of the PersistentVolume.
+const (
+	ReuseKey    = "reuse"
+	NodeLossKey = "onNodeLoss"
+)
+
+// Attributes returns the part of the class that goes into the PersistentVolume's
+// attributes: what hostdir-controller, which has no disks, needs to know.
+func (c Class) Attributes() map[string]string {
+	attributes := map[string]string{}
+	if c.Reuse != ReuseNever {
+		attributes[ReuseKey] = string(c.Reuse)
+	}
+	if c.OnNodeLoss != NodeLossKeep {
+		attributes[NodeLossKey] = string(c.OnNodeLoss)
+	}
+	return attributes
+}
+
 // String lists the parameters, for messages.
 func (c Class) String() string {
 	text := fmt.Sprintf("pool=%s mode=%s uid=%d gid=%d quota=%s", c.Pool, c.Mode, c.UID, c.GID, c.Quota)
@@ -94,6 +168,12 @@ func (c Class) String() string {
 	}
 	if c.Inodes != "" {
 		text += " inodes=" + c.Inodes
+	}
+	if c.Reuse != ReuseNever {
+		text += " reuse=" + string(c.Reuse)
+	}
+	if c.OnNodeLoss != NodeLossKeep {
+		text += " onNodeLoss=" + string(c.OnNodeLoss)
 	}
 	return text
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -126,10 +127,10 @@ func (d *Driver) ValidateVolumeCapabilities(ctx context.Context, req *csi.Valida
 }
 
 // madeAs returns an error unless a volume was made with these parameters and has
-// this context: hostdir gives its volumes none.
+// this context, which Kubernetes calls its attributes.
 func madeAs(v store.Volume, parameters, volumeContext map[string]string) error {
-	if len(volumeContext) > 0 {
-		return invalid("hostdir's volumes have no volume context, the request has one")
+	if has := v.Class.Attributes(); len(volumeContext) > 0 && !maps.Equal(has, volumeContext) {
+		return invalid("the volume has the volume context %v, the request has %v", has, volumeContext)
 	}
 	if len(parameters) == 0 {
 		return nil
@@ -199,6 +200,7 @@ func (d *Driver) toCSI(v store.Volume) *csi.Volume {
 	return &csi.Volume{
 		VolumeId:           v.ID,
 		CapacityBytes:      v.CapacityBytes,
+		VolumeContext:      v.Class.Attributes(),
 		AccessibleTopology: []*csi.Topology{d.topology()},
 	}
 }

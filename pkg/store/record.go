@@ -204,6 +204,16 @@ func (r Record) check() error {
 			return fmt.Errorf("its trashTTL %q %w", r.Class.TrashTTL, err)
 		}
 	}
+	if p := r.Class.Reuse; p != config.ReuseNever {
+		if _, err := config.ParseReuse(string(p)); err != nil {
+			return fmt.Errorf("its reuse %q %w", p, err)
+		}
+	}
+	if p := r.Class.OnNodeLoss; p != config.NodeLossKeep {
+		if _, err := config.ParseNodeLoss(string(p)); err != nil {
+			return fmt.Errorf("its onNodeLoss %q %w", p, err)
+		}
+	}
 	if r.Quota != nil && (r.Quota.ID == 0 || r.Quota.Inodes < 0 || !slices.Contains([]quota.Kind{quota.XFS, quota.Ext4, quota.Btrfs}, r.Quota.Kind)) {
 		return fmt.Errorf("no volume has a quota of kind %q with the ID %d", r.Quota.Kind, r.Quota.ID)
 	}
