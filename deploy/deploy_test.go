@@ -165,7 +165,7 @@ func TestPrivileges(t *testing.T) {
 		}
 	}
 	slices.Sort(withToken)
-	if diff := cmp.Diff([]string{"hostdir-controller/csi-resizer", "hostdir-node/csi-provisioner"}, withToken); diff != "" {
+	if diff := cmp.Diff([]string{"hostdir-controller/csi-resizer", "hostdir-controller/hostdir-controller", "hostdir-node/csi-provisioner"}, withToken); diff != "" {
 		t.Errorf("containers with a token (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"hostdir-node/hostdir"}, powerful); diff != "" {

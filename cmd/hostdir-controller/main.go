@@ -1,16 +1,21 @@
 // Command hostdir-controller is the part of hostdir that runs once for a cluster,
 // beside csi-resizer. It reports that volumes can grow, and that they do so on their
 // nodes; csi-resizer then raises the size of PersistentVolumes, and kubelet asks the
-// node plugin for it.
+// node plugin for it. And it runs the loops of pkg/controller.
 package main
 
 import (
 	"context"
+	"errors"
 	"net"
+	"net/http"
 	"os"
 
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/pflag"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/hostdir/hostdir/pkg/controller"
 	"github.com/hostdir/hostdir/pkg/driver"
 	"github.com/hostdir/hostdir/pkg/program"
 	"github.com/hostdir/hostdir/pkg/socket"
@@ -19,38 +24,67 @@ import (
 // version is set by the build.
 var version = "dev"
 
+// options are the flags.
+type options struct {
+	endpoint, httpAddress string
+	socketPath            string
+	controller            controller.Options
+}
+
 func main() {
-	flags := pflag.NewFlagSet("hostdir-controller", pflag.ContinueOnError)
-	endpoint := flags.String("endpoint", "unix:///csi/csi.sock", "the Unix socket to serve CSI on, as unix://PATH")
-	driverName := flags.String("driver-name", driver.DefaultName, "the name of the CSI driver")
-	httpAddress := flags.String("http-address", ":9808", "the address to serve /healthz and /readyz on")
-	var socketPath string
+	var o options
 	p := &program.Program{
-		Name:    "hostdir-controller",
-		Version: version,
-		Flags:   flags,
-		Validate: func() (err error) {
-			socketPath, err = socket.Path(*endpoint)
-			return err
-		},
-		Run: func(ctx context.Context) error {
-			return run(ctx, driver.Identity{Name: *driverName, Version: version}, socketPath, *httpAddress)
-		},
+		Name:     "hostdir-controller",
+		Version:  version,
+		Flags:    pflag.NewFlagSet("hostdir-controller", pflag.ContinueOnError),
+		Validate: o.validate,
+		Run:      o.run,
 	}
+	o.addFlags(p.Flags)
 	os.Exit(p.Main())
 }
 
-func run(ctx context.Context, csi driver.Identity, socketPath, httpAddress string) error {
-	if err := socket.MakeDir(socketPath); err != nil {
+func (o *options) addFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.endpoint, "endpoint", "unix:///csi/csi.sock", "the Unix socket to serve CSI on, as unix://PATH")
+	flags.StringVar(&o.controller.DriverName, "driver-name", driver.DefaultName, "the name of the CSI driver")
+	flags.StringVar(&o.httpAddress, "http-address", ":9808", "the address to serve /healthz, /readyz and /metrics on")
+	flags.StringVar(&o.controller.Kubeconfig, "kubeconfig", "", "a file with the API server's address and credentials; without it, those of the pod")
+	flags.StringVar(&o.controller.Namespace, "namespace", "", "the namespace of this program")
+	flags.Float32Var(&o.controller.QPS, "kube-api-qps", 50, "requests to the API server, a second")
+	flags.IntVar(&o.controller.Burst, "kube-api-burst", 100, "requests to the API server at once")
+}
+
+func (o *options) validate() (err error) {
+	if o.socketPath, err = socket.Path(o.endpoint); err != nil {
 		return err
 	}
-	health, err := net.Listen("tcp", httpAddress)
+	switch {
+	case o.controller.Namespace == "":
+		return errors.New("--namespace is missing: the lease of the replica that acts is there")
+	case o.controller.QPS <= 0 || o.controller.Burst < 1:
+		return errors.New("--kube-api-qps and --kube-api-burst have to be above 0")
+	}
+	return nil
+}
+
+// run serves CSI whether or not the API server answers.
+func (o *options) run(ctx context.Context) error {
+	if err := socket.MakeDir(o.socketPath); err != nil {
+		return err
+	}
+	health, err := net.Listen("tcp", o.httpAddress)
 	if err != nil {
 		return err
 	}
-	answers := func(ctx context.Context) error { return driver.Probe(ctx, socketPath) }
+	csi := driver.Identity{Name: o.controller.DriverName, Version: version}
+	answers := func(ctx context.Context) error { return driver.Probe(ctx, o.socketPath) }
 	return program.ServeAll(ctx, program.Servers{
-		"csi":    func(ctx context.Context) error { return csi.Serve(ctx, socketPath) },
-		"health": func(ctx context.Context) error { return program.ServeHealth(ctx, health, answers, answers, nil) },
+		"csi":   func(ctx context.Context) error { return csi.Serve(ctx, o.socketPath) },
+		"loops": func(ctx context.Context) error { return controller.Run(ctx, o.controller) },
+		"health": func(ctx context.Context) error {
+			return program.ServeHealth(ctx, health, answers, answers, map[string]http.Handler{
+				"/metrics": promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}),
+			})
+		},
 	})
 }

@@ -21,13 +21,14 @@ var visible = []struct {
 	// pick returns the names in a piece of code.
 	pick func(ast.Node) []string
 }{
-	{"metrics", []string{"pkg/metrics"}, "operating.md", literals(metric)},
+	{"metrics", []string{"pkg/metrics", "pkg/controller"}, "operating.md", literals(metric)},
 	{"kinds of findings", []string{"pkg/store"}, "operating.md", constants("Kind")},
 	{"reasons of disks", []string{"pkg/disk"}, "operating.md", constants("Reason")},
 	{"reasons of health", []string{"pkg/store"}, "operating.md", reasons},
 	{"states of disks", []string{"pkg/admin"}, "operating.md", constants("DiskState")},
 	{"flags of the programs", []string{"pkg/program"}, "configuration.md", flags},
 	{"flags of hostdir and its commands", []string{"cmd/hostdir"}, "", flags},
+	{"flags of hostdir-controller", []string{"cmd/hostdir-controller"}, "configuration.md", flags},
 	{"values of quota", []string{"pkg/config"}, "configuration.md", constants("QuotaPolicy")},
 	{"fields of the configuration", []string{"pkg/config"}, "configuration.md", configFields},
 }
@@ -53,7 +54,7 @@ func TestDocsNameWhatUsersSee(t *testing.T) {
 
 // TestDocsNameNoOtherMetrics guards against those that are gone, or misspelt.
 func TestDocsNameNoOtherMetrics(t *testing.T) {
-	known := pickFrom(t, literals(metric), "pkg/metrics")
+	known := pickFrom(t, literals(metric), "pkg/metrics", "pkg/controller")
 	for _, name := range regexp.MustCompile(`\bhostdir_[a-z_]+`).FindAllString(docs(t, ""), -1) {
 		if !slices.Contains(known, strings.TrimSuffix(name, "_count")) {
 			t.Errorf("docs name the metric %s, which there is not", name)

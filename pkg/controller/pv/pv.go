@@ -1,0 +1,52 @@
+// Package pv reads what hostdir wrote into a PersistentVolume, and its provisioner.
+package pv
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/hostdir/hostdir/pkg/config"
+)
+
+// provisionedBy is csi-provisioner's annotation on what it made.
+const provisionedBy = "pv.kubernetes.io/provisioned-by"
+
+// Is reports whether a PersistentVolume is one of the driver.
+func Is(v *corev1.PersistentVolume, driver string) bool {
+	return v.Spec.CSI != nil && v.Spec.CSI.Driver == driver
+}
+
+// IsProvisioned reports whether the driver's provisioner made it, not a person.
+func IsProvisioned(v *corev1.PersistentVolume, driver string) bool {
+	return Is(v, driver) && v.Annotations[provisionedBy] == driver
+}
+
+// Reuse returns who gets the volume when its claim was deleted.
+func Reuse(v *corev1.PersistentVolume) config.ReusePolicy {
+	return config.ReusePolicy(v.Spec.CSI.VolumeAttributes[config.ReuseKey])
+}
+
+// OnNodeLoss returns what becomes of the volume when its node is gone for good.
+func OnNodeLoss(v *corev1.PersistentVolume) config.NodeLossPolicy {
+	return config.NodeLossPolicy(v.Spec.CSI.VolumeAttributes[config.NodeLossKey])
+}
+
+// Node returns the name of the only node that has the volume, "" if it does not say
+// one. Topology is by one label, driver/node.
+func Node(v *corev1.PersistentVolume, driver string) string {
+	if v.Spec.NodeAffinity == nil || v.Spec.NodeAffinity.Required == nil {
+		return ""
+	}
+	node := ""
+	for _, term := range v.Spec.NodeAffinity.Required.NodeSelectorTerms {
+		for _, e := range term.MatchExpressions {
+			if e.Key != driver+"/node" || e.Operator != corev1.NodeSelectorOpIn {
+				continue
+			}
+			if len(e.Values) != 1 || node != "" && node != e.Values[0] {
+				return ""
+			}
+			node = e.Values[0]
+		}
+	}
+	return node
+}
