@@ -94,6 +94,8 @@ func (c call) apply(v *volume) *volume {
 
 // history is what a drive has seen happen.
 type history struct {
+	// memory is what the node remembered of its disks in the end, outside of them.
+	memory []byte
 	// before is what there may have been at first of each volume, by name.
 	before map[string][]*volume
 	// calls come in the order in which they were made. Those for one volume

@@ -49,10 +49,12 @@ func TestLossIsNoticed(t *testing.T) {
 						call{kind: expand, name: "pvc-expanded", capacity: 2 * mebibyte},
 						call{kind: remove, name: "pvc-deleted"})
 					log, history = n.drive.Log(), n.history
+					history.memory = n.remembered(t)
 				})
 				end := history.calls[len(history.calls)-1].end
 				image, _ := log.Cut(end, nil)
 				n := layOut(t, filesystem, image)
+				n.remember(t, history.memory)
 				n.run(t)
 				wrong := n.check(t, history.at(end))
 				for _, name := range []string{"pvc-created", "pvc-expanded", "pvc-deleted"} {

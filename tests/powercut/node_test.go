@@ -267,3 +267,26 @@ func syncDir(path string) error {
 	defer d.Close()
 	return d.Sync()
 }
+
+// remembered is what the node remembers of its disks, outside of them.
+func (n *node) remembered(t *testing.T) []byte {
+	t.Helper()
+	data, err := os.ReadFile(n.memory())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// remember makes a node that has not run yet the one that remembers this.
+func (n *node) remember(t *testing.T, data []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(n.memory()), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(n.memory(), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (n *node) memory() string { return filepath.Join(filepath.Dir(n.Socket), "disks.json") }

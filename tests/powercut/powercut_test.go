@@ -56,6 +56,7 @@ func record(t *testing.T, filesystem filesystem, w workload, luck *rand.Rand) (l
 		n := layOut(t, filesystem, filesystem.make(t))
 		w.run(t, n, luck)
 		log, h = n.drive.Log(), n.history
+		h.memory = n.remembered(t)
 	})
 	if log == nil {
 		t.FailNow()
@@ -73,6 +74,7 @@ func cut(t *testing.T, name string, filesystem filesystem, log *drive.Log, h *hi
 		image, loss := log.Cut(position, luck)
 		t.Logf("cut at %d of %d: %s", position, log.End(), loss)
 		n := layOut(t, filesystem, image)
+		n.remember(t, h.memory)
 		n.run(t)
 		for _, wrong := range n.check(t, h.at(position)) {
 			t.Error(wrong)
@@ -93,6 +95,7 @@ func cut(t *testing.T, name string, filesystem filesystem, log *drive.Log, h *hi
 		}
 		n.Signal(t, syscall.SIGTERM)
 		after, since = n.drive.Log(), &n.history
+		since.memory = n.remembered(t)
 	})
 	return after, since
 }
