@@ -221,6 +221,7 @@ func (s *Store) putToUse(ctx context.Context, x *slot, d *diskState, probe disk.
 	if quota.KindOf(limits) == quota.None {
 		log.Info("capacity is advisory on this disk", "reason", why.Error())
 	}
+	d.logOtherNodes(log)
 	for _, v := range d.list() {
 		s.projects.markUsed(v.Quota)
 	}
