@@ -44,6 +44,6 @@ func (d *diskState) logOtherNodes(log klog.Logger) {
 	if len(all) == 0 {
 		return
 	}
-	log.Info("volumes of this disk were made on another node: the disk was moved here, or this node renamed; "+
+	log.Info("this disk has volumes that were made on another node: it was moved here, or this node renamed; "+
 		"or this machine is a clone, and its copies of them take room and belong to nobody", "madeOn", all, "thisNode", d.volumes.node)
 }

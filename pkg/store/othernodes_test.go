@@ -62,7 +62,7 @@ func TestOtherNodes(t *testing.T) {
 
 	s = on("worker-3")
 	told("the third node", 1)
-	wantLine(t, log.String(), `"volumes of this disk were made on another node`, `{"node":"worker-1","volumes":4},{"node":"worker-2","volumes":1}`, `thisNode="worker-3"`)
+	wantLine(t, log.String(), `"this disk has volumes that were made on another node`, `{"node":"worker-1","volumes":4},{"node":"worker-2","volumes":1}`, `thisNode="worker-3"`)
 	want(s, "the third node", NodeVolumes{"worker-1", 4}, NodeVolumes{"worker-2", 1})
 	mustCreate(t, s, request("pvc-5"))
 	want(s, "one of its own", NodeVolumes{"worker-1", 4}, NodeVolumes{"worker-2", 1})
