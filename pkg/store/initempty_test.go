@@ -334,7 +334,7 @@ func TestInitEmptyCutOff(t *testing.T) {
 			if uuid := only(t, s).id.UUID; (uuid == next) != test.marks {
 				t.Errorf("the disk is %s", uuid)
 			}
-			wantNames(t, base, claimsDir, markerFile, "lost+found", trashDir, volumesDir)
+			wantNames(t, base, claimsDir, markerFile, "lost+found", ownerFile, trashDir, volumesDir)
 		})
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	pkgdisk "github.com/hostdir/hostdir/pkg/disk"
 	"github.com/hostdir/hostdir/tests/plugin"
 )
 
@@ -21,17 +22,30 @@ func TestOtherNodes(t *testing.T) {
 	file := filepath.Join(etc, "config.yaml")
 	writeFile(t, file, "pools: [{name: default, paths: ["+base+"], trashTTL: 1h}]")
 	var log bytes.Buffer
+	var last *Store
 	on := func(node string) *Store {
 		t.Helper()
+		if last != nil {
+			last.Release()
+		}
 		log.Reset()
 		ctx := logging(t, &log)
 		s, err := Open(ctx, node, file, filepath.Join(etc, node+".json"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range 3 {
+		s.Look(ctx)
+		if last != nil && last.node != node {
+			wantRefused(t, s, base, pkgdisk.Owned, "hostdir on node "+last.node+" has used it last")
+			plan, err := s.Plan(ctx, Accept, base)
+			check(t, err)
+			_, err = s.Act(ctx, Accept, base, plan.Token)
+			check(t, err)
+		}
+		for range 2 {
 			s.Look(ctx)
 		}
+		last = s
 		return s
 	}
 	want := func(s *Store, what string, want ...NodeVolumes) {

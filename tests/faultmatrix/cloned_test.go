@@ -20,10 +20,11 @@ import (
 )
 
 // TestNodeCloned starts hostdir on what a clone of a node has: another name, the same
-// disk, and the same memory of it. The original's volumes are there, and take room,
-// which is told wherever one looks; nothing is done about it. Once what is hostdir's
-// is removed, the directory becomes a disk of the clone's own without a word or a
-// restart, and has none of the original's volumes.
+// disk, and the same memory of it. The disk is refused. If somebody accepts it all the
+// same, the original's volumes are there, and take room, which is told wherever one
+// looks; nothing is done about it. Once what is hostdir's is removed, the directory
+// becomes a disk of the clone's own without a word or a restart, and has none of the
+// original's volumes.
 func TestNodeCloned(t *testing.T) {
 	plugin.RequireRoot(t)
 	s := start(t, disk.Mount(t, "xfs", 512*mebibyte))
@@ -32,6 +33,10 @@ func TestNodeCloned(t *testing.T) {
 	s.stop(t)
 	s.Node = "clone"
 	s.run(t)
+	if d := s.disks(t)[s.Base]; d.Reason != "owned" {
+		t.Errorf("the original's disk is %+v", d)
+	}
+	run(t, plugin.Build(t), "disks", "accept", "--yes", "--endpoint=unix://"+s.Socket, s.Base)
 	original := s.disks(t)[s.Base]
 	if original.Volumes != 1 || original.AllocatedBytes != 100*mebibyte || original.State != admin.Ready {
 		t.Fatalf("the clone has %d volumes, which take %d bytes, and is %s", original.Volumes, original.AllocatedBytes, original.State)
@@ -47,7 +52,7 @@ func TestNodeCloned(t *testing.T) {
 	s.wantMadeElsewhere(t, 1)
 	plugin.CheckClean(t, s.Plugin) // it is no fault: the disk may have been moved
 
-	for _, name := range []string{"disk.json", "volumes", "trash", "claims"} {
+	for _, name := range []string{"disk.json", "owner.json", "volumes", "trash", "claims"} {
 		if err := os.RemoveAll(filepath.Join(s.Base, name)); err != nil {
 			t.Fatal(err)
 		}
