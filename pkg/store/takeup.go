@@ -197,7 +197,7 @@ func (s *Store) putToUse(ctx context.Context, x *slot, d *diskState, probe disk.
 	if emptied {
 		x.next = uuid.NewString()
 	}
-	was := s.history.At(x.path)
+	was, meant := s.history.At(x.path), x.pool.InitEmpty
 	givenUp, elsewhere := s.formerDisk(was)
 	s.disks[d.id.UUID] = d
 	s.serve(d)
@@ -205,7 +205,7 @@ func (s *Store) putToUse(ctx context.Context, x *slot, d *diskState, probe disk.
 
 	switch {
 	case was.Disk == "" || was.Disk == d.id.UUID:
-	case emptied && d.pool.InitEmpty:
+	case emptied && meant:
 		log.Info("a new disk was made of the empty filesystem that is mounted here: initEmpty of the pool says that it is meant",
 			"was", was.String(), "foundAt", elsewhere, "volumesGivenUp", givenUp)
 	case emptied:
