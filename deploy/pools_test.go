@@ -82,6 +82,7 @@ func TestRefusedValues(t *testing.T) {
 		{"a glob below the host itself", `pools: [{name: default, paths: ["/disk*"]}]`, "use a path one folder deeper"},
 		{"a directory of a disk whose parent is the host", `pools: [{name: default, paths: [/mnt], requireMountPoint: true, subPath: hostdir}]`, "use a path one folder deeper, such as /mnt/hostdir/mnt"},
 		{"a directory of a disk that need not be mounted", `pools: [{name: default, paths: [/mnt/data], subPath: hostdir}]`, `pool "default": subPath "hostdir" is beneath a mount point: set requireMountPoint: true`},
+		{"an empty disk that need not be mounted", `pools: [{name: default, paths: [/mnt/data], initEmpty: true}]`, `pool "default": initEmpty: the directory below a mount point is empty as well while no disk is mounted: set requireMountPoint: true too`},
 		{"a directory that leads out of the disk", `pools: [{name: default, paths: [/mnt/data], requireMountPoint: true, subPath: ../x}]`, `subPath "../x" is not the plain path`},
 		{"an absolute directory of a disk", `pools: [{name: default, paths: [/mnt/data], requireMountPoint: true, subPath: /x}]`, "/pools/0/subPath"},
 		{"a glob of directories of a disk", `pools: [{name: default, paths: [/mnt/data], requireMountPoint: true, subPath: "x*"}]`, "/pools/0/subPath"},

@@ -46,7 +46,9 @@ type Disk struct {
 	AllocatedBytes int64      `json:"allocatedBytes"`
 	AvailableBytes int64      `json:"availableBytes"`
 	Volumes        int        `json:"volumes"`
-	Trash          int        `json:"trash"`
+	// OtherNodes are those that Volumes were made on, but for this one.
+	OtherNodes []store.NodeVolumes `json:"otherNodes,omitempty"`
+	Trash      int                 `json:"trash"`
 	// Stuck are those of Trash that could not be purged when it was tried.
 	Stuck int `json:"stuck"`
 	// Quota is how new volumes are held to their capacity: xfs, ext4, btrfs, or
@@ -85,6 +87,8 @@ type Volume struct {
 	// not learn when it is bound to another one.
 	Claim *store.Claim `json:"claim,omitempty"`
 	Pool  string       `json:"pool"`
+	// Node is the one that the volume was made on.
+	Node string `json:"node,omitempty"`
 	// Path is the data directory on the node.
 	Path          string `json:"path"`
 	CapacityBytes int64  `json:"capacityBytes"`
@@ -120,7 +124,7 @@ func newDisk(s store.Status) Disk {
 	d := Disk{
 		Pool: s.Pool, Path: s.Path, UUID: s.UUID, State: Ready,
 		AllocatedBytes: s.AllocatedBytes, AvailableBytes: s.Space.AvailableBytes,
-		Volumes: s.Volumes, Trash: s.Space.Trash, Stuck: s.Space.Stuck,
+		Volumes: s.Volumes, OtherNodes: s.OtherNodes, Trash: s.Space.Trash, Stuck: s.Space.Stuck,
 	}
 	if s.UUID != "" {
 		d.Quota = s.Quota
@@ -162,7 +166,7 @@ func volume(s store.VolumeStatus) Volume {
 		return v
 	}
 	v.CapacityBytes, v.Enforced, v.Created = s.CapacityBytes, s.Enforced, &s.Created
-	v.Claim = claimOrNil(s.Claim)
+	v.Claim, v.Node = claimOrNil(s.Claim), s.Node
 	if s.Quota != nil {
 		v.Quota = s.Quota.Kind
 	}

@@ -136,7 +136,7 @@ func TestVolumes(t *testing.T) {
 	want := Volumes{Volumes: []Volume{
 		{ID: broken.ID, Pool: "default", Path: broken.Path, Quarantine: "its volume.json is gone"},
 		{
-			ID: v.ID, Name: "pvc-a", Claim: &store.Claim{Namespace: "shop", Name: "a"}, Pool: "default", Path: v.Path,
+			ID: v.ID, Name: "pvc-a", Claim: &store.Claim{Namespace: "shop", Name: "a"}, Pool: "default", Node: plugin.NodeName, Path: v.Path,
 			CapacityBytes: v.CapacityBytes, Created: &v.Created,
 		},
 	}}

@@ -34,6 +34,9 @@ func (d Disks) WriteTable(w io.Writer) error {
 		if b.WhyAdvisory != "" {
 			notes = append(notes, fmt.Sprintf("%s: capacity is advisory: %s", b.Path, b.WhyAdvisory))
 		}
+		if note := b.otherNodesNote(); note != "" {
+			notes = append(notes, b.Path+": "+note)
+		}
 		if b.Trash > 0 {
 			notes = append(notes, fmt.Sprintf("%s: deleted volumes in the trash (hostdir trash): %d", b.Path, b.Trash))
 		}
@@ -45,6 +48,29 @@ func (d Disks) WriteTable(w io.Writer) error {
 		notes = append(notes, "The configuration file is refused, the last good one is in force: "+d.ConfigError)
 	}
 	return writeTable(w, "POOL PATH STATE SIZE FREE ALLOCATED AVAILABLE VOLUMES QUOTA", rows, notes)
+}
+
+// maxNodes is how many nodes a note names.
+const maxNodes = 3
+
+// otherNodesNote says what it may mean that volumes were made on other nodes, "" if
+// none were.
+func (d Disk) otherNodesNote() string {
+	volumes, names := 0, []string{}
+	for i, n := range d.OtherNodes {
+		volumes += n.Volumes
+		if i < maxNodes {
+			names = append(names, n.String())
+		}
+	}
+	if volumes == 0 {
+		return ""
+	}
+	if more := len(d.OtherNodes) - maxNodes; more > 0 {
+		names = append(names, fmt.Sprintf("and %d more nodes", more))
+	}
+	return fmt.Sprintf("volumes that were made on another node: %d (%s). That is right if the disk was moved here, or this node renamed: their PersistentVolumes name this node then (hostdir volumes pv). "+
+		"If this machine is a clone, they take room and belong to nobody: see \"A node was cloned\" in docs/troubleshooting.md", volumes, strings.Join(names, ", "))
 }
 
 func (d Disk) quotaCell() string {

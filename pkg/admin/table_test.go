@@ -19,8 +19,9 @@ func TestDisksTable(t *testing.T) {
 			{
 				Pool: "default", Path: "/var/lib/hostdir", State: Ready, SizeBytes: bytes(100 << 30), FreeBytes: bytes(50 << 30),
 				AllocatedBytes: 10 << 30, AvailableBytes: 1536 << 20, Volumes: 12, Quota: quota.None, WhyAdvisory: "it is tmpfs",
+				OtherNodes: []store.NodeVolumes{{Node: "worker-1", Volumes: 3}, {Node: "a\nb", Volumes: 2}, {Node: "c", Volumes: 2}, {Node: "d", Volumes: 1}, {Node: "e", Volumes: 1}},
 			},
-			{Pool: "nvme", Path: "/mnt/nvme0", State: NoNewVolumes, Message: "it is read-only", SizeBytes: bytes(1 << 40), FreeBytes: bytes(0), Quota: quota.XFS, Trash: 3, Stuck: 1},
+			{Pool: "nvme", Path: "/mnt/nvme0", State: NoNewVolumes, Message: "it is read-only", SizeBytes: bytes(1 << 40), FreeBytes: bytes(0), Quota: quota.XFS, Trash: 3, Stuck: 1, OtherNodes: []store.NodeVolumes{{Node: "worker-1", Volumes: 1}}},
 			{Pool: "nvme", Path: "/mnt/nvme1", State: Unusable, Message: "no disk is mounted there"},
 		},
 	}
@@ -35,7 +36,9 @@ nvme     /mnt/nvme0        no-new-volumes  1Ti    0     0          0          0 
 nvme     /mnt/nvme1        unusable        -      -     0          0          0        -
 
 /var/lib/hostdir: capacity is advisory: it is tmpfs
+/var/lib/hostdir: volumes that were made on another node: 9 (worker-1: 3, a b: 2, c: 2, and 2 more nodes). That is right if the disk was moved here, or this node renamed: their PersistentVolumes name this node then (hostdir volumes pv). If this machine is a clone, they take room and belong to nobody: see "A node was cloned" in docs/troubleshooting.md
 /mnt/nvme0: no-new-volumes: it is read-only
+/mnt/nvme0: volumes that were made on another node: 1 (worker-1: 1). That is right if the disk was moved here, or this node renamed: their PersistentVolumes name this node then (hostdir volumes pv). If this machine is a clone, they take room and belong to nobody: see "A node was cloned" in docs/troubleshooting.md
 /mnt/nvme0: deleted volumes in the trash (hostdir trash): 3
 /mnt/nvme0: deleted volumes that cannot be removed (hostdir trash says why): 1
 /mnt/nvme1: unusable: no disk is mounted there

@@ -53,6 +53,9 @@ type Pool struct {
 	// SubPath is where beneath Paths, which are mount points then, the disks'
 	// directories are. "" has hostdir use the whole filesystem.
 	SubPath string `json:"subPath,omitempty"`
+	// InitEmpty has a new disk made of an empty filesystem that is mounted where
+	// another disk was: it is formatted anew at each boot.
+	InitEmpty bool `json:"initEmpty,omitempty"`
 	// Cordoned are the disks that take no new volumes: of Paths, or the disks'
 	// directories themselves, or globs.
 	Cordoned []string `json:"cordoned,omitempty"`
@@ -172,6 +175,9 @@ func checkPools(where string, pools []Pool) error {
 		}
 		if err := p.checkSubPath(at + ".subPath"); err != nil {
 			return err
+		}
+		if p.InitEmpty && !p.RequireMountPoint {
+			return configError(at+".initEmpty", "the directory below a mount point is empty as well while no disk is mounted: set requireMountPoint: true too")
 		}
 		for _, cordoned := range p.Cordoned {
 			if err := checkPath(at+".cordoned", cordoned); err != nil {

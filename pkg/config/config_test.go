@@ -23,6 +23,10 @@ pools:
   paths: [/mnt/disks/*]
   requireMountPoint: true
   subPath: hostdir
+- name: scratch
+  paths: [/mnt/scratch]
+  requireMountPoint: true
+  initEmpty: true
 nodes:
 - match: ["gpu-*", special]
   pools:
@@ -40,6 +44,7 @@ projectIDs: {first: 5000, last: 5999}
 			{Name: "default", Paths: []string{"/var/lib/hostdir"}},
 			{Name: "nvme", Paths: []string{"/mnt/nvme0", "/mnt/disks/*"}, RequireMountPoint: true, Reserve: Reserve{percent: 5}},
 			{Name: "shared", Paths: []string{"/mnt/disks/*"}, RequireMountPoint: true, SubPath: "hostdir"},
+			{Name: "scratch", Paths: []string{"/mnt/scratch"}, RequireMountPoint: true, InitEmpty: true},
 		},
 		Nodes: []NodeConfig{{
 			Match: []string{"gpu-*", "special"},
@@ -79,6 +84,8 @@ func TestParseConfigRefuses(t *testing.T) {
 		{"a directory in two pools", "pools: [{name: a, paths: [/a]}, {name: b, paths: [/a]}]", `in pool "a" already`},
 		{"a directory twice in one subPath", "pools: [{name: a, paths: [/a], requireMountPoint: true, subPath: x}, {name: b, paths: [/a/x]}]", `"/a/x" is in pool "a" already`},
 		{"a subPath of no mount point", "pools: [{name: a, paths: [/a], subPath: x}]", "pools[0].subPath: \"x\" is beneath a mount point: set requireMountPoint: true"},
+		{"an empty disk that need not be mounted", "pools: [{name: a, paths: [/a], initEmpty: true}]", "pools[0].initEmpty: the directory below a mount point is empty as well while no disk is mounted: set requireMountPoint: true"},
+		{"an empty disk of a node that need not be mounted", "nodes: [{match: [a], pools: [{name: a, paths: [/a], initEmpty: true}]}]", "nodes[0].pools[0].initEmpty"},
 		{"an absolute subPath", "pools: [{name: a, paths: [/a], requireMountPoint: true, subPath: /x}]", `"/x" is not the plain path`},
 		{"a subPath above", "pools: [{name: a, paths: [/a], requireMountPoint: true, subPath: ..}]", `".." is not the plain path`},
 		{"a subPath that leads above", "pools: [{name: a, paths: [/a], requireMountPoint: true, subPath: x/../../y}]", "is not the plain path"},

@@ -117,6 +117,10 @@ func (d *Dir) Space() (Space, error) {
 	}, nil
 }
 
+// btrfsSubvolume is the inode number of a subvolume's root: BTRFS_FIRST_FREE_OBJECTID
+// in linux/btrfs_tree.h.
+const btrfsSubvolume = 256
+
 // ErrNotMounted is returned for a directory on which no disk is mounted.
 var ErrNotMounted = errors.New("no disk is mounted there")
 
@@ -135,8 +139,15 @@ func (d *Dir) CheckMountPoint() error {
 	if err != nil {
 		return err
 	}
+	if m.Root == "/" {
+		return nil
+	}
 	// A subvolume of btrfs is mounted by name and yet a disk of its own.
-	if m.Root != "/" && m.FSType != "btrfs" {
+	inode, err := d.Inode()
+	if err != nil {
+		return err
+	}
+	if m.FSType != "btrfs" || inode.Number != btrfsSubvolume {
 		return fmt.Errorf("%w, only the directory %s of another filesystem", ErrNotMounted, m.Root)
 	}
 	return nil

@@ -20,6 +20,9 @@ type Candidate struct {
 	// Approved reports that it was decided so before, and that the disk is being
 	// made, or read.
 	Approved bool
+	// InitEmpty reports that its pool wants a new disk made of an empty filesystem
+	// that is mounted there, whatever was there before.
+	InitEmpty bool
 }
 
 // Decision is what becomes of a candidate.
@@ -47,8 +50,9 @@ type Override struct {
 //     seen: the disk was exchanged. Any disk is refused that comes to light when
 //     the one above it is unmounted: that one is absent.
 //   - An empty directory becomes a disk where none was seen, and where the one
-//     that was seen was on the same filesystem: it was emptied. Otherwise its
-//     disk is absent.
+//     that was seen was on the same filesystem: it was emptied. So does an empty
+//     filesystem that is mounted where the pool says that it is meant. Otherwise
+//     its disk is absent.
 //   - Of copies of a disk none is used, except the one with the highest
 //     generation or, among those, the one that is in use already. A path that
 //     does not answer holds what it held last.
@@ -72,7 +76,9 @@ func Decide(h *History, candidates []Candidate, given Override) []Decision {
 				x.noteForeign(h)
 			}
 		case c.Probe.Marker == nil:
-			x.Err = decideEmpty(h, c.Probe, x.given && given.Action == Init)
+			// An unmounted disk leaves an empty directory too.
+			meant := c.InitEmpty && c.Probe.MountPoint
+			x.Err = decideEmpty(h, c.Probe, meant || x.given && given.Action == Init)
 			if x.Err == nil {
 				sound = append(sound, x)
 			}

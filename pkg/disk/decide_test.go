@@ -68,6 +68,9 @@ func claimed(c Candidate, claim Claim) Candidate {
 	return c
 }
 
+// meantEmpty is one of a pool with initEmpty.
+func meantEmpty(c Candidate) Candidate { c.InitEmpty = true; return c }
+
 func silent(path string) Candidate { return Candidate{Probe: Probe{Path: path}, Silent: true} }
 
 func faulty(c Candidate, err error) Candidate { c.Probe.Err = err; return c }
@@ -294,6 +297,110 @@ func TestDecide(t *testing.T) {
 			history:    remembering(entries{"/a": refusedCopy(one, 0, root)}, nil),
 			candidates: []Candidate{empty("/a", root, 1)},
 			want:       []answer{{Absent, "is the disk mounted?"}},
+		},
+
+		// What the pool says is meant to be empty.
+		{
+			name:       "an empty disk in place of another, as its pool wants it",
+			history:    remembering(entries{"/a": used(one, 0, hdd)}, nil),
+			candidates: []Candidate{meantEmpty(empty("/a", ssd, 2))},
+			want:       []answer{usable},
+		},
+		{
+			name:       "an empty disk in place of another, as the pool of another path wants it",
+			history:    remembering(entries{"/a": used(one, 0, hdd)}, nil),
+			candidates: []Candidate{empty("/a", ssd, 2), meantEmpty(silent("/b"))},
+			want:       []answer{{Absent, "is the disk mounted?"}, {Pending, ""}},
+		},
+		{
+			name:       "an empty disk without UUID in place of one like it",
+			history:    remembering(entries{"/a": used(one, 0, unnamed)}, nil),
+			candidates: []Candidate{meantEmpty(empty("/a", unnamed, 2))},
+			want:       []answer{usable},
+		},
+		{
+			name:       "an empty disk in place of a foreign one",
+			history:    remembering(entries{"/a": foreign(hdd)}, nil),
+			candidates: []Candidate{meantEmpty(empty("/a", ssd, 2))},
+			want:       []answer{usable},
+		},
+		{
+			name:       "an empty disk in place of a copy that was refused",
+			history:    remembering(entries{"/a": refusedCopy(one, 0, hdd), "/b": refusedCopy(one, 0, hdd)}, nil),
+			candidates: []Candidate{meantEmpty(empty("/a", ssd, 2)), meantEmpty(holding("/b", one, 0, hdd, 3))},
+			want:       []answer{usable, {Copied, "it is one of several copies"}},
+		},
+		{
+			name:       "an unmounted disk whose pool wants empty ones",
+			history:    remembering(entries{"/a": used(one, 0, hdd)}, nil),
+			candidates: []Candidate{meantEmpty(empty("/a", root, 1))},
+			want:       []answer{{Absent, "is the disk mounted?"}},
+		},
+		{
+			name:       "a subvolume that is not mounted, and whose pool wants empty ones",
+			history:    remembering(entries{"/a": {Disk: one, Filesystem: root, MountPoint: true}}, nil),
+			candidates: []Candidate{meantEmpty(empty("/a", root, 1))},
+			want:       []answer{{Absent, "is the disk mounted?"}},
+		},
+		{
+			name:       "a disk with files in place of another, whose pool wants empty ones",
+			history:    remembering(entries{"/a": used(one, 0, hdd)}, nil),
+			candidates: []Candidate{meantEmpty(faulty(empty("/a", ssd, 2), errors.New("it is not empty")))},
+			want:       []answer{{Faulty, "it is not empty"}},
+		},
+		{
+			name:       "a disk that could not be read to the end, and whose pool wants empty ones",
+			history:    remembering(entries{"/a": used(one, 0, hdd)}, nil),
+			candidates: []Candidate{meantEmpty(faulty(empty("/a", ssd, 2), unix.EIO))},
+			want:       []answer{{Faulty, "input/output error"}},
+		},
+		{
+			name:       "an unknown disk in place of another, whose pool wants empty ones",
+			history:    remembering(entries{"/a": used(one, 0, hdd)}, nil),
+			candidates: []Candidate{meantEmpty(holding("/a", two, 0, ssd, 2))},
+			want:       []answer{{Exchanged, two}},
+		},
+		{
+			name:       "a disk that has moved, and an empty one in its place",
+			history:    remembering(entries{"/a": used(one, 0, hdd)}, nil),
+			candidates: []Candidate{meantEmpty(empty("/a", ssd, 2)), meantEmpty(inUse(holding("/b", one, 0, hdd, 3)))},
+			want:       []answer{usable, usable},
+		},
+		{
+			name:       "a disk that is back where an empty one was made a disk meanwhile",
+			history:    remembering(entries{"/a": used(two, 0, ssd)}, map[string]int{one: 0}),
+			candidates: []Candidate{meantEmpty(holding("/a", one, 0, hdd, 2))},
+			want:       []answer{usable},
+		},
+		{
+			name:       "a disk and the one that was made in its place, swapped",
+			history:    remembering(entries{"/a": used(two, 0, ssd), "/b": used(one, 0, hdd)}, nil),
+			candidates: []Candidate{meantEmpty(holding("/a", one, 0, hdd, 2)), meantEmpty(holding("/b", two, 0, ssd, 3))},
+			want:       []answer{usable, usable},
+		},
+		{
+			name:       "a disk that was made of an empty one before a crash",
+			history:    remembering(entries{"/a": used(one, 0, hdd)}, map[string]int{two: 0}),
+			candidates: []Candidate{meantEmpty(holding("/a", two, 0, ssd, 2))},
+			want:       []answer{usable},
+		},
+		{
+			name:       "an empty disk at two paths, where it is meant at one",
+			history:    remembering(entries{"/a": used(one, 0, hdd), "/b": used(two, 0, hdd)}, nil),
+			candidates: []Candidate{empty("/a", ssd, 2), meantEmpty(empty("/b", ssd, 2))},
+			want:       []answer{{Absent, one}, usable},
+		},
+		{
+			name:       "an empty disk at two paths, where it is meant at both",
+			history:    remembering(entries{"/a": used(one, 0, hdd), "/b": used(two, 0, hdd)}, nil),
+			candidates: []Candidate{meantEmpty(empty("/a", ssd, 2)), meantEmpty(approved(empty("/b", ssd, 2)))},
+			want:       []answer{{Copied, "the same directory as /b"}, usable},
+		},
+		{
+			name:       "an empty disk, and what was there is not known",
+			history:    unreadable(nil),
+			candidates: []Candidate{meantEmpty(empty("/a", ssd, 2)), meantEmpty(empty("/b", root, 1))},
+			want:       []answer{usable, {Absent, "`hostdir disks init /b`"}},
 		},
 
 		// What was never a disk of this node.

@@ -59,6 +59,8 @@ type Entry struct {
 	Filesystem dir.Filesystem `json:"filesystem"`
 	// MountPoint reports that a disk was mounted there.
 	MountPoint bool `json:"mountPoint,omitempty"`
+	// Volumes is how many the disk had when they were last noted.
+	Volumes int `json:"volumes,omitempty"`
 	// Copy reports that it was refused as one of several copies. It stays so,
 	// also once it is the only one, until an operator says that it is right.
 	Copy bool `json:"copy,omitempty"`
@@ -208,6 +210,14 @@ func (h *History) Used(p Probe) {
 	m := *p.Marker
 	h.content.Paths[p.Path] = Entry{Disk: m.UUID, Generation: m.Generation, Filesystem: p.Filesystem, MountPoint: p.MountPoint}
 	h.content.Generations[m.UUID] = max(h.content.Generations[m.UUID], m.Generation)
+}
+
+// Holds notes how many volumes the disk that is used at a path has.
+func (h *History) Holds(path, uuid string, volumes int) {
+	if e := h.content.Paths[path]; e.Disk == uuid {
+		e.Volumes = volumes
+		h.content.Paths[path] = e
+	}
 }
 
 // Foreign returns what a disk's filesystem was last counted to hold besides the

@@ -31,6 +31,9 @@ func TestHistory(t *testing.T) {
 	}
 	h.Used(holding("/a", one, 2, hdd, 2).Probe)
 	h.Used(holding("/b", two, 0, root, 3).Probe)
+	h.Holds("/a", one, 7)
+	h.Holds("/b", one, 8) // which is at /a
+	h.Holds("/c", one, 9)
 	h.Intend(three)
 	h.SetForeign(one, 4096)
 	now := time.Date(2026, 11, 23, 15, 49, 47, 0, time.FixedZone("", 3600))
@@ -45,7 +48,7 @@ func TestHistory(t *testing.T) {
 		Version:  1,
 		Instance: h.Instance(),
 		Paths: entries{
-			"/a": {Disk: one, Generation: 2, Filesystem: hdd, MountPoint: true},
+			"/a": {Disk: one, Generation: 2, Filesystem: hdd, MountPoint: true, Volumes: 7},
 			"/b": {Disk: two, Filesystem: root},
 		},
 		Generations: map[string]int{one: 2, two: 0, three: 0},

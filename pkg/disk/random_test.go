@@ -22,9 +22,10 @@ type world struct {
 	below  map[string]*thing
 	paths  []string
 
-	mounted map[string]*thing
-	silent  map[string]bool
-	inUse   map[string]Identity
+	mounted   map[string]*thing
+	silent    map[string]bool
+	initEmpty map[string]bool
+	inUse     map[string]Identity
 
 	inodes int
 	made   int
@@ -41,7 +42,7 @@ type thing struct {
 func newWorld(seed uint64) *world {
 	w := &world{
 		Rand: rand.New(rand.NewPCG(seed, 0)), history: NewHistory(""), paths: []string{"/a", "/b", "/c", "/d"},
-		below: map[string]*thing{}, mounted: map[string]*thing{}, silent: map[string]bool{}, inUse: map[string]Identity{},
+		below: map[string]*thing{}, mounted: map[string]*thing{}, silent: map[string]bool{}, initEmpty: map[string]bool{}, inUse: map[string]Identity{},
 	}
 	for _, path := range w.paths {
 		w.below[path] = w.make(root)
@@ -62,7 +63,7 @@ func pickOne[T any](w *world, all []T) T { return all[w.IntN(len(all))] }
 // event lets something happen, and returns what.
 func (w *world) event(t *testing.T) string {
 	path, x := pickOne(w, w.paths), pickOne(w, w.things)
-	switch w.IntN(11) {
+	switch w.IntN(13) {
 	case 0, 1, 2:
 		w.mounted[path] = x
 		return fmt.Sprintf("%v is mounted at %s", x.inode, path)
@@ -94,6 +95,13 @@ func (w *world) event(t *testing.T) string {
 		}
 		x.marker, x.files = nil, !x.files
 		return fmt.Sprintf("%v is emptied, or gets files", x.inode)
+	case 9:
+		filesystem := dir.Filesystem{Type: "ext4", UUID: fmt.Sprintf("formatted-%d", w.inodes)}
+		*x = *w.make(pickOne(w, []dir.Filesystem{filesystem, unnamed}))
+		return fmt.Sprintf("a disk is formatted: it is %v", x.inode)
+	case 10:
+		w.initEmpty[path] = !w.initEmpty[path]
+		return fmt.Sprintf("initEmpty of %s: %t", path, w.initEmpty[path])
 	default:
 		action := pickOne(w, []Action{Init, Accept})
 		if !w.order(t, action, path) {
@@ -132,10 +140,12 @@ func (w *world) candidates() (all []Candidate) {
 	for _, path := range w.paths {
 		x := w.at(path)
 		if w.silent[path] {
-			all = append(all, silent(path))
+			c := silent(path)
+			c.InitEmpty = w.initEmpty[path]
+			all = append(all, c)
 			continue
 		}
-		c := Candidate{Probe: Probe{Path: path, Inode: x.inode, Filesystem: x.filesystem, Marker: x.marker, MountPoint: w.mounted[path] != nil}}
+		c := Candidate{InitEmpty: w.initEmpty[path], Probe: Probe{Path: path, Inode: x.inode, Filesystem: x.filesystem, Marker: x.marker, MountPoint: w.mounted[path] != nil}}
 		switch id, used := w.inUse[path]; {
 		case x.files && x.marker == nil:
 			c.Probe.Err = fmt.Errorf("it is not empty")
@@ -198,6 +208,14 @@ func (w *world) wantSafe(t *testing.T, all []Candidate, decisions []Decision, gi
 			if m := p.Marker; c.InUse && m.Generation == max(newest[m.UUID], w.history.content.Generations[m.UUID]) {
 				t.Errorf("%s is in use, and refused: %v", p.Path, decisions[i].Err)
 			}
+			if meant(c) && ReasonOf(decisions[i].Err) != Copied { // but where another path shows it
+				t.Errorf("%s is empty, its pool says that it is meant, and it is refused: %v", p.Path, decisions[i].Err)
+			}
+			if p.Marker != nil && ReasonOf(decisions[i].Err) == Exchanged {
+				if _, known := w.history.content.Generations[p.Marker.UUID]; known {
+					t.Errorf("%s holds disk %s, which this node has used, and is refused: %v", p.Path, p.Marker.UUID, decisions[i].Err)
+				}
+			}
 			continue
 		}
 		if c.Silent || p.Err != nil {
@@ -209,7 +227,7 @@ func (w *world) wantSafe(t *testing.T, all []Candidate, decisions []Decision, gi
 		usedAt[p.Inode] = p.Path
 		said := given.Path == p.Path
 		if p.Marker == nil {
-			if _, known := w.history.content.Paths[p.Path]; known && !said && (was.Filesystem != p.Filesystem || p.Filesystem.UUID == "") {
+			if _, known := w.history.content.Paths[p.Path]; known && !said && !meant(c) && (was.Filesystem != p.Filesystem || p.Filesystem.UUID == "") {
 				t.Errorf("%s was %s, and is made a disk on %s", p.Path, was, p.Filesystem)
 			}
 			continue
@@ -239,6 +257,12 @@ func (w *world) wantSafe(t *testing.T, all []Candidate, decisions []Decision, gi
 	}
 }
 
+// meant reports whether an empty filesystem is mounted where the pool wants that.
+func meant(c Candidate) bool {
+	p := c.Probe
+	return c.InitEmpty && !c.Silent && p.Err == nil && p.Marker == nil && p.MountPoint
+}
+
 // wantAnyOrder decides once more with the candidates in another order. Of paths
 // that show one directory each may be the one at which it is used.
 func (w *world) wantAnyOrder(t *testing.T, all []Candidate, decisions []Decision, given Override) {
@@ -264,7 +288,8 @@ func (w *world) wantAnyOrder(t *testing.T, all []Candidate, decisions []Decision
 }
 
 // TestDecideInAnyWorld lets disks come and go at random, with copies, restarts,
-// paths that do not answer and operators who say yes to anything.
+// paths that do not answer, disks that are formatted anew, and operators who say yes
+// to anything.
 func TestDecideInAnyWorld(t *testing.T) {
 	for seed := range uint64(300) {
 		w := newWorld(seed)

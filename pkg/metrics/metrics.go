@@ -90,6 +90,8 @@ var diskMetrics = []struct {
 		func(s store.Status) float64 { return float64(s.Space.AvailableBytes) }},
 	{"hostdir_disk_volumes", "Volumes on the disk.", true,
 		func(s store.Status) float64 { return float64(s.Volumes) }},
+	{"hostdir_disk_other_node_volumes", "Volumes on the disk that were made on another node.", false,
+		func(s store.Status) float64 { return float64(madeElsewhere(s)) }},
 	{"hostdir_disk_trash_volumes", "Deleted volumes whose files are not removed yet.", false,
 		func(s store.Status) float64 { return float64(s.Space.Trash) }},
 	{"hostdir_disk_trash_stuck_volumes", "Deleted volumes that could not be removed when it was tried.", false,
@@ -122,6 +124,13 @@ func writeDisks(e *exposition, disks []store.Status, quarantined map[string]int)
 			e.sample(diskLabels(d), float64(quarantined[d.Path]))
 		}
 	}
+}
+
+func madeElsewhere(s store.Status) (volumes int) {
+	for _, n := range s.OtherNodes {
+		volumes += n.Volumes
+	}
+	return volumes
 }
 
 func diskLabels(s store.Status) labels {

@@ -32,7 +32,10 @@ func (s *Store) diskCandidates() []disk.Candidate {
 	all, now := make([]disk.Candidate, len(s.slots)), time.Now()
 	for i, x := range s.slots {
 		silent := !x.answered || x.disk == nil && x.overdue()
-		all[i] = disk.Candidate{Probe: x.probe, Silent: silent, Approved: x.approved && x.disk == nil, Claim: x.watch.Claim(s.owner(), now, s.ownerPatience)}
+		all[i] = disk.Candidate{
+			Probe: x.probe, Silent: silent, Approved: x.approved && x.disk == nil,
+			Claim: x.watch.Claim(s.owner(), now, s.ownerPatience), InitEmpty: x.pool.InitEmpty,
+		}
 		if silent {
 			all[i].Probe = disk.Probe{Path: x.path}
 		} else if p := x.probe; x.disk != nil && p.Err == nil && p.Marker != nil {

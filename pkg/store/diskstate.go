@@ -62,7 +62,7 @@ func (s *Store) newDiskState(path string, id disk.Identity, storage string, pool
 	d := &diskState{
 		path: path, id: id, storage: storage, pool: pool,
 		calls: newCalls(), wake: make(chan struct{}, 1), stop: func() {},
-		trash: newTrashIndex(), building: map[string]bool{},
+		volumes: volumeSet{node: s.node}, trash: newTrashIndex(), building: map[string]bool{},
 	}
 	d.peers = func() []*diskState {
 		return slices.DeleteFunc(s.inUse(), func(other *diskState) bool { return other == d || other.storage != d.storage })

@@ -26,6 +26,11 @@ func TestRequireMountPointRefuses(t *testing.T) {
 		{"a bind mount of one", "only the directory", func(t *testing.T, base string) {
 			bindMount(t, t.TempDir(), base)
 		}},
+		{"a bind mount of one on btrfs", "only the directory", func(t *testing.T, base string) {
+			plain := filepath.Join(disk.Mount(t, "btrfs", 128*mebibyte), "plain")
+			mkdirAll(t, plain)
+			bindMount(t, plain, base)
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			plugin.RequireRoot(t)

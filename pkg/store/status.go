@@ -21,6 +21,9 @@ type Status struct {
 	Volumes int
 	// AllocatedBytes is what they take.
 	AllocatedBytes int64
+	// OtherNodes are those that volumes of a disk in use were made on, but for this
+	// one.
+	OtherNodes []NodeVolumes
 	// Quota is how volumes made here are limited; WhyAdvisory is why not, if its
 	// kind is None.
 	Quota       quota.Kind
@@ -97,7 +100,8 @@ func (d *diskState) status() Status {
 	s := Status{
 		Pool: d.pool.Name, Path: d.path, UUID: d.id.UUID,
 		Volumes: len(d.volumes.byName), AllocatedBytes: d.volumes.allocated + d.pending,
-		Quota: quota.KindOf(limits), WhyAdvisory: why,
+		OtherNodes: d.volumes.otherNodes(),
+		Quota:      quota.KindOf(limits), WhyAdvisory: why,
 		Evicted:  d.trash.evicted,
 		Cordoned: cordoned,
 		Err:      hung,

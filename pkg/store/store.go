@@ -206,6 +206,8 @@ func (s *Store) remember(ctx context.Context) {
 		if f := d.figures().foreign; f.known {
 			s.history.SetForeign(d.id.UUID, f.bytes)
 		}
+		volumes, _ := d.holds()
+		s.history.Holds(d.path, d.id.UUID, volumes)
 	}
 	// A clock in doubt is not written down: the next start would take it for right.
 	if last := s.history.LastRun(); s.clock.trusted() && (time.Since(last) > clockAbsence/24 || last.After(time.Now())) {

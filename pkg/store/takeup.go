@@ -197,24 +197,31 @@ func (s *Store) putToUse(ctx context.Context, x *slot, d *diskState, probe disk.
 	if emptied {
 		x.next = uuid.NewString()
 	}
+	was, meant := s.history.At(x.path), x.pool.InitEmpty
+	givenUp, elsewhere := s.formerDisk(was)
 	s.disks[d.id.UUID] = d
 	s.serve(d)
 	s.mu.Unlock()
 
-	switch was := s.history.At(x.path); {
+	switch {
 	case was.Disk == "" || was.Disk == d.id.UUID:
+	case emptied && meant:
+		log.Info("a new disk was made of the empty filesystem that is mounted here: initEmpty of the pool says that it is meant",
+			"was", was.String(), "foundAt", elsewhere, "volumesGivenUp", givenUp)
 	case emptied:
 		log.Error(nil, "a disk was here, and the directory is empty: a new one was made of it", "was", was.String())
 	default:
 		log.Info("another disk is here now", "was", was.String())
 	}
 	s.history.Used(probe)
+	s.history.Holds(x.path, d.id.UUID, len(d.list()))
 	s.saveHistory(ctx)
 	limits, why := d.limiter()
 	log.Info("disk ready", "volumes", len(d.list()), "quota", quota.KindOf(limits))
 	if quota.KindOf(limits) == quota.None {
 		log.Info("capacity is advisory on this disk", "reason", why.Error())
 	}
+	d.logOtherNodes(log)
 	for _, v := range d.list() {
 		s.projects.markUsed(v.Quota)
 	}

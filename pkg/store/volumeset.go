@@ -33,11 +33,15 @@ func (v *Volume) allocated() int64 { return max(v.CapacityBytes, v.Usage.Bytes) 
 // volumeSet is the volumes of a disk, by the name of their directory, and their
 // sums. Volumes are never changed in place: others hold pointers to them.
 type volumeSet struct {
+	// node is this one.
+	node   string
 	byName map[string]*Volume
 	// allocated and used are the sums; uncounted is how many sound volumes have
 	// not been counted yet.
 	allocated, used int64
 	uncounted       int
+	// elsewhere is how many were made on other nodes, by their names.
+	elsewhere map[string]int
 }
 
 // set records a volume, or with nil that it is gone.
@@ -60,5 +64,14 @@ func (s *volumeSet) add(v *Volume, sign int64) {
 	s.used += sign * v.Usage.Bytes
 	if v.Quarantine == nil && v.Usage.At.IsZero() {
 		s.uncounted += int(sign)
+	}
+	if v.Node == "" || v.Node == s.node { // it is not known of one in quarantine
+		return
+	}
+	if s.elsewhere == nil {
+		s.elsewhere = map[string]int{}
+	}
+	if s.elsewhere[v.Node] += int(sign); s.elsewhere[v.Node] == 0 {
+		delete(s.elsewhere, v.Node)
 	}
 }

@@ -33,7 +33,9 @@
 //	boot with a clock a year ahead            nothing purged for its age      TestClockAhead
 //	record of a newer version                 that volume alone is refused    tests/inputs TestDamagedRecords
 //	node added again with an empty disk       its volumes are not here        TestNodeAddedAgain
-//	node cloned with its disk                 emptied: a disk of its own      TestNodeCloned
+//	disk formatted anew at each boot          with initEmpty used, else not   TestFormattedAtBoot
+//	the same, and it fails                    no new disk until repaired      TestFormattedDiskFails
+//	node cloned with its disk                 told; emptied, one of its own   TestNodeCloned
 //	two clusters on one disk                  the second waits                TestTwoClusters
 //	API server down                           nothing to notice               all tests but tests/e2e run without one;
 //	                                                                          tests/architecture bans its client

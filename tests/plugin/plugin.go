@@ -5,6 +5,7 @@ package plugin
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// NodeName is the name of the node that the plugin thinks it is on.
+// NodeName is the name of the node that the plugin thinks it is on, unless the test
+// gives it another.
 const NodeName = "node-1"
 
 // Plugin is a running plugin and its surroundings.
@@ -41,6 +43,8 @@ type Plugin struct {
 	// Socket is where the plugin serves CSI, Conn a connection to it.
 	Socket string
 	Conn   *grpc.ClientConn
+	// Node is the name of its node, NodeName if it is "".
+	Node string
 	// HTTP is the address of /healthz and /readyz.
 	HTTP string
 	// Through is a command that runs the program, which it gets as its
@@ -135,7 +139,7 @@ func (p *Plugin) Launch(t testing.TB) {
 	p.HTTP = freeAddress(t)
 	command := append(slices.Clone(p.Through), p.program(t),
 		"--endpoint=unix://"+p.Socket,
-		"--node-name="+NodeName,
+		"--node-name="+cmp.Or(p.Node, NodeName),
 		"--config="+p.Config,
 		"--kubelet-dir="+p.KubeletDir,
 		"--registration-dir="+p.RegistrationDir,

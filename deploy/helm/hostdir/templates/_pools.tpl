@@ -81,6 +81,9 @@ hostdir.checkPools refuses what the program refuses of pools that one node has.
     {{- end -}}
     {{- $_ := set $usedBy $dir $pool.name -}}
   {{- end -}}
+  {{- if and $pool.initEmpty (not $pool.requireMountPoint) -}}
+  {{- fail (printf "pool %q: initEmpty: the directory below a mount point is empty as well while no disk is mounted: set requireMountPoint: true too" $pool.name) -}}
+  {{- end -}}
   {{- range $path := $pool.cordoned -}}
     {{- if or (not (hasPrefix "/" $path)) (ne (clean $path) $path) (eq $path "/") -}}
     {{- fail (printf "pool %q: cordoned %q is not the plain absolute path of a disk, nor a glob of such paths" $pool.name $path) -}}
