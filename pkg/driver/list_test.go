@@ -119,7 +119,8 @@ func TestListVolumesMany(t *testing.T) {
 	}
 	t.Cleanup(func() { unix.Unmount(layout.Base, unix.MNT_DETACH) })
 	name := func(i int) string { return fmt.Sprintf("%063d", i) }
-	s := startDriverOn(t, layout, DefaultName, plugin.NodeName)
+	longest := strings.Repeat("n", 63)
+	s := startDriverOn(t, layout, DefaultName, longest)
 	id := s.create(t, name(0))
 	record, err := os.ReadFile(filepath.Join(s.volumes, name(0), "volume.json"))
 	if err != nil {
@@ -135,7 +136,7 @@ func TestListVolumesMany(t *testing.T) {
 		}
 	}
 
-	s = startDriverOn(t, layout, strings.Repeat("d", 63), strings.Repeat("n", 63))
+	s = startDriverOn(t, layout, strings.Repeat("d", 63), longest)
 	resp, err := s.controller.ListVolumes(s.ctx, &csi.ListVolumesRequest{})
 	if err != nil {
 		t.Fatal(err)

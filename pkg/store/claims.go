@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/hostdir/hostdir/pkg/dir"
@@ -135,8 +136,8 @@ func linkOf(d *dir.Dir, claim string) string {
 
 // mendLinks makes claims/ agree with the records after a crash between a
 // commit and its link: each claim's link shows its newest volume, and links to
-// volumes that are gone, or are another claim's by now, go too, and namespaces
-// without a link.
+// volumes that are gone, or are another claim's by now, go too, and so do links that
+// did not get their name, and namespaces without a link.
 func (o openDisk) mendLinks() error {
 	volumes := o.volumes.byName // nobody else has them yet
 	links, empty, err := o.readLinks()
@@ -180,7 +181,7 @@ func newestOf(volumes map[string]*Volume) map[Claim]string {
 }
 
 // readLinks returns the volume's name behind each link of ours, and the
-// namespaces whose directory is empty.
+// namespaces whose directory is empty. Links without their name it removes.
 func (o openDisk) readLinks() (links map[Claim]string, empty []string, err error) {
 	links = map[Claim]string{}
 	claims, err := o.root.Sub(disk.ClaimsDir)
@@ -202,11 +203,18 @@ func (o openDisk) readLinks() (links map[Claim]string, empty []string, err error
 			sub.Close()
 			return nil, nil, err
 		}
+		if i := slices.Index(names, linkNew); i >= 0 && linkOf(sub, linkNew) != "" {
+			if err := sub.Unlink(linkNew); err != nil {
+				sub.Close()
+				return nil, nil, err
+			}
+			names = slices.Delete(names, i, i+1)
+		}
 		if len(names) == 0 {
 			empty = append(empty, namespace)
 		}
 		for _, claim := range names {
-			if name := linkOf(sub, claim); name != "" && claim != linkNew {
+			if name := linkOf(sub, claim); name != "" {
 				links[Claim{namespace, claim}] = name
 			}
 		}

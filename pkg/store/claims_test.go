@@ -225,3 +225,23 @@ func TestClaimNames(t *testing.T) {
 		})
 	}
 }
+
+// TestLinkWithoutName clears away a link that a power cut has kept from getting its
+// name, also where the claim that it was for has no volume any more.
+func TestLinkWithoutName(t *testing.T) {
+	s, base := newStore(t)
+	req := request("pvc-1")
+	req.Claim = www
+	mustCreate(t, s, req)
+	for _, namespace := range []string{www.Namespace, "gone"} {
+		dir := filepath.Join(base, claimsDir, namespace)
+		mkdirAll(t, dir)
+		symlink(t, linkTarget("pvc-2"), filepath.Join(dir, linkNew))
+	}
+	s = reopen(t, s)
+	wantNames(t, filepath.Join(base, claimsDir), www.Namespace)
+	wantNames(t, filepath.Join(base, claimsDir, www.Namespace), www.Name)
+	for _, f := range mustCheck(t, s, nothingMounted).Findings {
+		t.Errorf("check finds %+v", f)
+	}
+}
