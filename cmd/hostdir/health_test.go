@@ -35,7 +35,8 @@ func TestHealth(t *testing.T) {
 	ask("/readyz", http.StatusServiceUnavailable, "kubelet has not registered the driver yet")
 	ask("/", http.StatusNotFound, "")
 
-	conn, err := grpc.NewClient("unix://"+p.Sockets()[1], grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient("unix://"+p.Sockets()[1], grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,8 @@ func kubelet(t *testing.T, dir string) registerapi.RegistrationClient {
 			t.Fatal(err)
 		}
 		if len(found) == 1 {
-			conn, err := grpc.NewClient("unix://"+found[0], grpc.WithTransportCredentials(insecure.NewCredentials()))
+			conn, err := grpc.NewClient("unix://"+found[0], grpc.WithTransportCredentials(insecure.NewCredentials()),
+				grpc.WithDefaultCallOptions(grpc.WaitForReady(true))) // its name is there before it listens
 			if err != nil {
 				t.Fatal(err)
 			}
