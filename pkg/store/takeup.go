@@ -193,6 +193,7 @@ func (s *Store) putToUse(ctx context.Context, x *slot, d *diskState, probe disk.
 	}
 	d.pool = x.pool
 	x.probe, x.disk, x.err, x.failed, x.last = probe, d, nil, nil, d.id.UUID
+	x.names = nil // who asks for one of its volumes finds it
 	x.watch.Saw(probe.Sign, time.Now())
 	if emptied {
 		x.next = uuid.NewString()
