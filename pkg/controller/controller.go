@@ -18,6 +18,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/hostdir/hostdir/pkg/controller/reuse"
 )
 
 // leaderElectionID is the name of the lease of the replica that acts.
@@ -38,7 +40,9 @@ type Options struct {
 }
 
 // loops are what the controller runs.
-var loops = []func(manager.Manager, Options) error{}
+var loops = []func(manager.Manager, Options) error{
+	func(m manager.Manager, o Options) error { return reuse.Add(m, o.DriverName) },
+}
 
 // Run runs the loops, in one replica at a time, until the context ends.
 func Run(ctx context.Context, o Options) error {
