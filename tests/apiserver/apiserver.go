@@ -68,16 +68,29 @@ func (s *Server) Kubeconfig() string { return s.kubeconfig }
 // is called, which kills it. Without names of controllers it runs all.
 func (s *Server) StartControllerManager(t testing.TB, controllers ...string) (stop func()) {
 	t.Helper()
-	args := []string{"--kubeconfig=" + s.kubeconfig, "--leader-elect=false", "--secure-port=0"}
+	var args []string
 	if len(controllers) > 0 {
 		args = append(args, "--controllers="+strings.Join(controllers, ","))
 	}
+	return s.start(t, "kube-controller-manager", args...)
+}
+
+// StartScheduler runs kube-scheduler until the test ends, or stop is called, which
+// kills it.
+func (s *Server) StartScheduler(t testing.TB) (stop func()) {
+	t.Helper()
+	return s.start(t, "kube-scheduler")
+}
+
+func (s *Server) start(t testing.TB, program string, args ...string) (stop func()) {
+	t.Helper()
+	args = append([]string{"--kubeconfig=" + s.kubeconfig, "--leader-elect=false", "--secure-port=0"}, args...)
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	command := exec.CommandContext(ctx, s.cache.Path("kube-controller-manager"), args...)
+	command := exec.CommandContext(ctx, s.cache.Path(program), args...)
 	command.Stdout, command.Stderr = log, log
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := command.Start(); err != nil {
@@ -91,7 +104,7 @@ func (s *Server) StartControllerManager(t testing.TB, controllers ...string) (st
 		stop()
 		if t.Failed() {
 			text, _ := os.ReadFile(log.Name())
-			t.Logf("kube-controller-manager:\n%s", text)
+			t.Logf("%s:\n%s", program, text)
 		}
 		log.Close()
 	})
