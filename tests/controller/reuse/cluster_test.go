@@ -65,6 +65,7 @@ func start(t *testing.T) *cluster {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	go c.provision(ctx)
+	go c.endPods(ctx)
 	return c
 }
 
@@ -146,6 +147,21 @@ func (c *cluster) provision(ctx context.Context) {
 				continue
 			}
 			c.Create(ctx, volumeFor(&claim, node)) // if there is one, it fails
+		}
+	}
+}
+
+// endPods ends the pods that are being deleted, as kubelet does.
+func (c *cluster) endPods(ctx context.Context) {
+	for ; ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
+		var pods corev1.PodList
+		if c.List(ctx, &pods) != nil {
+			continue
+		}
+		for i := range pods.Items {
+			if pods.Items[i].DeletionTimestamp != nil {
+				c.Delete(ctx, &pods.Items[i], client.GracePeriodSeconds(0))
+			}
 		}
 	}
 }
@@ -242,8 +258,7 @@ func (t *tenant) makePod(claim string) {
 	t.check(t.Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: t.namespace, Name: "pod-" + claim}, Spec: podSpec(claim)}))
 }
 
-// endPods is kubelet: it ends pods at once.
-func (t *tenant) endPods() {
+func (t *tenant) deletePods() {
 	t.Helper()
 	t.check(t.DeleteAllOf(t.Context(), &corev1.Pod{}, client.InNamespace(t.namespace), client.GracePeriodSeconds(0)))
 }
@@ -382,8 +397,6 @@ func (t *tenant) eventually(what string, met func() error) {
 		time.Sleep(20 * time.Millisecond)
 	}
 }
-
-var zero = client.GracePeriodSeconds(0)
 
 func meta(namespace, name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: namespace, Name: name}

@@ -23,35 +23,53 @@ func TestReuse(t *testing.T) {
 	t.Run("killed", func(t *testing.T) {
 		for name, test := range deaths {
 			for _, after := range []bool{false, true} {
-				for n := 1; ; n++ {
-					again := false
-					t.Run(fmt.Sprintf("%s/%d-%t", name, n, after), func(t *testing.T) {
-						died := c.surviving(t, n, after)
-						test(c.tenant(t, fmt.Sprintf("%s-%d-%t", name, n, after)))
-						again = died()
-					})
-					if !again {
-						if n < 3 && !t.Failed() {
-							t.Errorf("%s: there were %d writes only", name, n-1)
-						}
-						break
-					}
-				}
+				c.killAtEach(t, name, after, test)
 			}
 		}
 	})
 }
 
-// sequences are what people do while the loop runs.
-var sequences = map[string]func(*tenant){
-	"rounds":         func(t *tenant) { sameVolume(t, 3) },
-	"at-once":        atOnce,
-	"larger":         largerRequest,
-	"rid":            deletedForGood,
-	"namespace-anew": namespaceAnew,
+// killAtEach repeats a sequence with the loop killed at its first write, its second, and
+// so on, until it needs no more.
+func (c *cluster) killAtEach(t *testing.T, name string, after bool, test func(*tenant)) {
+	for n := 1; ; n++ {
+		ran, died := false, false
+		t.Run(fmt.Sprintf("%s/%d-%t", name, n, after), func(t *testing.T) {
+			ran = true
+			hasDied := c.surviving(t, n, after)
+			test(c.tenant(t, fmt.Sprintf("%s-%d-%t", name, n, after)))
+			died = hasDied()
+		})
+		if died {
+			continue
+		}
+		if ran && n < 4 && !t.Failed() {
+			t.Errorf("%s: there were %d writes only", name, n-1)
+		}
+		return
+	}
 }
 
-var absences = map[string]func(*tenant){}
+// sequences are what people do while the loop runs.
+var sequences = map[string]func(*tenant){
+	"rounds":            func(t *tenant) { sameVolume(t, 3) },
+	"at-once":           atOnce,
+	"larger":            largerRequest,
+	"rid":               deletedForGood,
+	"namespace-anew":    namespaceAnew,
+	"set":               retentionPolicies,
+	"written-by-tenant": tenantWritesVolume,
+	"two-volumes":       twoVolumes,
+}
+
+// absences are what happens while the loop does not run.
+var absences = map[string]func(*tenant){
+	"refused":          refusedWithoutLoop,
+	"unseen":           unseenClaim,
+	"unseen-namespace": unseenNamespace,
+	"let-go":           letGo,
+	"unguarded":        unguarded,
+}
 
 var deaths = map[string]func(*tenant){
 	"claim":     func(t *tenant) { sameVolume(t, 1) },
@@ -65,7 +83,7 @@ func sameVolume(t *tenant, rounds int) {
 	first := t.held("data")
 	handle := first.Spec.CSI.VolumeHandle
 	for range rounds {
-		t.endPods()
+		t.deletePods()
 		t.deleteClaim("data")
 		t.claimGoes("data")
 		twin := t.settles(handle, corev1.VolumeAvailable)
@@ -87,7 +105,7 @@ func atOnce(t *tenant) {
 	t.makePod("data")
 	handle := t.held("data").Spec.CSI.VolumeHandle
 	for range 20 {
-		t.endPods()
+		t.deletePods()
 		t.deleteClaim("data")
 		t.eventually("the claim is made again", func() error { return t.Create(t.Context(), newClaim(t.namespace, "data")) })
 		t.makePod("data")
@@ -102,7 +120,7 @@ func largerRequest(t *tenant) {
 	t.makeClaim("data")
 	t.makePod("data")
 	handle := t.held("data").Spec.CSI.VolumeHandle
-	t.endPods()
+	t.deletePods()
 	t.deleteClaim("data")
 	t.claimGoes("data")
 	kept := t.settles(handle, corev1.VolumeAvailable)
@@ -122,7 +140,7 @@ func largerRequest(t *tenant) {
 	t.check(err)
 	claim.Annotations["csi.hostdir.io/reuse-volume"] = kept.Name
 	t.check(t.Update(t.Context(), claim))
-	t.endPods()
+	t.deletePods()
 	t.deleteClaim("data")
 	t.claimGoes("data")
 	t.settles(other.Spec.CSI.VolumeHandle, corev1.VolumeReleased)
@@ -138,7 +156,7 @@ func deletedForGood(t *tenant) {
 	t.makeClaim("data")
 	t.makePod("data")
 	handle := t.held("data").Spec.CSI.VolumeHandle
-	t.endPods()
+	t.deletePods()
 	t.deleteClaim("data")
 	t.claimGoes("data")
 	kept := t.settles(handle, corev1.VolumeAvailable)
@@ -157,12 +175,12 @@ func namespaceAnew(t *tenant) {
 		t.makePod(name)
 	}
 	old := map[string]string{"bound": t.held("bound").Spec.CSI.VolumeHandle, "gone": t.held("gone").Spec.CSI.VolumeHandle}
-	t.check(t.Delete(t.Context(), &corev1.Pod{ObjectMeta: meta(t.namespace, "pod-gone")}, zero))
+	t.check(t.Delete(t.Context(), &corev1.Pod{ObjectMeta: meta(t.namespace, "pod-gone")}))
 	t.deleteClaim("gone")
 	t.claimGoes("gone")
 	t.settles(old["gone"], corev1.VolumeAvailable)
 	t.deleteNamespace()
-	t.endPods()
+	t.deletePods()
 	t.namespaceGoes()
 	t.makeNamespace()
 	for name := range old {
