@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/hostdir/hostdir/pkg/config"
 )
 
 // parked begins the name in the claimRef of a volume that was taken from a claim. No
@@ -85,9 +88,10 @@ func (r *reuse) reserve(ctx context.Context, w *world, v *corev1.PersistentVolum
 // newTwin returns the volume's twin. claim is the one that has it, if that exists.
 func newTwin(v *corev1.PersistentVolume, name twinName, claimName string, claim *corev1.PersistentVolumeClaim) *corev1.PersistentVolume {
 	twin := &corev1.PersistentVolume{
-		ObjectMeta: metav1.ObjectMeta{Name: name.String(), Labels: v.Labels, Annotations: map[string]string{claimAnnotation: claimName}},
+		ObjectMeta: metav1.ObjectMeta{Name: name.String(), Labels: maps.Clone(v.Labels), Annotations: map[string]string{claimAnnotation: claimName}},
 		Spec:       *v.Spec.DeepCopy(),
 	}
+	metav1.SetMetaDataLabel(&twin.ObjectMeta, twinLabel, string(config.ReuseSameClaim))
 	for _, key := range copied {
 		if value, ok := v.Annotations[key]; ok {
 			twin.Annotations[key] = value

@@ -137,6 +137,16 @@ func (w *world) reservations() (found []*corev1.PersistentVolume) {
 	return found
 }
 
+// twin returns the volume that is kept for the name, or was before it was bound.
+func (w *world) twin() *corev1.PersistentVolume {
+	for _, v := range w.volumes {
+		if w.mine(v) && w.state(v) != dead && v.DeletionTimestamp == nil {
+			return v
+		}
+	}
+	return nil
+}
+
 // replacement returns the twin by which a volume is replaced, nil if there is none.
 func (w *world) replacement(v *corev1.PersistentVolume) *corev1.PersistentVolume {
 	for _, twin := range w.volumes {
@@ -149,10 +159,15 @@ func (w *world) replacement(v *corev1.PersistentVolume) *corev1.PersistentVolume
 
 // revoke says how a reservation ends that must not be.
 func (w *world) revoke(v *corev1.PersistentVolume) step {
-	if _, ok := twinOf(v); !ok {
-		return step{} // whoever reserved it by hand knows why
-	}
 	s := w.state(v)
+	if _, ok := twinOf(v); !ok {
+		// It was made for the claim, which is bound to its own volume, and the binder
+		// gave it back; or somebody reserved it by hand, as well.
+		if s == reserved && v.DeletionTimestamp == nil && w.twin() != nil {
+			return step{do: release, volume: v}
+		}
+		return step{}
+	}
 	if s != reserved && s != binding {
 		return step{}
 	}
@@ -200,6 +215,10 @@ func (w *world) claimStep() (step, []notice) {
 	}
 	for _, other := range w.reservations() {
 		switch {
+		case replaces(other, v) && other.Status.Phase != corev1.VolumeAvailable:
+			// The binder has not seen it. A claim that came now would wait until
+			// it looks at all claims again.
+			return step{}, nil
 		case replaces(other, v):
 			return step{do: letGo}, nil
 		case other.Name == c.Annotations[keepAnnotation]:
@@ -287,18 +306,21 @@ func (w *world) wasHere(v *corev1.PersistentVolume) bool {
 	return err == nil && order < 0
 }
 
-// refused tells the owner of a claim that was not given the volume.
+// refused tells why a reservation ends.
 func (w *world) refused(v *corev1.PersistentVolume) []notice {
-	if !w.live || w.mine(v) {
+	if !w.live || isParked(v) {
 		return nil
 	}
-	if w.state(v) == binding {
+	if _, ok := twinOf(v); !ok {
+		return []notice{superseded(v, w.twin())}
+	}
+	if w.state(v) == binding && w.alive() {
 		return []notice{refusedClaim(w.claim, v)}
 	}
-	if isParked(v) {
-		return nil
+	if !w.alive() || !w.mine(v) {
+		return []notice{keptForNobody(v, w.key.Namespace)}
 	}
-	return []notice{keptForNobody(v, w.key.Namespace)}
+	return nil
 }
 
 // mismatch tells the owner of a claim why it does not get the volume that is reserved

@@ -16,6 +16,8 @@ const (
 	// claimAnnotation is the name of the claim that a twin is for. That in claimRef
 	// is another one for a moment, see park.
 	claimAnnotation = "csi.hostdir.io/reuse-claim"
+	// twinLabel is on all twins: an admission policy reads them by it.
+	twinLabel = "csi.hostdir.io/reuse"
 	// keepAnnotation on a claim names the reserved volume that stays reserved, in
 	// place of the claim's own, when the claim is deleted.
 	keepAnnotation = "csi.hostdir.io/reuse-volume"

@@ -3,10 +3,12 @@ package reuse
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/hostdir/hostdir/pkg/controller/reuse"
 )
@@ -145,4 +147,49 @@ func unguarded(t *tenant) {
 	t.claimGoes("data")
 	t.told(v, "ReuseUnguarded", "without the ValidatingAdmissionPolicy")
 	t.settles(v.Spec.CSI.VolumeHandle, corev1.VolumeReleased)
+}
+
+// lateBinder makes the scheduler come before Kubernetes' binder: on the node without the
+// kept volume it would have a new one made.
+func lateBinder(t *tenant) {
+	t.run(t.T, nil)
+	t.makeClaim("data")
+	t.makePod("data")
+	v := t.held("data")
+	handle := v.Spec.CSI.VolumeHandle
+	t.deletePods()
+	t.deleteClaim("data")
+	t.claimGoes("data")
+	t.settles(handle, corev1.VolumeAvailable)
+
+	t.stopBinder()
+	elsewhere := "node-a"
+	if t.isOn(v, elsewhere) {
+		elsewhere = "node-b"
+	}
+	t.makeClaim("data")
+	claim, err := t.claim("data")
+	t.check(err)
+	// The scheduler says so of any node that it chooses for a new volume.
+	claim.Annotations = map[string]string{"volume.kubernetes.io/selected-node": elsewhere}
+	if err := t.Update(t.Context(), claim); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "is kept for this claim") {
+		t.Errorf("a node is selected for a new volume: %v", err)
+	}
+	t.makePod("data")
+	time.Sleep(3 * time.Second)
+	if claim, err = t.claim("data"); err != nil || claim.Annotations["volume.kubernetes.io/selected-node"] != "" {
+		t.Errorf("a new volume is to be made, says the claim: %v (%v)", claim.Annotations, err)
+	}
+	// A larger one is not held up.
+	t.makeClaim("other", asking("2Gi"))
+	t.makePod("other")
+	t.startBinder(t.top)
+	if v := t.held("data"); v.Spec.CSI.VolumeHandle != handle {
+		t.Errorf("the claim got %s, it had %s", say(v), handle)
+	}
+	t.held("other")
+}
+
+func (t *tenant) isOn(v *corev1.PersistentVolume, node string) bool {
+	return v.Spec.NodeAffinity.Required.NodeSelectorTerms[0].MatchExpressions[0].Values[0] == node
 }

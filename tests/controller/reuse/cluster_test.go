@@ -39,12 +39,20 @@ type cluster struct {
 	client.WithWatch
 	server *apiserver.Server
 	scheme *runtime.Scheme
+	top    *testing.T
+	// stopBinder ends what binds claims.
+	stopBinder func()
+}
+
+func (c *cluster) startBinder(t *testing.T) {
+	t.Helper()
+	c.stopBinder = c.server.StartControllerManager(t, "persistentvolume-binder-controller")
 }
 
 func start(t *testing.T) *cluster {
 	t.Helper()
 	s := apiserver.Start(t)
-	c := &cluster{server: s, scheme: runtime.NewScheme()}
+	c := &cluster{server: s, scheme: runtime.NewScheme(), top: t}
 	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, storagev1.AddToScheme, appsv1.AddToScheme, eventsv1.AddToScheme, admissionv1.AddToScheme} {
 		if err := add(c.scheme); err != nil {
 			t.Fatal(err)
@@ -59,8 +67,9 @@ func start(t *testing.T) *cluster {
 	for _, name := range []string{"node-a", "node-b"} {
 		c.addNode(t, name)
 	}
-	s.StartControllerManager(t, "persistentvolume-binder-controller", "persistentvolumeclaim-protection-controller",
-		"persistentvolume-protection-controller", "namespace-controller", "statefulset-controller", "garbage-collector-controller")
+	c.startBinder(t)
+	s.StartControllerManager(t, "persistentvolumeclaim-protection-controller", "persistentvolume-protection-controller",
+		"namespace-controller", "statefulset-controller", "garbage-collector-controller")
 	s.StartScheduler(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
@@ -214,6 +223,9 @@ func (t *tenant) deleteNamespace() {
 func (t *tenant) namespaceGoes() {
 	t.Helper()
 	t.eventually("the namespace "+t.namespace+" is gone", func() error {
+		// Its controller looks again when it is changed, and otherwise after a while.
+		t.Patch(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: t.namespace}},
+			client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"labels":{"now":"%d"}}}`, time.Now().Unix())))
 		return gone(t.Get(t.Context(), types.NamespacedName{Name: t.namespace}, &corev1.Namespace{}))
 	})
 }

@@ -69,6 +69,7 @@ var absences = map[string]func(*tenant){
 	"unseen-namespace": unseenNamespace,
 	"let-go":           letGo,
 	"unguarded":        unguarded,
+	"late-binder":      lateBinder,
 }
 
 var deaths = map[string]func(*tenant){
