@@ -10,7 +10,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -52,7 +54,7 @@ func render(t *testing.T, values string) (manifests []byte, refusal string) {
 func decode(t *testing.T, manifests []byte) []runtime.Object {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, appsv1.AddToScheme, rbacv1.AddToScheme, storagev1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, appsv1.AddToScheme, rbacv1.AddToScheme, storagev1.AddToScheme, batchv1.AddToScheme, admissionv1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			t.Fatal(err)
 		}
@@ -78,6 +80,8 @@ func podSpecs(t *testing.T, manifests []byte) map[string]corev1.PodSpec {
 		case *appsv1.DaemonSet:
 			specs[o.Name] = o.Spec.Template.Spec
 		case *appsv1.Deployment:
+			specs[o.Name] = o.Spec.Template.Spec
+		case *batchv1.Job:
 			specs[o.Name] = o.Spec.Template.Spec
 		}
 	}
@@ -165,7 +169,7 @@ func TestPrivileges(t *testing.T) {
 		}
 	}
 	slices.Sort(withToken)
-	if diff := cmp.Diff([]string{"hostdir-controller/csi-resizer", "hostdir-controller/hostdir-controller", "hostdir-node/csi-provisioner"}, withToken); diff != "" {
+	if diff := cmp.Diff([]string{"hostdir-controller/csi-resizer", "hostdir-controller/hostdir-controller", "hostdir-node/csi-provisioner", "hostdir-uninstall/hostdir-controller"}, withToken); diff != "" {
 		t.Errorf("containers with a token (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"hostdir-node/hostdir"}, powerful); diff != "" {

@@ -102,6 +102,7 @@ func TestRefusedValues(t *testing.T) {
 		{"project ID of everybody", `projectIDs: {first: 0, last: 9}`, "/projectIDs/first"},
 		{"quota", `storageClasses: [{name: x, parameters: {quota: always}}]`, "/storageClasses/0/parameters/quota"},
 		{"class of no pool", `storageClasses: [{name: x, parameters: {pool: fast}}]`, `StorageClass "x": there is no pool "fast": name one of default`},
+		{"reuse of what is deleted", `storageClasses: [{name: x, parameters: {reuse: same-claim}}]`, `StorageClass "x": reuse: same-claim keeps the volume of a deleted claim, and reclaimPolicy Delete deletes it: set reclaimPolicy: Retain`},
 		{"unknown parameter", `storageClasses: [{name: x, parameters: {colour: red}}]`, "additional properties 'colour' not allowed"},
 		{"a second pod beside the first", `updateStrategy: {rollingUpdate: {maxSurge: 1}}`, "maxSurge 1 cannot work"},
 		{"some second pods", `updateStrategy: {rollingUpdate: {maxSurge: 25%}}`, "maxSurge 25% cannot work"},

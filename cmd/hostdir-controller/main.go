@@ -41,13 +41,33 @@ func main() {
 		Run:      o.run,
 	}
 	o.addFlags(p.Flags)
+	p.Commands = []*program.Command{releaseClaims()}
 	os.Exit(p.Main())
+}
+
+// releaseClaims is run before hostdir is uninstalled.
+func releaseClaims() *program.Command {
+	var o options
+	c := &program.Command{
+		Name:     "release-claims",
+		Summary:  "before uninstalling: end hostdir-controller and what it holds of claims and volumes",
+		Flags:    pflag.NewFlagSet("release-claims", pflag.ContinueOnError),
+		Validate: o.validateClient,
+		Run:      func(ctx context.Context, _ []string) error { return controller.ReleaseClaims(ctx, o.controller) },
+	}
+	o.addClientFlags(c.Flags)
+	return c
 }
 
 func (o *options) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.endpoint, "endpoint", "unix:///csi/csi.sock", "the Unix socket to serve CSI on, as unix://PATH")
-	flags.StringVar(&o.controller.DriverName, "driver-name", driver.DefaultName, "the name of the CSI driver")
 	flags.StringVar(&o.httpAddress, "http-address", ":9808", "the address to serve /healthz, /readyz and /metrics on")
+	o.addClientFlags(flags)
+}
+
+// addClientFlags adds those about the API server.
+func (o *options) addClientFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.controller.DriverName, "driver-name", driver.DefaultName, "the name of the CSI driver")
 	flags.StringVar(&o.controller.Kubeconfig, "kubeconfig", "", "a file with the API server's address and credentials; without it, those of the pod")
 	flags.StringVar(&o.controller.Namespace, "namespace", "", "the namespace of this program")
 	flags.Float32Var(&o.controller.QPS, "kube-api-qps", 50, "requests to the API server, a second")
@@ -58,6 +78,10 @@ func (o *options) validate() (err error) {
 	if o.socketPath, err = socket.Path(o.endpoint); err != nil {
 		return err
 	}
+	return o.validateClient()
+}
+
+func (o *options) validateClient() error {
 	switch {
 	case o.controller.Namespace == "":
 		return errors.New("--namespace is missing: the lease of the replica that acts is there")

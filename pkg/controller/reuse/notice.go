@@ -13,7 +13,7 @@ import (
 
 // A notice is an event that is told once.
 type notice struct {
-	about                        client.Object
+	about                      client.Object
 	kind, reason, action, text string
 }
 

@@ -7,9 +7,12 @@ import (
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/hostdir/hostdir/pkg/controller"
 	"github.com/hostdir/hostdir/pkg/controller/reuse"
 )
 
@@ -111,8 +114,18 @@ func letGo(t *tenant) {
 	t.claimGoes("gone")
 	t.settles(kept, corev1.VolumeAvailable)
 	stop()
+	replicas, labels := int32(2), map[string]string{"a": "b"}
+	d := &appsv1.Deployment{ObjectMeta: meta(t.namespace, "hostdir-controller"), Spec: appsv1.DeploymentSpec{Replicas: &replicas,
+		Selector: &metav1.LabelSelector{MatchLabels: labels},
+		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "none"}}}}}}
+	t.check(t.Create(t.Context(), d))
 	for range 2 { // it may be killed, and done again
-		t.check(reuse.LetGo(t.Context(), t.WithWatch, driver))
+		t.check(controller.ReleaseClaims(t.Context(), controller.Options{
+			DriverName: driver, Kubeconfig: t.server.Kubeconfig(), Namespace: t.namespace, QPS: 50, Burst: 100}))
+	}
+	t.check(t.Get(t.Context(), keyOf(d), d))
+	if *d.Spec.Replicas != 0 {
+		t.Errorf("the Deployment has %d replicas: what they hold they would hold again", *d.Spec.Replicas)
 	}
 	t.settles(kept, corev1.VolumeReleased)
 	if claim, err := t.claim("bound"); err != nil || fmt.Sprint(claim.Finalizers) != "[kubernetes.io/pvc-protection]" {

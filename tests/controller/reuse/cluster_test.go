@@ -15,6 +15,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -53,7 +54,7 @@ func start(t *testing.T) *cluster {
 	t.Helper()
 	s := apiserver.Start(t)
 	c := &cluster{server: s, scheme: runtime.NewScheme(), top: t}
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, storagev1.AddToScheme, appsv1.AddToScheme, eventsv1.AddToScheme, admissionv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, storagev1.AddToScheme, rbacv1.AddToScheme, appsv1.AddToScheme, eventsv1.AddToScheme, admissionv1.AddToScheme} {
 		if err := add(c.scheme); err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +79,7 @@ func start(t *testing.T) *cluster {
 	return c
 }
 
-// install makes what the manifests bring and this needs: the class and the policy.
+// install makes what the manifests bring and this needs: classes, policies, rights.
 func (c *cluster) install(t *testing.T) {
 	t.Helper()
 	manifests, err := os.ReadFile("../../../deploy/kubernetes/hostdir.yaml")
@@ -101,6 +102,10 @@ func (c *cluster) install(t *testing.T) {
 			o = &admissionv1.ValidatingAdmissionPolicy{}
 		case "ValidatingAdmissionPolicyBinding":
 			o = &admissionv1.ValidatingAdmissionPolicyBinding{}
+		case "ClusterRole":
+			o = &rbacv1.ClusterRole{}
+		case "ClusterRoleBinding":
+			o = &rbacv1.ClusterRoleBinding{}
 		default:
 			continue
 		}
@@ -115,7 +120,7 @@ func (c *cluster) install(t *testing.T) {
 		}
 		made++
 	}
-	if made < 5 {
+	if made < 12 {
 		t.Fatalf("%d objects are made of the manifests: they lack some", made)
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/hostdir/hostdir/pkg/controller/reuse"
 )
 
-// run runs the loop until the test ends or stop is called. Its writes go through what
+// run runs the loop, with the rights that it has in a cluster, until the test ends or stop is called. Its writes go through what
 // wrap returns, if there is any.
 func (c *cluster) run(t *testing.T, wrap func(client.Client) client.Client) (stop func()) {
 	t.Helper()
@@ -37,7 +37,9 @@ func (c *cluster) run(t *testing.T, wrap func(client.Client) client.Client) (sto
 			return wrap(inner), err
 		}
 	}
-	m, err := manager.New(c.server.Config, o)
+	limited := rest.CopyConfig(c.server.Config)
+	limited.Impersonate.UserName = "system:serviceaccount:hostdir-system:hostdir-controller"
+	m, err := manager.New(limited, o)
 	if err != nil {
 		t.Fatal(err)
 	}
