@@ -30,6 +30,9 @@ var together = []promise{
 	{"a retained volume keeps its data until it may be deleted", retainedVolumeKeepsData},
 	{"a claim deleted by mistake comes back with its data", mistakenDeletionIsUndone},
 	{"a StatefulSet finds the data of a claim deleted under it", replicaFindsUndeletedData},
+	{"a StatefulSet that was deleted with its claims finds its data, ten times", deletedSetFindsItsData},
+	{"data outlives persistentVolumeClaimRetentionPolicy Delete in a class that reuses", retentionPoliciesKeepData},
+	{"a claim deleted and made again at once finds its data", hastyClaimFindsItsData},
 	{"a generic ephemeral volume goes with its pod", ephemeralVolumeGoesWithPod},
 	{"a pod with a nodeSelector has its directory on that node", nodeSelectorDecides},
 	{"a claim of an Immediate class binds without a pod", immediateClassBinds},
@@ -49,6 +52,7 @@ var together = []promise{
 var alone = []promise{
 	{"thirty replicas at once bind on both nodes", thirtyReplicasBind},
 	{"ten replicas are deleted with their claims quickly and without a Warning", deletedSetIsQuick},
+	{"a namespace that is made anew inherits nothing", newNamespaceInheritsNothing},
 	{"writes go on while plugin and kubelet restart", writesGoOn},
 	{"the plugin registers again when its registration is removed", pluginRegistersAgain},
 	{"pods run again with their data after a power cut of their node", powerCutKeepsData},
@@ -56,6 +60,7 @@ var alone = []promise{
 	{"a bad configuration changes nothing", badConfigurationChangesNothing},
 	{"hostdir check finds nothing wrong", checkFindsNothing},
 	{"nothing is left on the nodes", nothingIsLeft},
+	{"uninstalling leaves no claim held and no volume reserved", uninstallingHoldsNoClaim},
 	{"uninstalling leaves data that a new installation serves", uninstallLeavesData},
 }
 
