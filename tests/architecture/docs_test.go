@@ -81,12 +81,12 @@ func docs(t *testing.T, page string) string {
 	return text.String()
 }
 
-// pickFrom picks names from the code of packages, without their tests.
+// pickFrom picks names from the code of trees of packages, without their tests.
 func pickFrom(t *testing.T, pick func(ast.Node) []string, names ...string) []string {
 	t.Helper()
 	var found []string
 	for _, p := range packages(t) {
-		if !slices.Contains(names, p.name()) {
+		if !within(p.name(), names...) {
 			continue
 		}
 		for _, name := range p.GoFiles {

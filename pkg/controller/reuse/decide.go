@@ -266,7 +266,9 @@ func (w *world) left() (step, []notice) {
 		if w.wasHere(v) {
 			return false
 		}
-		notices = append(notices, unknownNamespace(v))
+		if _, ok := twinOf(v); !ok { // of a twin it was told when its namespace went
+			notices = append(notices, unknownNamespace(v))
+		}
 		return true
 	})
 	if len(candidates) == 0 {
@@ -279,7 +281,7 @@ func (w *world) left() (step, []notice) {
 		return strings.Compare(a.Name, b.Name)
 	})
 	for _, v := range w.volumes {
-		if s := w.state(v); s == bound || s == binding || s == reserved && w.mine(v) {
+		if s := w.state(v); s == bound || s == binding || s == reserved && w.mine(v) && v.DeletionTimestamp == nil {
 			return step{}, append(notices, superseded(newest, v))
 		}
 	}

@@ -29,7 +29,7 @@ func unguarded(v *corev1.PersistentVolume) notice {
 
 func unknownNamespace(v *corev1.PersistentVolume) notice {
 	return notice{v, corev1.EventTypeNormal, "ReuseUnknown", "Release",
-		fmt.Sprintf("the volume keeps its data, but is not reserved: its claim was deleted while hostdir-controller did not see it, and the namespace %s of today may be another one. To give it to a claim, see docs/reuse.md", v.Spec.ClaimRef.Namespace)}
+		fmt.Sprintf("the volume keeps its data, but is not reserved: nothing proves that its claim was in the namespace %s of today. To give it to a claim, see docs/reuse.md", v.Spec.ClaimRef.Namespace)}
 }
 
 func superseded(old, by *corev1.PersistentVolume) notice {

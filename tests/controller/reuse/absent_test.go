@@ -78,7 +78,7 @@ func unseenNamespace(t *tenant) {
 	t.makeNamespace()
 	t.run(t.T, nil)
 	v := t.volumes(handle)[0]
-	t.told(&v, "ReuseUnknown", "the namespace "+t.namespace+" of today may be another one")
+	t.told(&v, "ReuseUnknown", "nothing proves that its claim was in the namespace "+t.namespace+" of today")
 	t.settles(handle, corev1.VolumeReleased)
 	t.makeClaim("data")
 	t.makePod("data")
