@@ -23,7 +23,8 @@ func refusedWithoutLoop(t *tenant) {
 	stop := t.run(t.T, nil)
 	t.makeClaim("data")
 	t.makePod("data")
-	handle := t.held("data").Spec.CSI.VolumeHandle
+	old := t.held("data")
+	handle := old.Spec.CSI.VolumeHandle
 	t.deletePods()
 	t.deleteClaim("data")
 	t.claimGoes("data")
@@ -34,7 +35,8 @@ func refusedWithoutLoop(t *tenant) {
 	t.namespaceGoes()
 	t.makeNamespace()
 	t.makeClaim("data")
-	t.makePod("data")
+	// On another node the scheduler would have a new volume made.
+	t.makePod("data", nodeOf(old))
 	claim, err := t.claim("data")
 	t.check(err)
 	t.eventually("the binder has tried", func() error {
@@ -177,7 +179,7 @@ func lateBinder(t *tenant) {
 
 	t.stopBinder()
 	elsewhere := "node-a"
-	if t.isOn(v, elsewhere) {
+	if nodeOf(v) == elsewhere {
 		elsewhere = "node-b"
 	}
 	t.makeClaim("data")
@@ -203,6 +205,6 @@ func lateBinder(t *tenant) {
 	t.held("other")
 }
 
-func (t *tenant) isOn(v *corev1.PersistentVolume, node string) bool {
-	return v.Spec.NodeAffinity.Required.NodeSelectorTerms[0].MatchExpressions[0].Values[0] == node
+func nodeOf(v *corev1.PersistentVolume) string {
+	return v.Spec.NodeAffinity.Required.NodeSelectorTerms[0].MatchExpressions[0].Values[0]
 }

@@ -270,9 +270,14 @@ func (t *tenant) makeClaim(name string, change ...func(*corev1.PersistentVolumeC
 	t.check(t.Create(t.Context(), newClaim(t.namespace, name, change...)))
 }
 
-func (t *tenant) makePod(claim string) {
+// makePod makes a pod with a claim, on any node or on one.
+func (t *tenant) makePod(claim string, node ...string) {
 	t.Helper()
-	t.check(t.Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: t.namespace, Name: "pod-" + claim}, Spec: podSpec(claim)}))
+	p := &corev1.Pod{ObjectMeta: meta(t.namespace, "pod-"+claim), Spec: podSpec(claim)}
+	for _, n := range node {
+		p.Spec.NodeSelector = map[string]string{corev1.LabelHostname: n}
+	}
+	t.check(t.Create(t.Context(), p))
 }
 
 func (t *tenant) deletePods() {
