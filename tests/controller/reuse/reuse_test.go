@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/hostdir/hostdir/tests/apiserver"
 )
 
 func TestReuse(t *testing.T) {
@@ -22,28 +24,30 @@ func TestReuse(t *testing.T) {
 	})
 	t.Run("killed", func(t *testing.T) {
 		for name, test := range deaths {
-			c.killAtEach(t, name, false, test)
+			c.crashAtEach(t, name, apiserver.Killed, test)
 		}
-		c.killAtEach(t, "answered", true, deaths["claim"])
+		for _, fault := range []apiserver.Fault{apiserver.Refused, apiserver.Lost} {
+			c.crashAtEach(t, "claim", fault, deaths["claim"])
+		}
 	})
 }
 
-// killAtEach repeats a sequence with the loop killed at its first write, its second, and
-// so on, until it needs no more: before the write, or after it and before the answer.
-func (c *cluster) killAtEach(t *testing.T, name string, after bool, test func(*tenant)) {
+// crashAtEach repeats a sequence with a fault at the loop's first write, its second, and
+// so on, until it needs no more.
+func (c *cluster) crashAtEach(t *testing.T, name string, fault apiserver.Fault, test func(*tenant)) {
 	for n := 1; ; n++ {
-		ran, died := false, false
-		t.Run(fmt.Sprintf("%s/%d-%t", name, n, after), func(t *testing.T) {
+		crash := &apiserver.Crash{At: n, Fault: fault}
+		ran := false
+		passed := t.Run(fmt.Sprintf("%s/write %d is %s", name, n, fault), func(t *testing.T) {
 			ran = true
-			hasDied := c.surviving(t, n, after)
-			test(c.tenant(t, fmt.Sprintf("%s-%d-%t", name, n, after)))
-			died = hasDied()
+			c.run(t, crash)
+			test(c.tenant(t, fmt.Sprintf("%s-%d-%s", name, n, fault)))
 		})
-		if died {
+		if passed && crash.Happened() {
 			continue
 		}
-		if ran && n < 4 && !t.Failed() {
-			t.Errorf("%s: there were %d writes only", name, n-1)
+		if ran && passed && n < 5 {
+			t.Errorf("%s: there were these writes only: %q", name, crash.Writes())
 		}
 		return
 	}
