@@ -41,7 +41,7 @@ func (r *reuse) hold(ctx context.Context, w *world) error {
 	patch := fmt.Sprintf(`{"metadata":{"uid":%q,"finalizers":[%q]}}`, w.claim.UID, Finalizer)
 	claim := w.claim.DeepCopy()
 	err := r.cached.Patch(ctx, claim, client.RawPatch(types.StrategicMergePatchType, []byte(patch)))
-	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) {
+	if apierrors.IsInvalid(err) {
 		// It is being deleted: nothing can hold it now, and its volume is looked
 		// after when it is gone.
 		klog.FromContext(ctx).V(2).Info("claim cannot be held", "err", err)

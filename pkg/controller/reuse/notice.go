@@ -64,6 +64,9 @@ type told struct {
 	reason, text string
 }
 
+// maxText is what an event may say, in bytes.
+const maxText = 1024
+
 // toldLimit bounds what is remembered; from there on things may be told again.
 const toldLimit = 10000
 
@@ -71,6 +74,9 @@ func (t *teller) tell(all []notice) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, n := range all {
+		if len(n.text) > maxText {
+			n.text = n.text[:maxText-3] + "..."
+		}
 		k := told{n.about.GetUID(), n.reason, n.text}
 		if _, ok := t.told[k]; ok {
 			continue

@@ -49,6 +49,10 @@ const (
 	byNamespace = "reuse.namespace"
 )
 
+// maxSteps is more than there can be to do about one name, unless something goes round
+// in circles.
+const maxSteps = 50
+
 // workers is how many claims are looked after at once.
 const workers = 4
 
@@ -125,7 +129,7 @@ func (r *reuse) Reconcile(ctx context.Context, request reconcile.Request) (recon
 	if err != nil || len(w.volumes) == 0 && (w.claim == nil || !slices.Contains(w.claim.Finalizers, Finalizer)) {
 		return reconcile.Result{}, err
 	}
-	for {
+	for range maxSteps {
 		s, notices := decide(w)
 		r.teller.tell(notices)
 		if s.do == nothing {
@@ -140,6 +144,7 @@ func (r *reuse) Reconcile(ctx context.Context, request reconcile.Request) (recon
 			return reconcile.Result{RequeueAfter: wait}, err
 		}
 	}
+	return reconcile.Result{}, fmt.Errorf("claim %s: after %d steps there still is something to do", request.NamespacedName, maxSteps)
 }
 
 // see returns what the cache knows.
