@@ -38,6 +38,14 @@ func retentionPolicies(t *tenant) {
 		found := map[string]string{}
 		for _, name := range names {
 			found[name] = t.held(name).Spec.CSI.VolumeHandle
+			// Without an owner the claim would outlive the set.
+			t.eventually("claim "+name+" has an owner", func() error {
+				claim, err := t.claim(name)
+				if err != nil || len(claim.OwnerReferences) == 0 {
+					return fmt.Errorf("it has none (%v)", err)
+				}
+				return nil
+			})
 		}
 		return found
 	}
