@@ -76,6 +76,7 @@ type nodeloss struct {
 	live     client.Reader
 	recorder events.EventRecorder
 	disksOf  func(ctx context.Context, node string) (map[string]bool, error)
+	clock    func() time.Time
 
 	capacityDue time.Time
 }
@@ -86,6 +87,7 @@ func Add(m manager.Manager, driver, namespace string, o Options) error {
 		driver: driver, namespace: namespace, options: o,
 		cached: m.GetClient(), live: m.GetAPIReader(),
 		recorder: m.GetEventRecorder("hostdir-controller"),
+		clock:    time.Now,
 	}
 	l.disksOf = l.askPlugin
 	all := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
@@ -174,7 +176,7 @@ func (l *nodeloss) plan(ctx context.Context, w *world) (plan, error) {
 // see returns what the cache knows.
 func (l *nodeloss) see(ctx context.Context) (*world, error) {
 	w := &world{
-		driver: l.driver, options: l.options, now: time.Now(),
+		driver: l.driver, options: l.options, now: l.clock(),
 		nodes: map[string]bool{}, claims: map[types.NamespacedName]*corev1.PersistentVolumeClaim{},
 		pods: map[string][]corev1.Pod{}, disks: map[string]map[string]bool{},
 	}
