@@ -91,7 +91,7 @@ func Add(m manager.Manager, driver, namespace string, o Options) error {
 	}
 	l.disksOf = l.askPlugin
 	all := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
-		return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: "cluster"}}}
+		return []reconcile.Request{request}
 	})
 	// Nodes say every few seconds that they live.
 	comesOrGoes := predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { return false }}
@@ -107,6 +107,9 @@ func Add(m manager.Manager, driver, namespace string, o Options) error {
 		Watches(&corev1.PersistentVolume{}, all, builder.WithPredicates(atWork)).
 		Complete(l)
 }
+
+// request is the only one: whatever comes or goes, the whole cluster is looked at.
+var request = reconcile.Request{NamespacedName: types.NamespacedName{Name: "cluster"}}
 
 // every is how often the loop looks.
 func (o Options) every() time.Duration {
