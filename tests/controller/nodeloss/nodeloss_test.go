@@ -325,6 +325,9 @@ func recreates(s *scene) {
 	s.dropNode(s.node)
 	s.goes(v)
 	s.eventually("the StatefulSet makes the claim anew", func() error {
+		// The scheduler, which is not here, says on the pod that its claim is gone.
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "db-0"}}
+		s.check(s.Patch(s.Context(), pod, client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{"seen":"%d"}}}`, time.Now().UnixNano()))))
 		var c corev1.PersistentVolumeClaim
 		err := s.Get(s.Context(), types.NamespacedName{Namespace: s.namespace, Name: "data-db-0"}, &c)
 		if err == nil && (c.UID == v.Spec.ClaimRef.UID || c.Spec.VolumeName != "") {
