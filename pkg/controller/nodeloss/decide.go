@@ -191,21 +191,29 @@ func (d *decider) volume(v *corev1.PersistentVolume) {
 		return
 	}
 	disks, asked := d.disks[node]
+	since, ok := moment(missing, d.now)
 	switch {
 	case !asked:
 		d.needsDisks[node] = true
 	case disks[pv.Disk(v)]:
 		s.do = found
 		d.do(s)
+	case !ok:
+		s.do = back
+		d.do(s)
 	case byHand:
-		d.lost(s, byHand)
-	case disks != nil:
-		if since, ok := moment(missing, d.now); ok && !since.Add(d.options.Grace).After(d.now) {
-			d.figures.disks++
-			d.tell(s, diskLost)
+		if !since.Add(min(secondLook, d.options.Grace)).After(d.now) {
+			d.lost(s, byHand)
 		}
+	case disks != nil && !since.Add(d.options.Grace).After(d.now):
+		d.figures.disks++
+		d.tell(s, diskLost)
 	}
 }
+
+// secondLook is how long a plugin has to be without a disk that a person has given up
+// while the Node is there: one that has just started may only not have come to it.
+const secondLook = time.Minute
 
 // claimOf returns the claim that a volume is bound to, nil if it is gone.
 func (d *decider) claimOf(v *corev1.PersistentVolume) *corev1.PersistentVolumeClaim {

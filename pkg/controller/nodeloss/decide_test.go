@@ -169,6 +169,9 @@ func TestDecide(t *testing.T) {
 		{"given up while the disk is there", change(newWorld(released(onLoss(newVolume("a", "alive", GiveUpAnnotation, "me"), release))), func(w *world) {
 			w.disks["alive"] = map[string]bool{"disk-alive": true}
 		}), "found pv-a"},
+		{"given up while the plugin does not answer", change(newWorld(released(onLoss(newVolume("a", "alive", GiveUpAnnotation, "me"), release))), func(w *world) { w.disks["alive"] = nil }), "back pv-a"},
+		{"given up while the plugin does not answer yet", change(newWorld(released(onLoss(newVolume("a", "alive", GiveUpAnnotation, "me", DiskMissingSince, ago(30*time.Second)), release))), func(w *world) { w.disks["alive"] = nil }), ""},
+		{"given up while the plugin does not answer for long", change(newWorld(released(onLoss(newVolume("a", "alive", GiveUpAnnotation, "me", DiskMissingSince, long), release))), func(w *world) { w.disks["alive"] = nil }), "secure pv-a"},
 		{"given up, and the node is absent again", newWorld(newVolume("a", "gone", DiskMissingSince, long, NodeLostSince, long)), "mark pv-a"},
 		{"given up within the grace", newWorld(released(onLoss(newVolume("a", "gone", GiveUpAnnotation, "me", NodeLostSince, ago(time.Second)), release))), "secure pv-a"},
 
