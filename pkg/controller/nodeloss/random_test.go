@@ -67,7 +67,7 @@ func TestRandomClusters(t *testing.T) {
 	}
 }
 
-const perHour = 3
+const perHour = 1
 
 func newCluster(t *testing.T, seed uint64) *cluster {
 	c := &cluster{T: t, rand: rand.New(rand.NewPCG(seed, 1)), now: now, disks: map[string]string{}, absent: map[string]time.Time{}, data: map[string]bool{}, byHand: map[types.UID]bool{}}
