@@ -38,6 +38,7 @@ type cluster struct {
 	byHand map[types.UID]bool
 	acted  []time.Time // when a volume was secured by itself
 	fails  float64     // the share of writes that fail
+	often  int         // how often nodes come and go
 	log    []string
 }
 
@@ -102,6 +103,7 @@ func newCluster(t *testing.T, seed uint64) *cluster {
 		}
 	}
 	c.fails = []float64{0, 0.3}[c.rand.IntN(2)]
+	c.often = []int{1, 3}[c.rand.IntN(2)]
 	failing := interceptor.NewClient(c.WithWatch, interceptor.Funcs{
 		Patch: func(ctx context.Context, w client.WithWatch, o client.Object, p client.Patch, options ...client.PatchOption) error {
 			return c.write(o, "patch", func() error { return w.Patch(ctx, o, p, options...) })
@@ -240,14 +242,14 @@ func (c *cluster) happen() {
 	node := fmt.Sprintf("node-%d", c.rand.IntN(len(c.disks)))
 	_, absent := c.absent[node]
 	switch n := c.rand.IntN(20); {
-	case n < 3 && !absent:
+	case n < c.often && !absent:
 		c.goes(node)
-	case n < 8 && absent:
+	case n >= 3 && n < 3+2*c.often && absent:
 		c.returns(node)
-	case n == 8 && absent:
+	case n == 11 && absent:
 		c.disks[node] += "'"
 		c.returns(node)
-	case n == 9:
+	case n == 12:
 		for _, v := range c.volumes() {
 			if nodeOf(&v) == node && c.rand.IntN(2) == 0 {
 				c.say("%s is given up by hand", v.Name)
