@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -19,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/hostdir/hostdir/pkg/controller/nodeloss"
 	"github.com/hostdir/hostdir/pkg/controller/reuse"
 )
 
@@ -37,11 +39,16 @@ type Options struct {
 	// QPS and Burst bound the requests to the API server.
 	QPS   float32
 	Burst int
+	// NodeLoss is for lost nodes.
+	NodeLoss nodeloss.Options
 }
 
 // loops are what the controller runs.
 var loops = []func(manager.Manager, Options) error{
 	func(m manager.Manager, o Options) error { return reuse.Add(m, o.DriverName) },
+	func(m manager.Manager, o Options) error {
+		return nodeloss.Add(m, o.DriverName, o.Namespace, o.NodeLoss)
+	},
 }
 
 // Run runs the loops, in one replica at a time, until the context ends.
@@ -61,7 +68,7 @@ func Run(ctx context.Context, o Options) error {
 func newManager(ctx context.Context, config *rest.Config, o Options) (manager.Manager, error) {
 	log.SetLogger(klog.FromContext(ctx))
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, storagev1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, coordinationv1.AddToScheme, storagev1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, err
 		}

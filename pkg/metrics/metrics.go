@@ -114,6 +114,12 @@ func writeDisks(e *exposition, disks []store.Status, quarantined map[string]int)
 			e.sample(append(diskLabels(d), [2]string{"reason", string(d.Reason)}), 1)
 		}
 	}
+	e.family("hostdir_disk_info", gauge, "The UUID of the disk that is used, as in the IDs of its volumes; always 1.")
+	for _, d := range disks {
+		if d.UUID != "" && d.Err == nil {
+			e.sample(append(diskLabels(d), [2]string{"uuid", d.UUID}), 1)
+		}
+	}
 	e.family("hostdir_disk_trash_evicted_total", counter, "Deleted volumes that were removed before their time because the filesystem was full.")
 	for _, d := range disks {
 		e.sample(diskLabels(d), float64(d.Evicted))

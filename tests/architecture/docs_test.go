@@ -28,7 +28,7 @@ var visible = []struct {
 	{"states of disks", []string{"pkg/admin"}, "operating.md", constants("DiskState")},
 	{"flags of the programs", []string{"pkg/program"}, "configuration.md", flags},
 	{"flags of hostdir and its commands", []string{"cmd/hostdir"}, "", flags},
-	{"flags of hostdir-controller", []string{"cmd/hostdir-controller"}, "configuration.md", flags},
+	{"flags of hostdir-controller", []string{"cmd/hostdir-controller", "pkg/controller"}, "configuration.md", flags},
 	{"values of quota", []string{"pkg/config"}, "configuration.md", constants("QuotaPolicy")},
 	{"fields of the configuration", []string{"pkg/config"}, "configuration.md", configFields},
 }
@@ -160,7 +160,7 @@ func flags(n ast.Node) []string {
 		return nil
 	}
 	method, ok := call.Fun.(*ast.SelectorExpr)
-	if !ok || !regexp.MustCompile(`^(String|Bool|Int)(Var)?P?$`).MatchString(method.Sel.Name) {
+	if !ok || !regexp.MustCompile(`^(String|Bool|Int|Duration|Float32)(Var)?P?$`).MatchString(method.Sel.Name) {
 		return nil
 	}
 	for _, argument := range call.Args[:min(2, len(call.Args))] {

@@ -109,6 +109,12 @@ func TestHostdir(t *testing.T) {
 			t.Run(p.words, func(t *testing.T) { p.test(begin(t, c)) })
 		}
 	})
+	t.Run("lost", func(t *testing.T) {
+		c.installNodeLoss(t)
+		for _, p := range lost {
+			t.Run(p.words, func(t *testing.T) { p.test(begin(t, c)) })
+		}
+	})
 	t.Run("alone", func(t *testing.T) {
 		for _, p := range alone {
 			t.Run(p.words, func(t *testing.T) { p.test(begin(t, c)) })

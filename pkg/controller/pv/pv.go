@@ -2,6 +2,8 @@
 package pv
 
 import (
+	"strings"
+
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/hostdir/hostdir/pkg/config"
@@ -49,4 +51,20 @@ func Node(v *corev1.PersistentVolume, driver string) string {
 		}
 	}
 	return node
+}
+
+// GivenUpAnnotation is on a PersistentVolume whose node or disk is lost, from the moment
+// that its claim is being replaced: it is reserved for nobody, and no new claim gets it.
+const GivenUpAnnotation = "csi.hostdir.io/given-up"
+
+// GivenUp reports whether the volume is given up for lost.
+func GivenUp(v *corev1.PersistentVolume) bool {
+	_, ok := v.Annotations[GivenUpAnnotation]
+	return ok
+}
+
+// Disk returns the UUID of the disk that has the volume.
+func Disk(v *corev1.PersistentVolume) string {
+	uuid, _, _ := strings.Cut(v.Spec.CSI.VolumeHandle, ".")
+	return uuid
 }

@@ -104,7 +104,7 @@ func Add(m manager.Manager, driver string) error {
 // isKept reports whether a PersistentVolume is one for this loop.
 func (r *reuse) isKept(o client.Object) bool {
 	v, ok := o.(*corev1.PersistentVolume)
-	return ok && pv.Is(v, r.driver) && pv.Reuse(v) == config.ReuseSameClaim && v.Spec.ClaimRef != nil
+	return ok && pv.Is(v, r.driver) && pv.Reuse(v) == config.ReuseSameClaim && v.Spec.ClaimRef != nil && !pv.GivenUp(v)
 }
 
 // claimsIn returns the claims of a namespace that have volumes, whether they exist or
