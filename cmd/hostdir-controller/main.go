@@ -52,6 +52,7 @@ func (o *options) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.controller.Namespace, "namespace", "", "the namespace of this program")
 	flags.Float32Var(&o.controller.QPS, "kube-api-qps", 50, "requests to the API server, a second")
 	flags.IntVar(&o.controller.Burst, "kube-api-burst", 100, "requests to the API server at once")
+	o.controller.Binding.AddFlags(flags)
 }
 
 func (o *options) validate() (err error) {
@@ -64,7 +65,7 @@ func (o *options) validate() (err error) {
 	case o.controller.QPS <= 0 || o.controller.Burst < 1:
 		return errors.New("--kube-api-qps and --kube-api-burst have to be above 0")
 	}
-	return nil
+	return o.controller.Binding.Validate()
 }
 
 // run serves CSI whether or not the API server answers.

@@ -18,6 +18,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/hostdir/hostdir/pkg/controller/binding"
 )
 
 // leaderElectionID is the name of the lease of the replica that acts.
@@ -35,10 +37,14 @@ type Options struct {
 	// QPS and Burst bound the requests to the API server.
 	QPS   float32
 	Burst int
+
+	Binding binding.Options
 }
 
 // loops are what the controller runs.
-var loops = []func(manager.Manager, Options) error{}
+var loops = []func(manager.Manager, Options) error{
+	func(m manager.Manager, o Options) error { return binding.Add(m, o.DriverName, o.Binding) },
+}
 
 // Run runs the loops, in one replica at a time, until the context ends.
 func Run(ctx context.Context, o Options) error {
