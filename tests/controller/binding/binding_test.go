@@ -6,8 +6,9 @@ package binding
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -188,19 +189,26 @@ func (w *world) wrong(c *corev1.PersistentVolumeClaim, volume string) string {
 	return ""
 }
 
-// watchLost fails the test if a claim is Lost, be it for a moment.
-func (w *world) watchLost() {
+// lost watches for claims that are Lost, be it for a moment, and returns who ends that
+// and names them.
+func (w *world) lost() func() []string {
 	events, err := w.Watch(context.Background(), &corev1.PersistentVolumeClaimList{}, client.InNamespace(w.namespace))
 	w.must(err)
-	var done sync.WaitGroup
-	done.Go(func() {
+	names, ended := map[string]bool{}, make(chan struct{})
+	go func() {
+		defer close(ended)
 		for e := range events.ResultChan() {
+			// The last is an error that says that the watch was stopped.
 			if c, ok := e.Object.(*corev1.PersistentVolumeClaim); ok && c.Status.Phase == corev1.ClaimLost {
-				w.Errorf("the claim %s is Lost", c.Name)
+				names[c.Name] = true
 			}
 		}
-	})
-	w.Cleanup(func() { events.Stop(); done.Wait() })
+	}()
+	return func() []string {
+		events.Stop()
+		<-ended
+		return slices.Sorted(maps.Keys(names))
+	}
 }
 
 // noProbes waits until there are none.
@@ -217,3 +225,8 @@ func (w *world) noProbes() {
 }
 
 func isGone(err error) bool { return apierrors.IsNotFound(err) }
+
+func quantile(of []time.Duration, q float64) time.Duration {
+	slices.Sort(of)
+	return of[int(q*float64(len(of)-1))].Round(time.Millisecond)
+}

@@ -19,7 +19,7 @@ func TestStorm(t *testing.T) {
 	w := start(t)
 	w.StartControllerManager(t, binders...)
 	w = w.begin(t)
-	w.watchLost()
+	lost := w.lost()
 	const claims = 200
 	ended := make(chan struct{})
 	var killer sync.WaitGroup
@@ -75,6 +75,9 @@ func TestStorm(t *testing.T) {
 	if len(owners) != claims {
 		t.Errorf("%d claims have a volume", len(owners))
 	}
+	if names := lost(); len(names) > 0 {
+		t.Errorf("these claims were Lost: %q", names)
+	}
 	w.noProbes()
 }
 
@@ -91,46 +94,53 @@ func parallel(n int, do func(i int)) {
 	all.Wait()
 }
 
-// TestBehindTheBinder shows why the loop asks the binder: the same writes without
-// that, while the binder is busy with deleted claims, make a claim Lost.
+// TestBehindTheBinder shows why the loop asks the binder first: the same writes
+// without that, while the binder is busy with deleted claims, make claims Lost.
 func TestBehindTheBinder(t *testing.T) {
+	const deleted, made = 100, 20
 	w := start(t)
 	w.StartControllerManager(t, binders...)
 	for _, withLoop := range []bool{false, true} {
 		t.Run(fmt.Sprintf("with the loop %t", withLoop), func(t *testing.T) {
 			w := w.begin(t)
+			lost := w.lost()
 			if withLoop {
 				w.startLoop(nil)
-				w.watchLost()
 			}
-			var old []*corev1.PersistentVolumeClaim
-			for i := range 60 {
-				c := w.newClaim(fmt.Sprintf("old-%d", i))
-				w.create(volumeFor(c))
-				old = append(old, c)
-			}
+			old := make([]*corev1.PersistentVolumeClaim, deleted)
+			parallel(deleted, func(i int) {
+				old[i] = w.newClaim(fmt.Sprintf("old-%d", i))
+				w.create(volumeFor(old[i]))
+			})
 			for _, c := range old {
 				w.await(func() string { return w.wrong(c, volumeFor(c).Name) })
 			}
-			parallel(len(old), func(i int) { w.must(w.Delete(context.Background(), old[i])) })
-			c := w.newClaim("new")
-			v := volumeFor(c)
-			w.create(v)
-			if !withLoop {
-				w.bindByHand(v, c, 3)
-				lost := false
-				for end := time.Now().Add(10 * time.Second); !lost && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-					now := &corev1.PersistentVolumeClaim{}
-					w.must(w.Get(context.Background(), client.ObjectKeyFromObject(c), now))
-					lost = now.Status.Phase == corev1.ClaimLost
+			parallel(deleted, func(i int) {
+				w.takeFinalizers(old[i])
+				w.must(w.Delete(context.Background(), old[i]))
+			})
+			var claims []*corev1.PersistentVolumeClaim
+			for i := range made {
+				c := w.newClaim(fmt.Sprintf("new-%d", i))
+				v := volumeFor(c)
+				w.create(v)
+				if !withLoop {
+					w.bindByHand(v, c, 3)
 				}
-				if !lost {
-					t.Log("the claim was not Lost: the loop may have no need to ask any more")
-				} else {
-					t.Log("the claim was Lost")
-				}
+				claims = append(claims, c)
+				time.Sleep(50 * time.Millisecond)
 			}
-			w.await(func() string { return w.wrong(c, v.Name) })
+			for _, c := range claims {
+				w.await(func() string { return w.wrong(c, volumeFor(c).Name) })
+			}
+			switch n := len(lost()); {
+			case withLoop && n > 0:
+				t.Errorf("%d claims were Lost", n)
+			case !withLoop && n == 0:
+				t.Error("no claim was Lost: the loop has no need to ask any more")
+			default:
+				t.Logf("%d of %d claims were Lost", n, made)
+			}
 		})
 	}
 }
