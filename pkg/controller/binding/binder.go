@@ -82,33 +82,41 @@ const tooLong = time.Minute
 
 // Start sends probes while there are volumes that wait.
 func (b *binder) Start(ctx context.Context) error {
-	b.sweep(ctx)
+	again := time.NewTicker(10 * time.Second)
+	defer again.Stop()
+	left := true // a former program may have left probes
 	for {
+		if left {
+			left = !b.sweep(ctx)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-again.C:
+			continue
 		case <-b.answers: // of a probe that was given up
 			continue
 		case <-b.wanted:
 		}
-		began := time.Now()
-		version, err := b.probe(ctx)
-		if err != nil {
+		probe := newProbe(b.driver)
+		if err := b.send(ctx, probe); err != nil {
 			// The binder does alone what waited here.
-			klog.FromContext(ctx).V(2).Info("the binder was not found to have seen the new volumes: left to it", "reason", err.Error())
+			klog.FromContext(ctx).V(2).Info("not known whether kube-controller-manager has seen the new volumes: left to it", "reason", err.Error())
 			b.take()
-			continue
+		} else {
+			b.release(ctx)
 		}
-		probeSeconds.Observe(time.Since(began).Seconds())
-		b.mu.Lock()
-		b.seen = version
-		b.mu.Unlock()
-		for _, v := range b.take() {
-			select {
-			case b.released <- event.GenericEvent{Object: v}:
-			case <-ctx.Done():
-				return nil
-			}
+		left = !b.remove(ctx, probe)
+	}
+}
+
+// release has all that waited looked at again.
+func (b *binder) release(ctx context.Context) {
+	for _, v := range b.take() {
+		select {
+		case b.released <- event.GenericEvent{Object: v}:
+		case <-ctx.Done():
+			return
 		}
 	}
 }
@@ -122,57 +130,62 @@ func (b *binder) take() map[string]*corev1.PersistentVolume {
 	return taken
 }
 
-// probe makes a probe and returns its resource version when the binder has seen it.
-// Its name is new each time: one that the binder has in its queue already would be
-// answered out of turn.
-func (b *binder) probe(ctx context.Context) (uint64, error) {
-	probe := newProbe(b.driver)
+// send makes a probe and waits until the binder has seen it.
+func (b *binder) send(ctx context.Context, probe *corev1.PersistentVolume) error {
 	if err := b.limit.Wait(ctx); err != nil {
-		return 0, err
+		return err
 	}
-	defer b.remove(context.WithoutCancel(ctx), probe)
+	began := time.Now()
 	if err := b.client.Create(ctx, probe); err != nil {
-		return 0, err
+		return err
 	}
 	version, err := strconv.ParseUint(probe.ResourceVersion, 10, 64)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, tooLong)
 	defer cancel()
 	for {
 		select {
 		case name := <-b.answers:
-			if name == probe.Name {
-				return version, nil
+			if name != probe.Name {
+				continue
 			}
+			binderLag.Observe(time.Since(began).Seconds())
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.seen = version
+			return nil
 		case <-ctx.Done():
-			return 0, ctx.Err()
+			return ctx.Err()
 		}
 	}
 }
 
-// remove deletes a probe. One that it leaves is deleted by the next program.
-func (b *binder) remove(ctx context.Context, probe *corev1.PersistentVolume) {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+// remove deletes a probe, also when the program ends, and reports whether it could.
+func (b *binder) remove(ctx context.Context, probe *corev1.PersistentVolume) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
-	if err := client.IgnoreNotFound(b.client.Delete(ctx, probe)); err != nil {
-		klog.FromContext(ctx).Info("a probe of the binder stays until the next start", "volume", probe.Name, "reason", err.Error())
+	err := client.IgnoreNotFound(b.client.Delete(ctx, probe))
+	if err != nil {
+		klog.FromContext(ctx).Info("a probe stays for now", "volume", probe.Name, "reason", err.Error())
 	}
+	return err == nil
 }
 
-// sweep deletes probes that another program left.
-func (b *binder) sweep(ctx context.Context) {
+// sweep deletes probes that were left, and reports whether it could.
+func (b *binder) sweep(ctx context.Context) bool {
 	var probes corev1.PersistentVolumeList
-	if err := b.cached.List(ctx, &probes, client.HasLabels{probeLabel}); err != nil {
-		klog.FromContext(ctx).Info("probes of the binder that a former program left were not looked for", "reason", err.Error())
-		return
+	if err := b.cached.List(ctx, &probes, client.MatchingLabels{probeLabel: b.driver}); err != nil {
+		return false
 	}
+	done := true
 	for _, p := range probes.Items {
-		if isProbe(&p) {
-			b.remove(ctx, &p)
+		if isProbe(&p) && p.DeletionTimestamp == nil {
+			done = b.remove(ctx, &p) && done
 		}
 	}
+	return done
 }
 
 const (
@@ -186,7 +199,9 @@ func isProbe(v *corev1.PersistentVolume) bool {
 	return labelled && v.Spec.CSI != nil && v.Spec.CSI.Driver == probeDriver
 }
 
-// newProbe returns a volume for a claim that nobody will make, so that no other gets it.
+// newProbe returns a volume for a claim that nobody will make, so that no other gets
+// it. Its name is new each time: one that the binder has in its queue already would
+// be answered out of turn.
 func newProbe(driver string) *corev1.PersistentVolume {
 	name := "hostdir-binder-probe-" + uuid.NewString()
 	return &corev1.PersistentVolume{

@@ -19,13 +19,13 @@ var (
 		Name: "hostdir_controller_binding_conflicts_total",
 		Help: "Writes of a binding that somebody else came before; each was decided anew.",
 	})
-	probeSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
+	binderLag = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "hostdir_controller_binder_lag_seconds", Buckets: buckets,
 		Help: "Time that kube-controller-manager's binder took to see a new volume.",
 	})
 )
 
-func init() { metrics.Registry.MustRegister(bindingSeconds, bindingConflicts, probeSeconds) }
+func init() { metrics.Registry.MustRegister(bindingSeconds, bindingConflicts, binderLag) }
 
 // firstSeen knows when volumes appeared: creationTimestamp has but seconds.
 type firstSeen struct {
