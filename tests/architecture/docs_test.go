@@ -15,7 +15,8 @@ import (
 // visible is what users see of the code, and where docs/ must name it.
 var visible = []struct {
 	name string
-	// packages are where the code is; page explains it, or with "" any page.
+	// packages are where the code is, and all below them; page explains it, or with
+	// "" any page.
 	packages []string
 	page     string
 	// pick returns the names in a piece of code.
@@ -28,7 +29,7 @@ var visible = []struct {
 	{"states of disks", []string{"pkg/admin"}, "operating.md", constants("DiskState")},
 	{"flags of the programs", []string{"pkg/program"}, "configuration.md", flags},
 	{"flags of hostdir and its commands", []string{"cmd/hostdir"}, "", flags},
-	{"flags of hostdir-controller", []string{"cmd/hostdir-controller"}, "configuration.md", flags},
+	{"flags of hostdir-controller", []string{"cmd/hostdir-controller", "pkg/controller"}, "configuration.md", flags},
 	{"values of quota", []string{"pkg/config"}, "configuration.md", constants("QuotaPolicy")},
 	{"fields of the configuration", []string{"pkg/config"}, "configuration.md", configFields},
 }
@@ -81,12 +82,13 @@ func docs(t *testing.T, page string) string {
 	return text.String()
 }
 
-// pickFrom picks names from the code of packages, without their tests.
+// pickFrom picks names from the code of packages and of those below them, without
+// their tests.
 func pickFrom(t *testing.T, pick func(ast.Node) []string, names ...string) []string {
 	t.Helper()
 	var found []string
 	for _, p := range packages(t) {
-		if !slices.Contains(names, p.name()) {
+		if !slices.ContainsFunc(names, func(name string) bool { return p.name() == name || strings.HasPrefix(p.name(), name+"/") }) {
 			continue
 		}
 		for _, name := range p.GoFiles {
@@ -160,7 +162,7 @@ func flags(n ast.Node) []string {
 		return nil
 	}
 	method, ok := call.Fun.(*ast.SelectorExpr)
-	if !ok || !regexp.MustCompile(`^(String|Bool|Int)(Var)?P?$`).MatchString(method.Sel.Name) {
+	if !ok || !regexp.MustCompile(`^(String|Bool|Int|Float32)(Var)?P?$`).MatchString(method.Sel.Name) {
 		return nil
 	}
 	for _, argument := range call.Args[:min(2, len(call.Args))] {

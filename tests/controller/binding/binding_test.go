@@ -216,13 +216,18 @@ func (w *world) noProbes() {
 	w.Helper()
 	w.await(func() string {
 		for _, v := range w.volumes() {
-			if strings.HasPrefix(v.Name, "hostdir-binder-probe-") {
+			if isProbe(&v) {
 				return v.Name + " stays"
 			}
 		}
 		return ""
 	})
 }
+
+// probes is how the names of probes begin.
+const probes = "hostdir-binder-probe-"
+
+func isProbe(v *corev1.PersistentVolume) bool { return strings.HasPrefix(v.Name, probes) }
 
 func isGone(err error) bool { return apierrors.IsNotFound(err) }
 
