@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/hostdir/hostdir/pkg/controller/pv"
 )
@@ -62,16 +61,23 @@ func whyNot(v *corev1.PersistentVolume, c *corev1.PersistentVolumeClaim) string 
 		return "the claim's phase is " + string(c.Status.Phase)
 	case has.Cmp(asked) < 0:
 		return "the claim asks for more"
-	case ptr.Deref(c.Spec.VolumeMode, corev1.PersistentVolumeFilesystem) != ptr.Deref(v.Spec.VolumeMode, corev1.PersistentVolumeFilesystem):
+	case deref(c.Spec.VolumeMode, corev1.PersistentVolumeFilesystem) != deref(v.Spec.VolumeMode, corev1.PersistentVolumeFilesystem):
 		return "the claim asks for another volumeMode"
-	case ptr.Deref(c.Spec.VolumeAttributesClassName, "") != ptr.Deref(v.Spec.VolumeAttributesClassName, ""):
+	case deref(c.Spec.VolumeAttributesClassName, "") != deref(v.Spec.VolumeAttributesClassName, ""):
 		return "the claim asks for another VolumeAttributesClass"
-	case classOf(c.Annotations, ptr.Deref(c.Spec.StorageClassName, "")) != classOf(v.Annotations, v.Spec.StorageClassName):
+	case classOf(c.Annotations, deref(c.Spec.StorageClassName, "")) != classOf(v.Annotations, v.Spec.StorageClassName):
 		return "the claim asks for another class"
 	case slices.ContainsFunc(c.Spec.AccessModes, func(m corev1.PersistentVolumeAccessMode) bool { return !slices.Contains(v.Spec.AccessModes, m) }):
 		return "the claim asks for other access modes"
 	}
 	return ""
+}
+
+func deref[T any](p *T, none T) T {
+	if p == nil {
+		return none
+	}
+	return *p
 }
 
 func classOf(annotations map[string]string, class string) string {
