@@ -24,23 +24,19 @@ func TestStorm(t *testing.T) {
 	ended := make(chan struct{})
 	var killer sync.WaitGroup
 	killer.Go(func() {
-		for n := 0; ; n++ {
-			c := &apiserver.Crash{}
-			if n < 10 {
-				c = &apiserver.Crash{At: 5 + 7*n, Fault: apiserver.Killed}
-			}
+		for n := range 10 {
+			c := &apiserver.Crash{At: 5 + 7*n, Fault: apiserver.Killed}
 			stop := w.startLoop(c)
-			if n >= 10 {
-				<-ended
-				stop()
-				return
-			}
 			select {
 			case <-c.Killed():
 			case <-ended:
+				t.Errorf("it was killed %d times only", n)
 			}
 			stop()
 		}
+		stop := w.startLoop(nil)
+		<-ended
+		stop()
 	})
 	provision := func(name string) *corev1.PersistentVolumeClaim {
 		c := w.newClaim(name)
