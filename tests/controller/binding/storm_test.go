@@ -90,8 +90,9 @@ func parallel(n int, do func(i int)) {
 	all.Wait()
 }
 
-// TestBehindTheBinder shows why the loop asks the binder first: the same writes
-// without that, while the binder is busy with deleted claims, make claims Lost.
+// TestBehindTheBinder shows that the loop waits for the binder. The same writes without
+// that, while the binder is busy with deleted claims, make claims Lost: mostly all of
+// them, but that depends on which of the binder's workers is the faster.
 func TestBehindTheBinder(t *testing.T) {
 	const deleted, made = 100, 20
 	w := start(t)
@@ -129,13 +130,10 @@ func TestBehindTheBinder(t *testing.T) {
 			for _, c := range claims {
 				w.await(func() string { return w.wrong(c, volumeFor(c).Name) })
 			}
-			switch n := len(lost()); {
-			case withLoop && n > 0:
-				t.Errorf("%d claims were Lost", n)
-			case !withLoop && n == 0:
-				t.Error("no claim was Lost: the loop has no need to ask any more")
-			default:
-				t.Logf("%d of %d claims were Lost", n, made)
+			n := len(lost())
+			t.Logf("%d of %d claims were Lost", n, made)
+			if withLoop && n > 0 {
+				t.Error("the loop bound a claim that the binder was not ready for")
 			}
 		})
 	}
