@@ -68,11 +68,14 @@ func (b *binder) await(v *corev1.PersistentVolume) {
 	}
 }
 
-// answered tells that the binder has seen a probe.
-func (b *binder) answered(probe string) {
+// look finds the binder's answer to a probe.
+func (b *binder) look(v *corev1.PersistentVolume) {
+	if !isProbe(v) || v.Status.Phase != corev1.VolumeAvailable {
+		return
+	}
 	select {
-	case b.answers <- probe:
-	default: // nobody waits: they are probes of others
+	case b.answers <- v.Name:
+	default: // nobody waits: they are of another program
 	}
 }
 

@@ -122,6 +122,7 @@ func newClient(m manager.Manager, o Options) (client.Client, error) {
 func (l *loop) events() handler.TypedEventHandler[*corev1.PersistentVolume, request] {
 	return handler.TypedFuncs[*corev1.PersistentVolume, request]{
 		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[*corev1.PersistentVolume], q queue) {
+			l.binder.look(e.Object)
 			if whyNotVolume(e.Object, l.driver) != "" {
 				return
 			}
@@ -129,9 +130,7 @@ func (l *loop) events() handler.TypedEventHandler[*corev1.PersistentVolume, requ
 			q.AddAfter(request{NamespacedName: client.ObjectKeyFromObject(e.Object)}, patience)
 		},
 		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[*corev1.PersistentVolume], _ queue) {
-			if isProbe(e.ObjectNew) && e.ObjectNew.Status.Phase == corev1.VolumeAvailable {
-				l.binder.answered(e.ObjectNew.Name)
-			}
+			l.binder.look(e.ObjectNew)
 		},
 		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[*corev1.PersistentVolume], _ queue) {
 			l.seen.forget(e.Object.Name)
