@@ -47,7 +47,7 @@ func TestPreventPodSchedulingIfMissing(t *testing.T) {
 
 // The autoscaler's template nodes have room in each class, if a value says how much.
 func TestTemplateCapacity(t *testing.T) {
-	for values, want := range map[string]int{"{}": 0, "controller: {autoscaler: {templateCapacity: 100Gi}}": 2} {
+	for values, want := range map[string]int{"{}": 0, "controller: {autoscaler: {templateCapacity: 100Gi}}": 3} {
 		manifests, refusal := render(t, values)
 		if refusal != "" {
 			t.Fatal(refusal)

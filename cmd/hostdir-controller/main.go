@@ -72,6 +72,7 @@ func (o *options) addClientFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.controller.Namespace, "namespace", "", "the namespace of this program")
 	flags.Float32Var(&o.controller.QPS, "kube-api-qps", 50, "requests to the API server, a second")
 	flags.IntVar(&o.controller.Burst, "kube-api-burst", 100, "requests to the API server at once")
+	o.controller.Binding.AddFlags(flags)
 	o.controller.NodeLoss.AddFlags(flags)
 }
 
@@ -89,7 +90,7 @@ func (o *options) validateClient() error {
 	case o.controller.QPS <= 0 || o.controller.Burst < 1:
 		return errors.New("--kube-api-qps and --kube-api-burst have to be above 0")
 	}
-	return o.controller.NodeLoss.Validate()
+	return errors.Join(o.controller.Binding.Validate(), o.controller.NodeLoss.Validate())
 }
 
 // run serves CSI whether or not the API server answers.

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/hostdir/hostdir/pkg/controller/binding"
 	"github.com/hostdir/hostdir/pkg/controller/nodeloss"
 	"github.com/hostdir/hostdir/pkg/controller/reuse"
 )
@@ -39,12 +40,15 @@ type Options struct {
 	// QPS and Burst bound the requests to the API server.
 	QPS   float32
 	Burst int
+	// Binding is for claims that wait for kube-controller-manager.
+	Binding binding.Options
 	// NodeLoss is for lost nodes.
 	NodeLoss nodeloss.Options
 }
 
 // loops are what the controller runs.
 var loops = []func(manager.Manager, Options) error{
+	func(m manager.Manager, o Options) error { return binding.Add(m, o.DriverName, o.Binding) },
 	func(m manager.Manager, o Options) error { return reuse.Add(m, o.DriverName) },
 	func(m manager.Manager, o Options) error {
 		return nodeloss.Add(m, o.DriverName, o.Namespace, o.NodeLoss)

@@ -15,7 +15,8 @@ import (
 // visible is what users see of the code, and where docs/ must name it.
 var visible = []struct {
 	name string
-	// packages are where the code is; page explains it, or with "" any page.
+	// packages are where the code is, and all below them; page explains it, or with
+	// "" any page.
 	packages []string
 	page     string
 	// pick returns the names in a piece of code.

@@ -91,6 +91,8 @@ func TestFigures(t *testing.T) {
 		}
 	}
 	table.Flush()
+
+	c.bindingFigures(t, measure)
 }
 
 // A figure is what one StatefulSet took.

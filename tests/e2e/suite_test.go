@@ -51,6 +51,7 @@ var together = []promise{
 // Promises whose tests take nodes or plugins away, or need the whole cluster.
 var alone = []promise{
 	{"thirty replicas at once bind on both nodes", thirtyReplicasBind},
+	{"claims bind while hostdir-controller is down", bindsWithoutController},
 	{"ten replicas are deleted with their claims quickly and without a Warning", deletedSetIsQuick},
 	{"a namespace that is made anew inherits nothing", newNamespaceInheritsNothing},
 	{"writes go on while plugin and kubelet restart", writesGoOn},
