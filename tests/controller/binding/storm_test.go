@@ -25,7 +25,7 @@ func TestStorm(t *testing.T) {
 	var killer sync.WaitGroup
 	killer.Go(func() {
 		for n := range 10 {
-			c := &apiserver.Crash{At: 5 + 7*n, Fault: apiserver.Killed}
+			c := &apiserver.Crash{At: 3 + 3*n, Fault: apiserver.Killed}
 			stop := w.startLoop(c)
 			select {
 			case <-c.Killed():
