@@ -47,7 +47,10 @@ func (n notification) call() Call {
 func (n notification) path(o operand) string {
 	var name string
 	if o.path != none {
-		name = n.text(n.args[o.path])
+		var alive bool
+		if name, alive = n.text(n.args[o.path]); !alive {
+			return "closed:memory" // the call of a thread that was killed meanwhile
+		}
 	}
 	if !filepath.IsAbs(name) {
 		link := "cwd"
@@ -74,14 +77,14 @@ func (n notification) link(name string) string {
 	return target
 }
 
-// text reads a string from the program's memory.
-func (n notification) text(address uint64) string {
+// text reads a string from the program's memory, if the program still has one.
+func (n notification) text(address uint64) (s string, alive bool) {
 	if address == 0 {
-		return ""
+		return "", true
 	}
 	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", n.thread))
 	if err != nil {
-		return ""
+		return "", false
 	}
 	defer memory.Close()
 	buf := make([]byte, unix.PathMax)
@@ -89,5 +92,5 @@ func (n notification) text(address uint64) string {
 	if end := bytes.IndexByte(buf[:read], 0); end >= 0 {
 		read = end
 	}
-	return string(buf[:read])
+	return string(buf[:read]), read > 0
 }
