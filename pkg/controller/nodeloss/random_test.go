@@ -43,7 +43,7 @@ type cluster struct {
 }
 
 func TestRandomClusters(t *testing.T) {
-	runs := 8
+	runs := 4
 	if testing.Short() {
 		runs = 2
 	}
