@@ -136,7 +136,7 @@ func (p *Plan) Prepare() error {
 		return err
 	}
 	if now == p.probe.Inode {
-		_, err = update(d, *p.probe.Marker, func(Marker) error { return nil }, func(m *Marker) {
+		_, err = update(d, *p.probe.Marker, func(m *Marker) {
 			m.Generation, m.Filesystem = p.generation, p.probe.Filesystem
 		})
 	}

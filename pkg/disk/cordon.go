@@ -10,7 +10,7 @@ import (
 // with a zero time that it takes them again. It goes wherever the disk goes. A disk
 // that is cordoned already stays so since then.
 func Cordon(d *dir.Dir, seen Marker, since time.Time) (Marker, error) {
-	return update(d, seen, func(Marker) error { return nil }, func(m *Marker) {
+	return update(d, seen, func(m *Marker) {
 		if m.Cordoned.IsZero() || since.IsZero() {
 			m.Cordoned = since
 		}

@@ -88,10 +88,14 @@ func (o Owner) Own(d *dir.Dir, seen Sign) (used bool, err error) {
 	switch {
 	case err != nil:
 		return false, err
-	case now.Owner == o:
-		return true, o.touch(d, unix.Timespec{Nsec: unix.UTIME_NOW})
-	case now != seen:
+	case now.Owner != o && now != seen:
 		return false, Refuse(Pending, "%s uses it since a moment ago: hostdir looks again soon", now.Owner)
+	}
+	// What a crash has left. Nobody else is writing them: that takes the lock.
+	_ = d.Unlink(MarkerNewFile)
+	_ = d.Unlink(OwnerNewFile)
+	if now.Owner == o {
+		return true, o.touch(d, unix.Timespec{Nsec: unix.UTIME_NOW})
 	}
 	data, err := json.Marshal(o)
 	if err != nil {

@@ -20,10 +20,9 @@ const (
 var errChanged = Refuse(Pending, "its %s was changed a moment ago: nothing was done, hostdir looks again soon", MarkerFile)
 
 // update changes the marker of the disk that is open, if it still is the one that
-// was seen and unless says nothing against it. Whoever changes a marker has the
-// disk's directory locked meanwhile, also against processes that have nothing else
-// in common.
-func update(d *dir.Dir, seen Marker, unless func(Marker) error, change func(*Marker)) (Marker, error) {
+// was seen. Whoever changes a marker has the disk's directory locked meanwhile, also
+// against processes that have nothing else in common.
+func update(d *dir.Dir, seen Marker, change func(*Marker)) (Marker, error) {
 	unlock, err := lock(d)
 	if err != nil {
 		return Marker{}, err
@@ -35,9 +34,6 @@ func update(d *dir.Dir, seen Marker, unless func(Marker) error, change func(*Mar
 	}
 	if m.UUID != seen.UUID || m.Generation != seen.Generation {
 		return Marker{}, errChanged
-	}
-	if err := unless(m); err != nil {
-		return Marker{}, err
 	}
 	was := m
 	if change(&m); m == was {

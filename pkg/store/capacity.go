@@ -26,7 +26,7 @@ func (s *Store) Capacity(class config.Class) Capacity {
 	var c Capacity
 	most := map[string]int64{} // by storage
 	for _, d := range s.inUse() {
-		if d.poolNow().Name != class.Pool || d.refuses(class) != nil || d.cordoned() != nil {
+		if !d.takesNew(class.Pool) || d.refuses(class) != nil {
 			continue
 		}
 		if bytes, err := d.available(); err == nil {

@@ -33,6 +33,13 @@ func (d *diskState) cordoned() error {
 	return cordonedBy(d.pool, d.path, d.cordonedSince)
 }
 
+// takesNew reports whether new volumes of a pool may go to the disk.
+func (d *diskState) takesNew(pool string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.pool.Name == pool && cordonedBy(d.pool, d.path, d.cordonedSince) == nil
+}
+
 func (d *diskState) setCordoned(since time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -32,8 +32,6 @@ func (s *Store) own(ctx context.Context, x *slot, root *dir.Dir, seen disk.Sign)
 	if err != nil {
 		klog.FromContext(ctx).Info("the disk cannot be signed: another hostdir would not notice that it is in use", "path", x.path, "reason", err.Error())
 	}
-	_ = root.Unlink(disk.MarkerNewFile) // what a change of the marker left in a crash; it harms nobody
-	_ = root.Unlink(disk.OwnerNewFile)
 	return disk.ReadSign(root)
 }
 
