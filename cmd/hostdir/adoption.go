@@ -50,12 +50,13 @@ func (a *adoption) print(v admin.Adoptable) error {
 
 // reservedFor returns the claim that the volume is reserved for. Without one it
 // would go to whichever claim asks first.
-func (a *adoption) reservedFor(v admin.Adoptable) (store.Claim, error) {
+func (a *adoption) reservedFor(v admin.Adoptable) (admin.Claim, error) {
 	switch {
 	case a.claim != "":
-		return store.ParseClaim(a.claim)
+		claim, err := store.ParseClaim(a.claim)
+		return admin.Claim(claim), err
 	case v.Claim == nil:
-		return store.Claim{}, fmt.Errorf("it is not known which claim the volume was made for: `hostdir volumes pv %s --claim NAMESPACE/NAME` prints the PersistentVolume for the one that is to have it", v.ID)
+		return admin.Claim{}, fmt.Errorf("it is not known which claim the volume was made for: `hostdir volumes pv %s --claim NAMESPACE/NAME` prints the PersistentVolume for the one that is to have it", v.ID)
 	}
 	return *v.Claim, nil
 }
@@ -108,7 +109,7 @@ func (a *adoption) write(w io.Writer, v admin.Adoptable) error {
 
 // origin says which claim the volume was made for: a node does not learn when its
 // PersistentVolume is bound to another one.
-func origin(v admin.Adoptable, reservedFor store.Claim) string {
+func origin(v admin.Adoptable, reservedFor admin.Claim) string {
 	switch {
 	case v.Claim == nil:
 		return "# It is not known which claim this volume was made for.\n"

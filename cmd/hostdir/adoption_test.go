@@ -8,7 +8,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/hostdir/hostdir/pkg/admin"
-	"github.com/hostdir/hostdir/pkg/store"
 )
 
 // TestAdoption reads the PersistentVolume that is written for a volume.
@@ -29,7 +28,7 @@ func TestAdoption(t *testing.T) {
 	}
 	u := admin.Adoptable{
 		ID: "an-id.pvc-1", PersistentVolume: "pvc-1", CapacityBytes: 1 << 30, Driver: "csi.hostdir.io",
-		Claim: &store.Claim{Namespace: "shop", Name: "data"}, MountOptions: []string{"ro", "noexec", "noatime"},
+		Claim: &admin.Claim{Namespace: "shop", Name: "data"}, MountOptions: []string{"ro", "noexec", "noatime"},
 		NodeLabels: map[string]string{"csi.hostdir.io/node": "node-1"},
 	}
 	for _, options := range [][]string{{"ro", "noexec", "noatime"}, nil} {

@@ -26,7 +26,7 @@ func kinds(t *testing.T, p *plugin.Plugin, flags ...string) map[string]store.Kin
 	}
 	byPath := map[string]store.Kind{}
 	for _, f := range found.Findings {
-		byPath[f.Path] = f.Kind
+		byPath[f.Path] = store.Kind(f.Kind)
 	}
 	if want := min(len(byPath), 1); code != want {
 		t.Errorf("hostdir check ends with %d, want %d: %+v", code, want, found)

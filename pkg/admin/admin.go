@@ -1,16 +1,12 @@
 // Package admin lets an operator ask the running node plugin what it has, and
-// give it orders: a server beside the CSI socket, the client that the commands of
-// hostdir are, and the tables that people read. Questions change nothing. An order
-// is carried out by the plugin itself, under the locks of its calls.
+// give it orders: the client, what it asks and is answered, and the tables that
+// people read. Questions change nothing. An order is carried out by the plugin
+// itself (see pkg/admin/server). It runs wherever kubectl does.
 package admin
 
 import (
 	"path/filepath"
 	"time"
-
-	"github.com/hostdir/hostdir/pkg/disk"
-	"github.com/hostdir/hostdir/pkg/quota"
-	"github.com/hostdir/hostdir/pkg/store"
 )
 
 // SocketPath returns the path of the operators' socket: beside the CSI socket.
@@ -34,8 +30,8 @@ type Disk struct {
 	State DiskState `json:"state"`
 	// Message is why the state is not Ready; Reason is its kind, if the state is
 	// Unusable.
-	Message string      `json:"message,omitempty"`
-	Reason  disk.Reason `json:"reason,omitempty"`
+	Message string `json:"message,omitempty"`
+	Reason  Reason `json:"reason,omitempty"`
 	// Cordoned is why the disk takes no new volumes although it could, "" if nobody
 	// wants that.
 	Cordoned string `json:"cordoned,omitempty"`
@@ -47,14 +43,14 @@ type Disk struct {
 	AvailableBytes int64      `json:"availableBytes"`
 	Volumes        int        `json:"volumes"`
 	// OtherNodes are those that Volumes were made on, but for this one.
-	OtherNodes []store.NodeVolumes `json:"otherNodes,omitempty"`
-	Trash      int                 `json:"trash"`
+	OtherNodes []NodeVolumes `json:"otherNodes,omitempty"`
+	Trash      int           `json:"trash"`
 	// Stuck are those of Trash that could not be purged when it was tried.
 	Stuck int `json:"stuck"`
 	// Quota is how new volumes are held to their capacity: xfs, ext4, btrfs, or
 	// none, and then WhyAdvisory is why.
-	Quota       quota.Kind `json:"quota,omitempty"`
-	WhyAdvisory string     `json:"whyAdvisory,omitempty"`
+	Quota       QuotaKind `json:"quota,omitempty"`
+	WhyAdvisory string    `json:"whyAdvisory,omitempty"`
 }
 
 // DiskState is what can be done with a disk.
@@ -85,8 +81,8 @@ type Volume struct {
 	Name string `json:"name,omitempty"`
 	// Claim is the PersistentVolumeClaim that the volume was made for. A node does
 	// not learn when it is bound to another one.
-	Claim *store.Claim `json:"claim,omitempty"`
-	Pool  string       `json:"pool"`
+	Claim *Claim `json:"claim,omitempty"`
+	Pool  string `json:"pool"`
 	// Node is the one that the volume was made on.
 	Node string `json:"node,omitempty"`
 	// Path is the data directory on the node.
@@ -96,8 +92,8 @@ type Volume struct {
 	Used *Used `json:"used,omitempty"`
 	// Quota is what the volume was given to hold it to its capacity, "" if that
 	// is advisory. Enforced says whether it does so now.
-	Quota    quota.Kind `json:"quota,omitempty"`
-	Enforced bool       `json:"enforced"`
+	Quota    QuotaKind `json:"quota,omitempty"`
+	Enforced bool      `json:"enforced"`
 	// Quarantine is why the volume is neither published nor deleted.
 	Quarantine string     `json:"quarantine,omitempty"`
 	Created    *time.Time `json:"created,omitempty"`
@@ -109,72 +105,4 @@ type Used struct {
 	Bytes  int64     `json:"bytes"`
 	Inodes *int64    `json:"inodes,omitempty"`
 	At     time.Time `json:"countedAt"`
-}
-
-// disks asks the store.
-func disks(s *store.Store) Disks {
-	d := Disks{ConfigError: s.ConfigError(), Disks: []Disk{}}
-	for _, status := range s.Status() {
-		d.Disks = append(d.Disks, newDisk(status))
-	}
-	return d
-}
-
-func newDisk(s store.Status) Disk {
-	d := Disk{
-		Pool: s.Pool, Path: s.Path, UUID: s.UUID, State: Ready,
-		AllocatedBytes: s.AllocatedBytes, AvailableBytes: s.Space.AvailableBytes,
-		Volumes: s.Volumes, OtherNodes: s.OtherNodes, Trash: s.Space.Trash, Stuck: s.Space.Stuck,
-	}
-	if s.UUID != "" {
-		d.Quota = s.Quota
-	}
-	if !s.Space.MeasuredAt.IsZero() {
-		d.MeasuredAt, d.SizeBytes, d.FreeBytes = &s.Space.MeasuredAt, &s.Space.SizeBytes, &s.Space.FreeBytes
-	}
-	if s.WhyAdvisory != nil {
-		d.WhyAdvisory = s.WhyAdvisory.Error()
-	}
-	if s.Cordoned != nil {
-		d.Cordoned = s.Cordoned.Error()
-	}
-	switch {
-	case s.Err != nil:
-		d.State, d.Message, d.Reason = Unusable, s.Err.Error(), s.Reason
-	case s.Space.Refuses != nil:
-		d.State, d.Message = NoNewVolumes, s.Space.Refuses.Error()
-	case s.Cordoned != nil:
-		d.State, d.Message = CordonedOff, d.Cordoned
-	}
-	return d
-}
-
-// volumes asks the store.
-func volumes(s *store.Store) Volumes {
-	v := Volumes{Volumes: []Volume{}}
-	for _, status := range s.VolumeStatus() {
-		v.Volumes = append(v.Volumes, volume(status))
-	}
-	return v
-}
-
-// volume is what a person may want to know of a volume.
-func volume(s store.VolumeStatus) Volume {
-	v := Volume{ID: s.ID, Name: s.Name, Pool: s.Pool, Path: s.Path}
-	if s.Quarantine != nil {
-		v.Quarantine = s.Quarantine.Error()
-		return v
-	}
-	v.CapacityBytes, v.Enforced, v.Created = s.CapacityBytes, s.Enforced, &s.Created
-	v.Claim, v.Node = claimOrNil(s.Claim), s.Node
-	if s.Quota != nil {
-		v.Quota = s.Quota.Kind
-	}
-	if !s.Usage.At.IsZero() {
-		v.Used = &Used{Bytes: s.Usage.Bytes, At: s.Usage.At}
-		if v.Quota != quota.Btrfs {
-			v.Used.Inodes = &s.Usage.Inodes
-		}
-	}
-	return v
 }

@@ -3,21 +3,17 @@ package admin
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"time"
-
-	"github.com/hostdir/hostdir/pkg/store"
 )
 
 // Check is the answer to GET /check, and to POST /repair.
 type Check struct {
 	// Repaired is what a repair has fixed, or tried to.
-	Repaired []store.Finding `json:"repaired,omitempty"`
-	store.Report
+	Repaired []Finding `json:"repaired,omitempty"`
+	Report
 }
 
 // Repair is the body of POST /repair. The plugin checks again, and fixes what is
@@ -43,23 +39,9 @@ func (c *Client) Repair(ctx context.Context) (answer Check, err error) {
 	return answer, err
 }
 
-func (s *Server) check(w http.ResponseWriter, r *http.Request) {
-	report, err := s.Store.Check(r.Context(), s.Mounts)
-	if err != nil {
-		http.Error(w, err.Error(), refused)
-		return
-	}
-	answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(Check{Report: report}) })(w, r)
-}
-
-func (s *Server) repair(ctx context.Context, _ Repair) (Check, error) {
-	repaired, left, err := s.Store.Repair(ctx, s.Mounts)
-	return Check{Repaired: repaired, Report: left}, err
-}
-
 // Repairable are the findings that a repair fixes.
-func (c Check) Repairable() []store.Finding {
-	var all []store.Finding
+func (c Check) Repairable() []Finding {
+	var all []Finding
 	for _, f := range c.Findings {
 		if f.Repairable {
 			all = append(all, f)
@@ -103,9 +85,9 @@ func (c Check) Plan() string {
 }
 
 // subject says what a finding is about, and in which way.
-func subject(f store.Finding) string {
+func subject(f Finding) string {
 	whose := cmp.Or(f.Claim.String(), f.VolumeID)
-	if f.Claim != (store.Claim{}) {
+	if f.Claim != (Claim{}) {
 		whose = "made for " + whose
 	} else if whose != "" {
 		whose = "volume " + whose

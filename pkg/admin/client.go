@@ -16,7 +16,13 @@ import (
 // Client asks the plugin that serves at the socket.
 type Client struct {
 	Socket string
+	// Dial reaches the plugin in another way, nil for the socket.
+	Dial func(ctx context.Context) (net.Conn, error)
 }
+
+// Refused is the status of an order that the plugin does not carry out, with the
+// reason in the body.
+const Refused = http.StatusConflict
 
 // Disks asks for the disks.
 func (c *Client) Disks(ctx context.Context) (d Disks, err error) {
@@ -55,9 +61,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, answe
 	}
 	plugin := &http.Transport{
 		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", c.Socket)
-		},
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) },
 	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://hostdir"+path, bytes.NewReader(body))
 	if err != nil {
@@ -65,6 +69,9 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, answe
 	}
 	resp, err := plugin.RoundTrip(req)
 	if err != nil {
+		if c.Dial != nil {
+			return fmt.Errorf("the node plugin does not answer: %w", err)
+		}
 		return fmt.Errorf("the node plugin does not answer: %w; is it running? Commands work in its container: "+
 			"kubectl -n hostdir-system exec POD -c hostdir -- /hostdir COMMAND", err)
 	}
@@ -72,13 +79,13 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, answe
 	switch resp.StatusCode {
 	case http.StatusOK:
 		if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
-			return fmt.Errorf("the answer of the node plugin at %s cannot be read: %w", c.Socket, err)
+			return fmt.Errorf("the answer of the node plugin cannot be read: %w", err)
 		}
 		return nil
-	case refused:
+	case Refused:
 		return errors.New(firstLine(resp.Body))
 	default:
-		return fmt.Errorf("the node plugin at %s answers %s: %s", c.Socket, resp.Status, firstLine(resp.Body))
+		return fmt.Errorf("the node plugin answers %s: %s", resp.Status, firstLine(resp.Body))
 	}
 }
 
@@ -86,4 +93,11 @@ func firstLine(r io.Reader) string {
 	text, _ := io.ReadAll(io.LimitReader(r, 16<<10))
 	line, _, _ := strings.Cut(string(text), "\n")
 	return line
+}
+
+func (c *Client) dial(ctx context.Context) (net.Conn, error) {
+	if c.Dial != nil {
+		return c.Dial(ctx)
+	}
+	return (&net.Dialer{}).DialContext(ctx, "unix", c.Socket)
 }

@@ -2,17 +2,11 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
-	"k8s.io/klog/v2"
-
 	"github.com/hostdir/hostdir/pkg/config"
-	"github.com/hostdir/hostdir/pkg/errdefs"
-	"github.com/hostdir/hostdir/pkg/store"
 )
 
 // Deletion is the answer to POST /volumes/delete/plan, which changes nothing.
@@ -36,64 +30,6 @@ func (c *Client) PlanDeletion(ctx context.Context, ref string) (d Deletion, err 
 func (c *Client) Delete(ctx context.Context, id string) (v DeletedVolume, err error) {
 	err = c.post(ctx, "/volumes/delete", VolumeRef{id}, &v)
 	return v, err
-}
-
-func (s *Server) handleDeletion(mux *http.ServeMux) {
-	mux.HandleFunc("POST /volumes/delete/plan", carryOut(s.planDeletion))
-	mux.HandleFunc("POST /volumes/delete", carryOut(s.delete))
-}
-
-func (s *Server) planDeletion(ctx context.Context, order VolumeRef) (Deletion, error) {
-	v, err := s.Store.FindVolume(order.Volume)
-	if errors.Is(err, errdefs.ErrNotFound) {
-		deleted, failed := s.deleted(ctx, order.Volume)
-		if failed != nil || len(deleted) > 0 {
-			return Deletion{Deleted: deleted}, failed
-		}
-	}
-	if err != nil {
-		return Deletion{}, err
-	}
-	err = s.Store.ReadData(ctx, v.ID, s.CheckUnused)
-	if err != nil && !errors.Is(err, errdefs.ErrNotFound) { // what is gone is not mounted either
-		return Deletion{}, err
-	}
-	return Deletion{Volume: volume(v), TrashTTL: v.TrashTTL}, nil
-}
-
-// deleted returns the deleted volumes of a name. The order that deleted them may
-// have met a crash before it was synced.
-func (s *Server) deleted(ctx context.Context, ref string) ([]DeletedVolume, error) {
-	var all []DeletedVolume
-	for _, d := range s.Store.FindDeleted(ref) {
-		all = append(all, deletedVolume(d))
-		if d.Record == nil {
-			continue
-		}
-		if err := s.Store.SyncDeleted(ctx, d.Record.ID); err != nil {
-			return nil, fmt.Errorf("%s: it is in the trash, but a power cut may undo that: %w", d.Path, err)
-		}
-	}
-	return all, nil
-}
-
-// delete takes an ID alone: whatever else a person has called the volume may be
-// another one's by now.
-func (s *Server) delete(ctx context.Context, order VolumeRef) (DeletedVolume, error) {
-	if _, err := store.ParseVolumeID(order.Volume); err != nil {
-		return DeletedVolume{}, err
-	}
-	switch err := s.Store.Delete(ctx, order.Volume, s.CheckUnused); {
-	case err == nil:
-		klog.FromContext(ctx).Info("volume deleted, as an operator has asked", "volumeID", order.Volume)
-	case !errors.Is(err, errdefs.ErrNotFound): // somebody else was faster
-		return DeletedVolume{}, err
-	}
-	deleted := s.Store.FindDeleted(order.Volume)
-	if len(deleted) == 0 {
-		return DeletedVolume{ID: order.Volume}, nil
-	}
-	return deletedVolume(deleted[len(deleted)-1]), nil
 }
 
 // String is what a person is asked about.

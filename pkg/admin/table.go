@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/hostdir/hostdir/pkg/config"
-	"github.com/hostdir/hostdir/pkg/quota"
 )
 
 // unknown stands in a table for what is not known.
@@ -74,7 +73,7 @@ func (d Disk) otherNodesNote() string {
 }
 
 func (d Disk) quotaCell() string {
-	if d.Quota == quota.None {
+	if d.Quota == NoQuota {
 		return "advisory"
 	}
 	return cmp.Or(string(d.Quota), unknown)

@@ -6,9 +6,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/hostdir/hostdir/pkg/quota"
-	"github.com/hostdir/hostdir/pkg/store"
 )
 
 func TestDisksTable(t *testing.T) {
@@ -18,10 +15,10 @@ func TestDisksTable(t *testing.T) {
 		Disks: []Disk{
 			{
 				Pool: "default", Path: "/var/lib/hostdir", State: Ready, SizeBytes: bytes(100 << 30), FreeBytes: bytes(50 << 30),
-				AllocatedBytes: 10 << 30, AvailableBytes: 1536 << 20, Volumes: 12, Quota: quota.None, WhyAdvisory: "it is tmpfs",
-				OtherNodes: []store.NodeVolumes{{Node: "worker-1", Volumes: 3}, {Node: "a\nb", Volumes: 2}, {Node: "c", Volumes: 2}, {Node: "d", Volumes: 1}, {Node: "e", Volumes: 1}},
+				AllocatedBytes: 10 << 30, AvailableBytes: 1536 << 20, Volumes: 12, Quota: NoQuota, WhyAdvisory: "it is tmpfs",
+				OtherNodes: []NodeVolumes{{Node: "worker-1", Volumes: 3}, {Node: "a\nb", Volumes: 2}, {Node: "c", Volumes: 2}, {Node: "d", Volumes: 1}, {Node: "e", Volumes: 1}},
 			},
-			{Pool: "nvme", Path: "/mnt/nvme0", State: NoNewVolumes, Message: "it is read-only", SizeBytes: bytes(1 << 40), FreeBytes: bytes(0), Quota: quota.XFS, Trash: 3, Stuck: 1, OtherNodes: []store.NodeVolumes{{Node: "worker-1", Volumes: 1}}},
+			{Pool: "nvme", Path: "/mnt/nvme0", State: NoNewVolumes, Message: "it is read-only", SizeBytes: bytes(1 << 40), FreeBytes: bytes(0), Quota: "xfs", Trash: 3, Stuck: 1, OtherNodes: []NodeVolumes{{Node: "worker-1", Volumes: 1}}},
 			{Pool: "nvme", Path: "/mnt/nvme1", State: Unusable, Message: "no disk is mounted there"},
 		},
 	}
@@ -52,12 +49,12 @@ The configuration file is refused, the last good one is in force: unknown field
 func TestVolumesTable(t *testing.T) {
 	now := time.Now()
 	used := func(bytes int64, ago time.Duration) *Used { return &Used{Bytes: bytes, At: now.Add(-ago)} }
-	claim := func(name string) *store.Claim { return &store.Claim{Namespace: "shop", Name: name} }
+	claim := func(name string) *Claim { return &Claim{Namespace: "shop", Name: name} }
 	volumes := Volumes{Volumes: []Volume{
 		{ID: "uuid.pvc-0", Pool: "default", Path: "/p/0", Quarantine: "its volume.json\ncannot be read"},
 		{ID: "uuid.1", Name: "pvc\t1", Pool: "default", Path: "/p/1", CapacityBytes: 1 << 30},
-		{ID: "uuid.2", Name: "pvc-2", Claim: claim("a"), Pool: "default", Path: "/p/2", CapacityBytes: 1 << 30, Used: used(1000, 20*time.Second), Quota: quota.XFS, Enforced: true},
-		{ID: "uuid.3", Name: "pvc-3", Claim: claim("b"), Pool: "default", Path: "/p/3", CapacityBytes: 1 << 30, Used: used(5<<20, 3*time.Minute), Quota: quota.XFS},
+		{ID: "uuid.2", Name: "pvc-2", Claim: claim("a"), Pool: "default", Path: "/p/2", CapacityBytes: 1 << 30, Used: used(1000, 20*time.Second), Quota: "xfs", Enforced: true},
+		{ID: "uuid.3", Name: "pvc-3", Claim: claim("b"), Pool: "default", Path: "/p/3", CapacityBytes: 1 << 30, Used: used(5<<20, 3*time.Minute), Quota: "xfs"},
 		{ID: "uuid.4", Name: "pvc-4", Claim: claim("c"), Pool: "nvme", Path: "/p/4", CapacityBytes: 10 << 30, Used: used(0, 30*time.Hour)},
 	}}
 	var out strings.Builder
@@ -84,7 +81,7 @@ func TestTrashTable(t *testing.T) {
 	trash := Trash{Volumes: []DeletedVolume{
 		{Entry: "pvc-1.purge.uuid", Pool: "default", Path: "/p/trash/pvc-1.purge.uuid", PurgeError: "mounted is a mount:\nunmount it"},
 		{
-			Entry: "pvc-2.20261123T120000Z.uuid", ID: "base.pvc-2", Name: "pvc-2", Claim: &store.Claim{Namespace: "shop", Name: "a"}, Pool: "nvme",
+			Entry: "pvc-2.20261123T120000Z.uuid", ID: "base.pvc-2", Name: "pvc-2", Claim: &Claim{Namespace: "shop", Name: "a"}, Pool: "nvme",
 			CapacityBytes: 1 << 30, UsedBytes: &used, Deleted: moment(-3 * time.Hour), PurgeAt: moment(21*time.Hour + time.Minute),
 		},
 		{Entry: "pvc-3.20261123T120000Z.uuid", ID: "base.pvc-3", Name: "pvc-3", Pool: "nvme", Deleted: moment(-time.Minute), PurgeAt: moment(-time.Second)},

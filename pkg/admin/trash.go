@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/hostdir/hostdir/pkg/config"
-	"github.com/hostdir/hostdir/pkg/store"
 )
 
 // Trash is the answer to GET /trash.
@@ -23,10 +22,10 @@ type DeletedVolume struct {
 	ID    string `json:"id,omitempty"`
 	Name  string `json:"name,omitempty"`
 	// Claim is the PersistentVolumeClaim that the volume was made for.
-	Claim         *store.Claim `json:"claim,omitempty"`
-	Pool          string       `json:"pool"`
-	Path          string       `json:"path"`
-	CapacityBytes int64        `json:"capacityBytes"`
+	Claim         *Claim `json:"claim,omitempty"`
+	Pool          string `json:"pool"`
+	Path          string `json:"path"`
+	CapacityBytes int64  `json:"capacityBytes"`
 	// UsedBytes is what it holds, nil if no quota knows.
 	UsedBytes *int64 `json:"usedBytes,omitempty"`
 	// Deleted is nil for one that is being purged. PurgeAt is when it is, unless
@@ -60,43 +59,6 @@ func (c *Client) Undelete(ctx context.Context, ref string) (a Adoptable, err err
 func (c *Client) Purge(ctx context.Context, ref string) (v DeletedVolume, err error) {
 	err = c.post(ctx, "/purge", VolumeRef{ref}, &v)
 	return v, err
-}
-
-func trash(s *store.Store) Trash {
-	t := Trash{Volumes: []DeletedVolume{}}
-	for _, d := range s.Trash() {
-		t.Volumes = append(t.Volumes, deletedVolume(d))
-	}
-	return t
-}
-
-func deletedVolume(d store.DeletedVolume) DeletedVolume {
-	v := DeletedVolume{Entry: d.Entry, Pool: d.Pool, Path: d.Path, UsedBytes: d.UsedBytes}
-	if r := d.Record; r != nil {
-		v.ID, v.Name, v.CapacityBytes, v.Claim = r.ID, r.Name, r.CapacityBytes, claimOrNil(r.Claim)
-	}
-	if !d.Deleted.IsZero() {
-		v.Deleted = &d.Deleted
-	}
-	if !d.PurgeAt.IsZero() {
-		v.PurgeAt = &d.PurgeAt
-	}
-	if d.PurgeErr != nil {
-		v.PurgeError = d.PurgeErr.Error()
-	}
-	return v
-}
-
-func claimOrNil(c store.Claim) *store.Claim {
-	if c == (store.Claim{}) {
-		return nil
-	}
-	return &c
-}
-
-func (s *Server) purge(ctx context.Context, order VolumeRef) (DeletedVolume, error) {
-	d, err := s.Store.Purge(ctx, order.Volume)
-	return deletedVolume(d), err
 }
 
 // WriteTable writes the deleted volumes for people. Ages are as of now.

@@ -8,8 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 
 	"github.com/hostdir/hostdir/pkg/sysfiles"
 )
@@ -108,7 +107,7 @@ func expand(pattern string) (found []string, err error) {
 				names, err = []string{component}, nil
 				dead[path.Join(at, component)] = true
 			}
-			if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
+			if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
 				errs = append(errs, err)
 			}
 			for _, name := range names {
@@ -138,7 +137,7 @@ func namesMatching(at, component string) ([]string, error) {
 		}
 		return []string{component}, nil
 	}
-	dir, err := os.OpenFile(at, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	dir, err := os.Open(at + "/") // with the slash it opens nothing but directories
 	if err != nil {
 		return nil, err
 	}

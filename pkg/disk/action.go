@@ -32,10 +32,6 @@ type Plan struct {
 	generation int
 }
 
-func (p Plan) String() string {
-	return fmt.Sprintf("%s\n  was:  %s\n  now:  %s\n%s", p.Path, p.Was, p.Found, p.Effect)
-}
-
 // NewPlan plans an action for the candidate of this index. Its error is why the
 // action is refused.
 func NewPlan(h *History, all []Candidate, i int, action Action) (Plan, error) {

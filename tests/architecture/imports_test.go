@@ -71,6 +71,14 @@ var rules = []struct {
 		why:      "they show what the store knows, whoever made it so",
 	},
 	{
+		name:     "who asks operators' questions runs wherever kubectl does",
+		packages: []string{"pkg/admin", "pkg/cli"},
+		except:   []string{"pkg/admin/server"},
+		banned:   []string{module + "/pkg/dir", module + "/pkg/disk", module + "/pkg/store", module + "/pkg/quota", module + "/pkg/mounter", module + "/pkg/socket"},
+		deep:     true,
+		why:      "they are built for other systems than Linux as well",
+	},
+	{
 		name:     "Prometheus' client library stays in tests",
 		packages: []string{"cmd/hostdir", "pkg"},
 		except:   []string{"pkg/controller"},

@@ -36,7 +36,7 @@ func TestGlob(t *testing.T) {
 		return func() bool {
 			got := map[string]admin.DiskState{}
 			for path, d := range s.disks(t) {
-				if got[path] = d.State; d.State == admin.Unusable && d.Reason != pools.Absent {
+				if got[path] = d.State; d.State == admin.Unusable && d.Reason != admin.Reason(pools.Absent) {
 					got[path] = admin.DiskState(d.Reason)
 				}
 			}

@@ -34,7 +34,7 @@ func TestOneDirectoryAtTwoPaths(t *testing.T) {
 	refused := "it is the same directory as " + a + ": "
 	right := func() bool {
 		disks := s.disks(t)
-		return len(disks) == 2 && disks[a].State == admin.Ready && disks[b].Reason == pools.Copied && strings.HasPrefix(disks[b].Message, refused)
+		return len(disks) == 2 && disks[a].State == admin.Ready && disks[b].Reason == admin.Reason(pools.Copied) && strings.HasPrefix(disks[b].Message, refused)
 	}
 	await(t, "one of two paths is used", 3*time.Second, right)
 	id := s.create(t, "pvc-1")

@@ -46,7 +46,7 @@ func TestQuotasSwitched(t *testing.T) {
 				t.FailNow()
 			}
 			time.Sleep(200 * time.Millisecond)
-			return s.disks(t)[s.Base].Quota == want
+			return s.disks(t)[s.Base].Quota == admin.QuotaKind(want)
 		})
 	}
 	until(quota.Btrfs)

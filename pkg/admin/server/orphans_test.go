@@ -1,4 +1,4 @@
-package admin
+package server
 
 import (
 	"fmt"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hostdir/hostdir/pkg/admin"
 	"github.com/hostdir/hostdir/pkg/config"
 	"github.com/hostdir/hostdir/pkg/store"
 	"github.com/hostdir/hostdir/tests/plugin"
@@ -90,36 +91,6 @@ func TestDeleteWithoutData(t *testing.T) {
 	}
 }
 
-func TestDeletionText(t *testing.T) {
-	created := time.Date(2026, 11, 23, 15, 49, 47, 0, time.UTC)
-	d := Deletion{Volume: Volume{
-		ID: "uuid.pvc-1", Name: "pvc-1", Path: "/pool/volumes/pvc-1/data", CapacityBytes: 1 << 30, Created: &created,
-		Claim: &store.Claim{Namespace: "shop", Name: "a"}, Used: &Used{Bytes: 5 << 20},
-	}, TrashTTL: 24 * time.Hour}
-	for _, test := range []struct {
-		name   string
-		change func(*Deletion)
-		says   []string
-	}{
-		{"kept", func(*Deletion) {}, []string{
-			"/pool/volumes/pvc-1/data\n", "volume:    uuid.pvc-1\n", "made for:  claim shop/a\n", "created:   2026-11-23T15:49:47Z\n", "size:      1Gi, 5Mi used\n",
-			"brings it back for 24h0m0s", "points to nothing", "| grep uuid.pvc-1",
-		}},
-		{"not kept", func(d *Deletion) { d.TrashTTL = 0 }, []string{"no trashTTL: its files are removed at once, for good"}},
-		{"little is known", func(d *Deletion) { d.Claim, d.Used, d.Created = nil, nil, nil }, []string{"made for:  a claim that is not known\n", "size:      1Gi\n"}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			changed := d
-			test.change(&changed)
-			for _, want := range test.says {
-				if got := changed.String(); !strings.Contains(got, want) {
-					t.Errorf("it does not say %q:\n%s", want, got)
-				}
-			}
-		})
-	}
-}
-
 func TestAdoptables(t *testing.T) {
 	layout := plugin.Layout(t, "")
 	before, err := store.Open(t.Context(), plugin.NodeName, layout.Config, "")
@@ -143,15 +114,15 @@ func TestAdoptables(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := serve(t, layout.Config, layout.Base)
-	adoptable := func(v store.Volume, claim *store.Claim, warnings ...string) Adoptable {
-		return Adoptable{
+	adoptable := func(v store.Volume, claim *admin.Claim, warnings ...string) admin.Adoptable {
+		return admin.Adoptable{
 			ID: v.ID, Path: v.Path, PersistentVolume: v.Name, Claim: claim, CapacityBytes: v.CapacityBytes, MountOptions: v.MountOptions, Warnings: warnings,
 			Driver: "csi.hostdir.io", NodeLabels: map[string]string{"csi.hostdir.io/node": plugin.NodeName},
 		}
 	}
 
 	all, err := c.Adoptables(t.Context(), "")
-	if diff := cmp.Diff([]Adoptable{adoptable(a, &a.Claim)}, all.Volumes); diff != "" || err != nil {
+	if diff := cmp.Diff([]admin.Adoptable{adoptable(a, (*admin.Claim)(&a.Claim))}, all.Volumes); diff != "" || err != nil {
 		t.Errorf("all (-want +got):\n%s%v", diff, err)
 	}
 	left := strings.Join(all.LeftOut, "\n")
@@ -169,16 +140,16 @@ func TestAdoptables(t *testing.T) {
 		t.Errorf("left out:\n%s", left)
 	}
 
-	one := func(ref string, want Adoptable) {
+	one := func(ref string, want admin.Adoptable) {
 		t.Helper()
 		got, err := c.Adoptables(t.Context(), ref)
-		if diff := cmp.Diff(Adoptables{Volumes: []Adoptable{want}}, got); diff != "" || err != nil {
+		if diff := cmp.Diff(admin.Adoptables{Volumes: []admin.Adoptable{want}}, got); diff != "" || err != nil {
 			t.Errorf("%s (-want +got):\n%s%v", ref, diff, err)
 		}
 	}
-	one("shop/a", adoptable(a, &a.Claim))
+	one("shop/a", adoptable(a, (*admin.Claim)(&a.Claim)))
 	one(nameless.ID, adoptable(nameless, nil))
-	one(second.ID, adoptable(second, &b.Claim, "claim shop/b can be bound to one volume only, and others were made for it as well: "+b.ID))
+	one(second.ID, adoptable(second, (*admin.Claim)(&b.Claim), "claim shop/b can be bound to one volume only, and others were made for it as well: "+b.ID))
 	for ref, says := range map[string]string{"shop/b": "2 volumes", "pvc-c": "its volume.json is gone", "shop/d": "no volume"} {
 		_, err := c.Adoptables(t.Context(), ref)
 		wantError(t, ref, err, says)

@@ -1,4 +1,4 @@
-package admin
+package server
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hostdir/hostdir/pkg/admin"
 	"github.com/hostdir/hostdir/pkg/config"
 	"github.com/hostdir/hostdir/pkg/dir"
 	"github.com/hostdir/hostdir/pkg/disk"
@@ -24,7 +25,7 @@ import (
 
 // served is a server on a real store, and a client that reaches it.
 type served struct {
-	*Client
+	*admin.Client
 	store *store.Store
 	base  string
 	// mounted says that all volumes are.
@@ -48,7 +49,7 @@ func serve(t *testing.T, config, base string) *served {
 	socket := filepath.Join(socketDir(t), "admin.sock")
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	c := &served{Client: &Client{Socket: socket}, store: s, base: base}
+	c := &served{Client: &admin.Client{Socket: socket}, store: s, base: base}
 	server := &Server{Store: s, Driver: "csi.hostdir.io", NodeLabels: map[string]string{"csi.hostdir.io/node": plugin.NodeName}, Mounts: noMounts, CheckUnused: c.checkUnused}
 	go func() { done <- server.Serve(ctx, socket) }()
 	t.Cleanup(func() {
@@ -109,11 +110,11 @@ func TestDisks(t *testing.T) {
 		t.Fatalf("disks %+v: %v", disks, err)
 	}
 	good, bad := disks.Disks[0], disks.Disks[1]
-	if good.Path != layout.Base || good.State != Ready || good.Volumes != 1 || good.Trash != 1 || good.AllocatedBytes != v.CapacityBytes ||
+	if good.Path != layout.Base || good.State != admin.Ready || good.Volumes != 1 || good.Trash != 1 || good.AllocatedBytes != v.CapacityBytes ||
 		good.SizeBytes == nil || *good.SizeBytes == 0 || good.FreeBytes == nil || good.MeasuredAt == nil || good.Reason != "" || !strings.HasPrefix(v.ID, good.UUID+".") {
 		t.Errorf("the disk is %+v", good)
 	}
-	if bad.Path != foreign || bad.State != Unusable || bad.Reason != disk.Faulty || !strings.Contains(bad.Message, "photo") || bad.SizeBytes != nil || bad.Quota != "" {
+	if bad.Path != foreign || bad.State != admin.Unusable || bad.Reason != admin.Reason(disk.Faulty) || !strings.Contains(bad.Message, "photo") || bad.SizeBytes != nil || bad.Quota != "" {
 		t.Errorf("the foreign directory is %+v", bad)
 	}
 }
@@ -133,10 +134,10 @@ func TestVolumes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Volumes{Volumes: []Volume{
+	want := admin.Volumes{Volumes: []admin.Volume{
 		{ID: broken.ID, Pool: "default", Path: broken.Path, Quarantine: "its volume.json is gone"},
 		{
-			ID: v.ID, Name: "pvc-a", Claim: &store.Claim{Namespace: "shop", Name: "a"}, Pool: "default", Node: plugin.NodeName, Path: v.Path,
+			ID: v.ID, Name: "pvc-a", Claim: &admin.Claim{Namespace: "shop", Name: "a"}, Pool: "default", Node: plugin.NodeName, Path: v.Path,
 			CapacityBytes: v.CapacityBytes, Created: &v.Created,
 		},
 	}}
@@ -179,38 +180,6 @@ func TestOnlyTells(t *testing.T) {
 		if resp.StatusCode != http.StatusMethodNotAllowed {
 			t.Errorf("%s is answered with %s", method, resp.Status)
 		}
-	}
-}
-
-func TestNobodyAnswers(t *testing.T) {
-	c := &Client{Socket: filepath.Join(socketDir(t), "admin.sock")}
-	if _, err := c.Disks(t.Context()); err == nil || !strings.Contains(err.Error(), c.Socket) || !strings.Contains(err.Error(), "is it running?") {
-		t.Errorf("error %v, want one that names the socket and asks", err)
-	}
-}
-
-func TestStrangeAnswer(t *testing.T) {
-	for _, test := range []struct {
-		name, says string
-		answer     http.HandlerFunc
-	}{
-		{"no such question", "404 Not Found: who?", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "who?", http.StatusNotFound) }},
-		{"not JSON", "cannot be read", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }},
-		{"cut off", "cannot be read", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"volumes":[`) }},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			socket := filepath.Join(socketDir(t), "admin.sock")
-			listener, err := net.Listen("unix", socket)
-			if err != nil {
-				t.Fatal(err)
-			}
-			server := &http.Server{Handler: test.answer}
-			go server.Serve(listener)
-			t.Cleanup(func() { server.Close() })
-			if _, err := (&Client{Socket: socket}).Volumes(t.Context()); err == nil || !strings.Contains(err.Error(), test.says) {
-				t.Errorf("error %v, want one that says %q", err, test.says)
-			}
-		})
 	}
 }
 

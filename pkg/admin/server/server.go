@@ -1,4 +1,6 @@
-package admin
+// Package server answers operators: what the running node plugin has, out of the
+// store, and their orders, which it carries out under the locks of its calls.
+package server
 
 import (
 	"context"
@@ -10,6 +12,7 @@ import (
 
 	"k8s.io/klog/v2"
 
+	"github.com/hostdir/hostdir/pkg/admin"
 	"github.com/hostdir/hostdir/pkg/socket"
 	"github.com/hostdir/hostdir/pkg/store"
 )
@@ -56,10 +59,6 @@ func answer(write func(w io.Writer) error) http.HandlerFunc {
 	}
 }
 
-// refused is the status of an order that the plugin does not carry out, with the
-// reason in the body.
-const refused = http.StatusConflict
-
 // maxOrder bounds what an order may be, in bytes.
 const maxOrder = 64 << 10
 
@@ -76,7 +75,7 @@ func carryOut[Order, Done any](do func(ctx context.Context, order Order) (Done, 
 		}
 		done, err := do(r.Context(), order)
 		if err != nil {
-			http.Error(w, err.Error(), refused)
+			http.Error(w, err.Error(), admin.Refused)
 			return
 		}
 		answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(done) })(w, r)

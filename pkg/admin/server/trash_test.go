@@ -1,4 +1,4 @@
-package admin
+package server
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/hostdir/hostdir/pkg/store"
+	"github.com/hostdir/hostdir/pkg/admin"
 	"github.com/hostdir/hostdir/tests/plugin"
 )
 
@@ -20,7 +20,7 @@ func TestTrash(t *testing.T) {
 		t.Errorf("an empty trash is %#v (%v)", trash, err)
 	}
 	v := create(t, c.store, "a")
-	deleteIt := func() DeletedVolume {
+	deleteIt := func() admin.DeletedVolume {
 		t.Helper()
 		if err := c.store.Delete(t.Context(), v.ID, func(*os.File) error { return nil }); err != nil {
 			t.Fatal(err)
@@ -41,8 +41,8 @@ func TestTrash(t *testing.T) {
 		t.Errorf("error %v, want the plugin's own words", err)
 	}
 	back, err := c.Undelete(t.Context(), "shop/a")
-	want := Adoptable{
-		ID: v.ID, Path: v.Path, PersistentVolume: "pvc-a", Claim: &store.Claim{Namespace: "shop", Name: "a"}, CapacityBytes: v.CapacityBytes,
+	want := admin.Adoptable{
+		ID: v.ID, Path: v.Path, PersistentVolume: "pvc-a", Claim: &admin.Claim{Namespace: "shop", Name: "a"}, CapacityBytes: v.CapacityBytes,
 		Driver: "csi.hostdir.io", NodeLabels: map[string]string{"csi.hostdir.io/node": plugin.NodeName},
 	}
 	if diff := cmp.Diff(want, back); diff != "" || err != nil {
