@@ -30,6 +30,7 @@ func commands() []*program.Command {
 			undelete(),
 			order("purge", "remove a deleted volume before its time, for good", []string{"VOLUME"}, purge),
 			checkCommand(),
+			relay(),
 		})
 }
 
