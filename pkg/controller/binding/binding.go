@@ -92,6 +92,9 @@ func Add(m manager.Manager, driver string, o Options) error {
 	if err := m.Add(l.binder); err != nil {
 		return err
 	}
+	if err := addHandOver(m, w); err != nil {
+		return err
+	}
 	k, err := controller.New("binding", m, controller.Options{Reconciler: l, MaxConcurrentReconciles: workers})
 	if err != nil {
 		return err
