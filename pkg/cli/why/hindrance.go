@@ -354,6 +354,9 @@ func (v *view) fullByScheduler(text string) hindrance {
 func (v *view) told() hindrance {
 	for _, e := range v.warnings() {
 		cause := spokenOf(e.Message)
+		if strings.Contains(e.Message, unregisteredWords) {
+			cause = DriverNotRegistered
+		}
 		if cause == ResizeBeyondRoom || cause == Quarantined {
 			return hindrance{} // they have finders of their own
 		}
@@ -385,7 +388,7 @@ func (v *view) hindersVolume() hindrance {
 		is = v.diskOf(a)
 	case v.isFine():
 	default:
-		return v.toldOfVolume()
+		return v.told()
 	}
 	if is.cause == "" {
 		return hindrance{fits: true}
@@ -401,16 +404,6 @@ func (v *view) hindersVolume() hindrance {
 
 // retries is within how long csi-provisioner and kubelet ask again, and are told again.
 const retries = 6 * time.Minute
-
-func (v *view) toldOfVolume() hindrance {
-	if e := v.newestWarning(); e != nil && strings.Contains(e.Message, unregisteredWords) {
-		h := hindrance{cause: DriverNotRegistered}
-		h.evidence = []string{saysOf(e)}
-		h.words(v, onNode{cause: DriverNotRegistered, node: v.place()})
-		return h
-	}
-	return v.told()
-}
 
 func (v *view) newestWarning() *corev1.Event {
 	if found := v.warnings(); len(found) > 0 {

@@ -109,19 +109,19 @@ type What string
 
 // The kinds, in the words of the message about one that could not be looked at.
 const (
-	Claims      What = "claims"
-	Pods        What = "pods"
-	Classes     What = "StorageClasses"
-	Volumes     What = "PersistentVolumes"
-	Nodes       What = "nodes"
-	CSINodes    What = "CSINodes"
-	CSIDrivers  What = "CSIDrivers"
-	Capacities  What = "CSIStorageCapacities"
-	Events      What = "events"
+	Claims     What = "claims"
+	Pods       What = "pods"
+	Classes    What = "StorageClasses"
+	Volumes    What = "PersistentVolumes"
+	Nodes      What = "nodes"
+	CSINodes   What = "CSINodes"
+	CSIDrivers What = "CSIDrivers"
+	Capacities What = "CSIStorageCapacities"
+	Events     What = "events"
 	// VolumeEvents are in another namespace than the claim's.
 	VolumeEvents What = "events about PersistentVolumes"
-	PluginPods  What = "hostdir's pods"
-	NodePlugins What = "hostdir on the nodes"
+	PluginPods   What = "hostdir's pods"
+	NodePlugins  What = "hostdir on the nodes"
 )
 
 // Unseen is what could not be looked at, and why.

@@ -1,0 +1,42 @@
+package why
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestWordsAreSpoken holds each phrase to the packages that say it.
+func TestWordsAreSpoken(t *testing.T) {
+	var source strings.Builder
+	for _, name := range []string{"disk", "store", "errdefs", "mounter"} {
+		files, err := filepath.Glob(filepath.Join("../..", name, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no source of %s: %v", name, err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			source.Write(text)
+		}
+	}
+	for _, w := range words {
+		if !strings.Contains(source.String(), w.phrase) {
+			t.Errorf("hostdir does not say %q any more", w.phrase)
+		}
+		if got := spokenOf("rpc error: " + w.phrase + "; try again"); got != w.cause && !strings.Contains(w.phrase, "has room") {
+			t.Errorf("%q is taken for %s, it is of %s: a phrase before it is part of it", w.phrase, got, w.cause)
+		}
+	}
+	for _, phrase := range []string{inUseWords, "is healthy, but has no", "its data was left behind", "its data directory"} {
+		if !strings.Contains(source.String(), phrase) {
+			t.Errorf("hostdir does not say %q any more", phrase)
+		}
+	}
+}
