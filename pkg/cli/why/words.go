@@ -20,7 +20,6 @@ var words = []struct {
 	{"the disk was exchanged", DiskExchanged},
 	{"something else was mounted there", DiskExchanged},
 	{"no disk is mounted there", DiskAbsent},
-	{"disk.json is gone", DiskAbsent},
 	{"is the disk mounted?", DiskAbsent},
 	{"it is not there", DiskAbsent},
 	{"uses it, or did less than", DiskOwned},
