@@ -13,6 +13,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/hostdir/hostdir/pkg/cli/why"
 )
 
 // resuming writes numbers that follow each other, each of them to the disk, and
@@ -101,6 +103,7 @@ func (a *absence) newClaimsAvoid() {
 	if p := a.podRuns(free); p.Spec.NodeName == a.disk.node {
 		a.Errorf("a new claim was bound on %s, where the disk is away", p.Spec.NodeName)
 	}
+	a.why(tied, why.DiskAbsent)
 	// Until it has asked again, once a minute, the provisioner believes in the
 	// room that was there, and so hears of the disk.
 	const noRoom = "did not have enough free storage"
@@ -120,6 +123,7 @@ func (a *absence) replicaWaits(since time.Time) {
 	a.Helper()
 	a.check(a.CoreV1().Pods(a.namespace).Delete(context.Background(), a.hit.Name, metav1.DeleteOptions{}))
 	a.warned(a.namespace, a.hit.Name, since, a.pool.says())
+	a.why("pod/"+a.hit.Name, why.DiskAbsent)
 }
 
 // deletionWaits deletes a claim: its volume stays, and says why.
@@ -127,6 +131,7 @@ func (a *absence) deletionWaits(claim string, since time.Time) {
 	a.Helper()
 	a.deleteClaim(claim)
 	a.warned("", a.unused[claim], since, a.pool.says())
+	a.why(claim, why.DiskAbsent)
 }
 
 // restartNode starts the node without the disk.

@@ -13,6 +13,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/hostdir/hostdir/pkg/cli/why"
 )
 
 // filling writes 56 MiB, and waits for room whenever there is none.
@@ -65,13 +67,13 @@ func tooLargeExpansionIsTakenBack(t *test) {
 	t.podRuns("data")
 
 	t.ask("data", 100<<30)
-	why := func(message string) bool {
+	told := func(message string) bool {
 		return strings.Contains(message, "it has 32Mi and cannot grow to 100Gi") && strings.Contains(message, "has room for")
 	}
 	q := query{namespace: t.namespace, fields: "involvedObject.name=data,type=Warning"}
 	await(t, "an event says why the claim cannot grow", events, q, func(all []*corev1.Event) error {
 		for _, e := range all {
-			if why(e.Message) {
+			if told(e.Message) {
 				t.Logf("%s of %s: %s", e.Reason, e.InvolvedObject.Kind, e.Message)
 				return nil
 			}
@@ -80,7 +82,7 @@ func tooLargeExpansionIsTakenBack(t *test) {
 	})
 	await(t, "a condition of the claim says so", claims, t.in("data"), one(func(c *corev1.PersistentVolumeClaim) error {
 		for _, condition := range c.Status.Conditions {
-			if condition.Type == corev1.PersistentVolumeClaimNodeResizeError && why(condition.Message) {
+			if condition.Type == corev1.PersistentVolumeClaimNodeResizeError && told(condition.Message) {
 				return nil
 			}
 		}
@@ -91,11 +93,13 @@ func tooLargeExpansionIsTakenBack(t *test) {
 	t.createPod(newPod("second", "data", ""))
 	q.fields = "involvedObject.name=second,type=Warning"
 	await(t, "an event says why a pod that comes now waits", events, q, func(all []*corev1.Event) error {
-		if !slices.ContainsFunc(all, func(e *corev1.Event) bool { return why(e.Message) }) {
+		if !slices.ContainsFunc(all, func(e *corev1.Event) bool { return told(e.Message) }) {
 			return fmt.Errorf("there are %d other warnings", len(all))
 		}
 		return nil
 	})
+	t.why("data", why.ResizeBeyondRoom)
+	t.why("pod/second", why.ResizeBeyondRoom)
 	began := time.Now()
 	t.ask("data", modest)
 	await(t, "the claim has grown to the lower request", claims, t.in("data"), hasSize(modest))

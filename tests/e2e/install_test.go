@@ -12,6 +12,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/hostdir/hostdir/pkg/cli/why"
 )
 
 // home is the namespace of the plugin.
@@ -71,6 +73,7 @@ func uninstallLeavesData(t *test) {
 		t.install(t)
 	})
 	await(t, "the plugin's pods are gone", pods, plugins, none)
+	t.why("data-db-0", why.NotInstalled)
 	if _, err := t.StorageV1().CSIDrivers().Get(context.Background(), driver, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("after uninstalling there still is a CSIDriver (%v)", err)
 	}

@@ -15,6 +15,8 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/hostdir/hostdir/pkg/cli/why"
 )
 
 // lossGrace is how long a Node object is absent until its node is lost, in these tests.
@@ -167,6 +169,8 @@ func lostNodeKeeps(t *test) {
 	l.deleteNode()
 	t.warned(t.namespace, "data-db-0", l.since, []string{"the policy is keep"})
 	t.warned("", l.volumes["left"], l.since, []string{"the policy is keep"})
+	t.why("data-db-0", why.NodeLost)
+	t.why("left", why.NodeLost)
 	time.Sleep(lossGrace)
 	l.isThere("data-db-0")
 	l.isThere("left")
@@ -251,6 +255,7 @@ func nodeIsNotLost(t *test) {
 
 	run(t, t.tool, "stop", node)
 	time.Sleep(3 * lossGrace) // NotReady, and its pods are evicted
+	t.why("data-db-0", why.NodeNotReady)
 	run(t, t.tool, "start", node)
 	stays("a power cut")
 

@@ -11,6 +11,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/hostdir/hostdir/pkg/cli/why"
 )
 
 // rooms waits until Kubernetes knows of each node how large a volume of the
@@ -74,6 +76,8 @@ func tooLargeClaimSaysSo(t *test) {
 	if c.Status.Phase != corev1.ClaimPending {
 		t.Errorf("the claim is %s", c.Status.Phase)
 	}
+	t.why("huge", why.PoolFull)
+	t.why("pod/huge", why.PoolFull)
 }
 
 func roomFollowsClaims(t *test) {

@@ -45,6 +45,9 @@ var together = []promise{
 	{"the plugin holds no credentials of Kubernetes", pluginHoldsNoCredentials},
 	{"the plugin answers health checks", pluginAnswersHealthChecks},
 	{"kubelet reports the volumes' sizes", kubeletReportsSizes},
+	{"why names what is wrong with what a claim asks for", whyNamesWhatClaimsAskFor},
+	{"why names what a pod and a deleted claim wait for", whyNamesWhatPodsWaitFor},
+	{"why names what became of a volume", whyNamesWhatBecameOfVolumes},
 	{"the rendered manifests are what the API server takes", manifestsAreTaken},
 }
 
@@ -57,6 +60,8 @@ var alone = []promise{
 	{"writes go on while plugin and kubelet restart", writesGoOn},
 	{"the plugin registers again when its registration is removed", pluginRegistersAgain},
 	{"pods run again with their data after a power cut of their node", powerCutKeepsData},
+	{"why names what of hostdir is down", whyNamesWhoIsDown},
+	{"why names what is wrong with a node", whyNamesWhatIsWrongWithANode},
 	{"a second pool serves its disks as they are mounted", secondPoolServesDisks},
 	{"a bad configuration changes nothing", badConfigurationChangesNothing},
 	{"hostdir check finds nothing wrong", checkFindsNothing},
@@ -70,6 +75,7 @@ var limited = []promise{
 	{"a pod that fills its claim leaves its neighbour alone", fullVolumeLeavesNeighbour},
 	{"a claim too large for one node lands on another", largeClaimFindsNode},
 	{"a claim too large for all nodes waits and says so", tooLargeClaimSaysSo},
+	{"why names the claim that ties a pod to a full node", whyNamesWhoTiesThePod},
 	{"the scheduler's figures follow claims that come and go", roomFollowsClaims},
 	{"a StatefulSet's claim grows under its writer", claimGrowsUnderWriter},
 	{"an expansion that no disk can hold is reported and taken back", tooLargeExpansionIsTakenBack},
@@ -83,6 +89,7 @@ var departed = []promise{
 	{"a disk can be unmounted and mounted again, under pods and without", idleDiskMayGo},
 	{"nothing is lost while a disk is away under a StatefulSet", absentDiskLosesNothing},
 	{"nothing is lost either where requireMountPoint was forgotten", forgottenMountPointLosesNothing},
+	{"why names what is wrong with a disk", whyNamesWhatIsWrongWithADisk},
 	{"hostdir check finds nothing wrong", checkFindsNothing},
 }
 

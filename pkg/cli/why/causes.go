@@ -50,7 +50,7 @@ const (
 	NodeNotReady Name = "NodeNotReady"
 	// TiedElsewhere: another claim of the pod ties it to a node that has no room.
 	TiedElsewhere Name = "TiedElsewhere"
-	// PoolUnknown: no node on which the pod may run has the class's pool.
+	// PoolUnknown: no node on which the pod may run has a disk of the class's pool.
 	PoolUnknown Name = "PoolUnknown"
 	// NoPod: no pod uses the claim, and it is bound for the first that does.
 	NoPod Name = "NoPod"

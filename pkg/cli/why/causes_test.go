@@ -83,7 +83,7 @@ var scenarios = []struct {
 		waiting(w, "0/2 nodes are available: 2 node(s) "+affinityWords)
 	})},
 	{"no such pool, before there is a pod", PoolUnknown, []string{`asks for pool "fast"`, "the nodes have default"}, false, sound(pending, noPods, func(w *World) { w.Claims[0].Class.Parameters["pool"] = "fast" })},
-	{"no such pool", PoolUnknown, []string{`has no pool "fast"`, "it would fit elsewhere: node a, pool default"}, false, sound(pending, func(w *World) { w.Claims[0].Class.Parameters["pool"] = "fast" })},
+	{"no such pool", PoolUnknown, []string{`no disk of a pool "fast"`, "it would fit elsewhere: node a, pool default"}, false, sound(pending, func(w *World) { w.Claims[0].Class.Parameters["pool"] = "fast" })},
 	{"tenant: no such pool", PoolUnknown, []string{`node a has no pool "fast"`}, false, sound(pending, unseen, refused(`code = ResourceExhausted desc = no room on this node: node a has no pool "fast" in hostdir's configuration`))},
 	{"nobody uses it", NoPod, []string{"WaitForFirstConsumer"}, false, sound(pending, noPods)},
 	{"tenant: nobody uses it", NoPod, []string{"waiting for first consumer"}, false, sound(pending, noPods, unseen,

@@ -105,7 +105,7 @@ func (v *view) lookAt(node string) onNode {
 		if len(disks) > 0 {
 			return slices.MinFunc(disks, byDominance)
 		}
-		is.cause, is.says = PoolUnknown, fmt.Sprintf("its configuration has no pool %q", class.Pool)
+		is.cause, is.says = PoolUnknown, fmt.Sprintf("it has no disk of a pool %q", class.Pool)
 		return is
 	}
 	is.sure = false
@@ -285,8 +285,10 @@ func tiedElsewhere(v *view) *finding {
 			slices.Sort(f.evidence)
 			return f
 		}
-		if f := v.tiedTo(p, tied); f != nil && v.isPending() {
-			return f
+		if v.isPending() {
+			if f := v.tiedTo(p, tied); f != nil {
+				return f
+			}
 		}
 	}
 	return nil
@@ -487,7 +489,7 @@ func (h *hindrance) words(v *view, at onNode) {
 	case DriverNotOnNode:
 		h.says, h.next = fmt.Sprintf("hostdir does not run on node %s", node), fmt.Sprintf("kubectl -n %s get daemonset,pods -o wide; its nodeSelector and tolerations say where it runs", v.System)
 	case PoolUnknown:
-		h.says, h.next = fmt.Sprintf("no node where the pod may run has a pool %q", v.class().Pool), fmt.Sprintf("add the pool to hostdir's configuration, or use a class of another pool: kubectl get storageclass %s -o yaml", v.className())
+		h.says, h.next = fmt.Sprintf("no node where the pod may run has a disk of a pool %q", v.class().Pool), fmt.Sprintf("add the pool to hostdir's configuration, mount its disks, or use a class of another pool: kubectl get storageclass %s -o yaml", v.className())
 	case Quarantined, ResizeBeyondRoom: // they have words of their own
 	}
 }

@@ -272,7 +272,7 @@ func (w *World) inPlugin(node, command string) string {
 	if p := w.plugin(node); p != nil {
 		pod = p.Name
 	}
-	return fmt.Sprintf("kubectl -n %s exec %s -c hostdir -- /hostdir %s", w.System, pod, command)
+	return fmt.Sprintf("kubectl -n %s exec -it %s -c hostdir -- /hostdir %s", w.System, pod, command)
 }
 
 // describe is the command that shows an object and its events.
