@@ -31,6 +31,7 @@ var visible = []struct {
 	{"flags of hostdir and its commands", []string{"cmd/hostdir"}, "", flags},
 	{"flags of hostdir-controller", []string{"cmd/hostdir-controller", "pkg/controller"}, "configuration.md", flags},
 	{"values of quota", []string{"pkg/config"}, "configuration.md", constants("QuotaPolicy")},
+	{"causes of why", []string{"pkg/cli/why"}, "why.md", constants("Name")},
 	{"fields of the configuration", []string{"pkg/config"}, "configuration.md", configFields},
 }
 
@@ -60,6 +61,26 @@ func TestDocsNameNoOtherMetrics(t *testing.T) {
 		if !slices.Contains(known, strings.TrimSuffix(name, "_count")) {
 			t.Errorf("docs name the metric %s, which there is not", name)
 		}
+	}
+}
+
+// TestDocsNameNoOtherCauses holds docs/why.md to the order of the table as well.
+func TestDocsNameNoOtherCauses(t *testing.T) {
+	var named, table []string
+	for _, row := range regexp.MustCompile(`(?m)^\| .([A-Z][a-z]+[A-Za-z]*). \|`).FindAllStringSubmatch(docs(t, "why.md"), -1) {
+		named = append(named, row[1])
+	}
+	for _, p := range packages(t) {
+		if p.name() != "pkg/cli/why" {
+			continue
+		}
+		rows := regexp.MustCompile(`(?m)^\t\{([A-Z][A-Za-z]+), `).FindAllStringSubmatch(read(t, filepath.Join(p.Dir, "causes.go")), -1)
+		for _, row := range rows {
+			table = append(table, row[1])
+		}
+	}
+	if len(table) < 2 || !slices.Equal(named, table) {
+		t.Errorf("docs/why.md explains the causes %q, those of the table are %q", named, table)
 	}
 }
 

@@ -186,7 +186,7 @@ func TestCollectWithoutOneRight(t *testing.T) {
 }
 
 func TestCollectFindsWhatIsMeant(t *testing.T) {
-	from, _, asked := source(sound())
+	from, _, _ := source(sound())
 	for _, test := range []struct {
 		subject Subject
 		kind    string
@@ -208,7 +208,7 @@ func TestCollectFindsWhatIsMeant(t *testing.T) {
 		}
 	}
 	for want, w := range map[string]*World{"a": sound(), "": sound(pending)} {
-		from, _, asked = source(w)
+		from, _, asked := source(w)
 		if _, err := from.Collect(t.Context(), Subject{Namespace: "shop", Name: "data"}); err != nil || *asked != want {
 			t.Errorf("asked node %q (%v), want %q", *asked, err, want)
 		}

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/hostdir/hostdir/pkg/disk"
 )
 
 // TestWordsAreSpoken holds each phrase to the packages that say it.
@@ -37,6 +39,15 @@ func TestWordsAreSpoken(t *testing.T) {
 	for _, phrase := range []string{inUseWords, "is healthy, but has no", "its data was left behind", "its data directory"} {
 		if !strings.Contains(source.String(), phrase) {
 			t.Errorf("hostdir does not say %q any more", phrase)
+		}
+	}
+}
+
+// TestReasonsHaveCauses: each of pkg/disk has one.
+func TestReasonsHaveCauses(t *testing.T) {
+	for _, r := range []disk.Reason{disk.Absent, disk.Exchanged, disk.Copied, disk.Owned, disk.Faulty, disk.Pending, disk.Unresponsive} {
+		if reasons[string(r)] == "" {
+			t.Errorf("disks that are %s have no cause", r)
 		}
 	}
 }
