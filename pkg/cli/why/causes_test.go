@@ -1,6 +1,7 @@
 package why
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -291,5 +292,20 @@ func TestImmediateClassNeedsNoPod(t *testing.T) {
 	}, disks(func(d *admin.Disk) { d.AvailableBytes = 0 }))
 	if c := Diagnose(w); c.Name != PoolFull {
 		t.Errorf("%s, want %s", c.Name, PoolFull)
+	}
+}
+
+// TestManyNodes: people read some lines, and not hundreds.
+func TestManyNodes(t *testing.T) {
+	w := sound(pending, disks(func(d *admin.Disk) { d.AvailableBytes = 0 }))
+	for i := range 200 {
+		n, registered, plugin, answer := w.Nodes[0].DeepCopy(), w.CSINodes[0].DeepCopy(), w.Plugins[0].DeepCopy(), w.Answers[0]
+		n.Name = fmt.Sprintf("node-%d", i)
+		registered.Name, plugin.Spec.NodeName, answer.Node = n.Name, n.Name, n.Name
+		w.Nodes, w.CSINodes = append(w.Nodes, *n), append(w.CSINodes, *registered)
+		w.Plugins, w.Answers = append(w.Plugins, *plugin), append(w.Answers, answer)
+	}
+	if c := Diagnose(w); c.Name != PoolFull || len(c.Evidence) > 12 {
+		t.Errorf("%s, %d lines", c.Name, len(c.Evidence))
 	}
 }
