@@ -18,7 +18,7 @@ func newWhy(s *session) *cobra.Command {
 		Short: "Say why a claim is Pending, not mounted, not growing or not deleted",
 		Long: `Say the one cause for which a claim or a pod waits, what shows it, and what to do next.
 
-CLAIM, pvc/CLAIM, pod/POD or NAMESPACE/CLAIM. A plain name is a claim's, or if there is none a pod's.
+CLAIM, pvc/CLAIM, NAMESPACE/CLAIM, pod/POD or pod/NAMESPACE/POD. A plain name is a claim's, or if there is none a pod's.
 The exit status is 0 if nothing is wrong, 1 if a cause was found, and 2 if it cannot be told.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
@@ -30,11 +30,7 @@ The exit status is 0 if nothing is wrong, 1 if a cause was found, and 2 if it ca
 }
 
 func (s *session) why(ctx context.Context, what string, out *output) error {
-	namespace, err := s.namespace()
-	if err != nil {
-		return err
-	}
-	subject, err := why.ParseSubject(what, namespace)
+	subject, err := s.subject(what)
 	if err != nil {
 		return err
 	}
@@ -57,6 +53,19 @@ func (s *session) why(ctx context.Context, what string, out *output) error {
 		return err
 	}
 	return causeStatus(cause)
+}
+
+// subject reads a claim as people write it, or POD or NAMESPACE/POD behind "pod/".
+func (s *session) subject(arg string) (why.Subject, error) {
+	kind := ""
+	switch before, name, two := strings.Cut(arg, "/"); {
+	case two && (before == "pod" || before == "pods" || before == "po"):
+		kind, arg = why.PodKind, name
+	case two && (before == "pvc" || before == "persistentvolumeclaim"):
+		kind = why.ClaimKind
+	}
+	ref, err := s.claimRef(arg)
+	return why.Subject{Namespace: ref.Namespace, Name: ref.Name, Kind: kind}, err
 }
 
 // causeStatus is the exit status, as an error that was told already.

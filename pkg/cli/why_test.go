@@ -118,6 +118,7 @@ func TestWhy(t *testing.T) {
 	}{
 		{"a claim", dial, []string{"waits"}, Wrong, []string{"claim shop/waits: PoolFull\n", "  - node a, disk /mnt/a: it has room for 1Gi, 2Gi is asked for: 1Gi too little\n", "\nNext: "}},
 		{"its pod", dial, []string{"pod/web"}, Wrong, []string{"pod shop/web, claim shop/waits: PoolFull\n"}},
+		{"a pod of another namespace", dial, []string{"--namespace=bank", "pod/shop/web"}, Wrong, []string{"pod shop/web, claim shop/waits: PoolFull\n"}},
 		{"of another namespace", dial, []string{"--namespace=bank", "shop/waits"}, Wrong, []string{"claim shop/waits: PoolFull\n"}},
 		{"the name of the cause", dial, []string{"waits", "-o", "name"}, Wrong, []string{"PoolFull\n"}},
 		{"nothing is wrong", dial, []string{"pvc/bound"}, OK, []string{"claim shop/bound: NothingWrong\nNothing is wrong.\n"}},
@@ -137,8 +138,10 @@ func TestWhy(t *testing.T) {
 			}
 		})
 	}
-	if _, stderr, status := runWhy(t, dial, "a/b/c"); status != Unknown || !strings.Contains(stderr, "pvc/CLAIM") {
-		t.Errorf("status %d, %q", status, stderr)
+	for _, subject := range []string{"a/b/c", "", "pvc/", "pod/", "/x"} {
+		if _, stderr, status := runWhy(t, dial, subject); status != Unknown || !strings.Contains(stderr, "pvc/NAME") {
+			t.Errorf("%q: status %d, %q", subject, status, stderr)
+		}
 	}
 	if _, stderr, status := runWhy(t, dial, "waits", "-o", "csv"); status != Unknown || !strings.Contains(stderr, "--output=csv") {
 		t.Errorf("status %d, %q", status, stderr)

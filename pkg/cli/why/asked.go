@@ -23,7 +23,7 @@ func notFound(v *view) *finding {
 		next:     fmt.Sprintf("kubectl -n %s get pvc,pods", v.Subject.Namespace),
 		likely:   !v.saw(Claims, Pods, Volumes),
 	}
-	if v.Subject.Kind == podKind {
+	if v.Subject.Kind == PodKind {
 		f.evidence = []string{"namespace " + v.Subject.Namespace + " has no such pod"}
 	}
 	return f
@@ -215,7 +215,7 @@ func volumeLost(v *view) *finding {
 		next: "its data may be on a node still: `hostdir volumes pv` there prints a PersistentVolume that adopts it. " +
 			v.inPlugin(v.place(), "volumes pv "+v.Namespace+"/"+v.Name),
 	}
-	if e := v.newest(claimKind, v.Name, "ClaimLost"); e != nil {
+	if e := v.newest(ClaimKind, v.Name, "ClaimLost"); e != nil {
 		f.evidence = append(f.evidence, saysOf(e))
 	}
 	return f

@@ -24,7 +24,7 @@ var testNow = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
 // a and used by pod web. Changes make of it what a test is about.
 func sound(changes ...func(*World)) *World {
 	w := &World{
-		Subject: Subject{Namespace: "shop", Name: "data", Kind: claimKind}, Driver: testDriver, System: testSystem, Now: testNow,
+		Subject: Subject{Namespace: "shop", Name: "data", Kind: ClaimKind}, Driver: testDriver, System: testSystem, Now: testNow,
 		Claims:    []Claim{testClaim("data")},
 		Pods:      []corev1.Pod{*testPod("web", "data")},
 		CSIDriver: &storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: testDriver}},

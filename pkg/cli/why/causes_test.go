@@ -29,7 +29,7 @@ var scenarios = []struct {
 	{"bound and unused", NothingWrong, []string{"no pod uses it"}, false, sound(noPods)},
 	{"tenant: all is well", NothingWrong, []string{"pods that use it run: web"}, false, sound(unseen)},
 	{"a typing error", NotFound, []string{"there is no claim shop/data"}, false, sound(func(w *World) { w.Claims, w.Pods = []Claim{{Namespace: "shop", Name: "data"}}, nil })},
-	{"a pod without claims", NoClaim, nil, false, sound(func(w *World) { w.Claims, w.Pod, w.Subject.Kind = nil, testPod("web"), podKind })},
+	{"a pod without claims", NoClaim, nil, false, sound(func(w *World) { w.Claims, w.Pod, w.Subject.Kind = nil, testPod("web"), PodKind })},
 	{"a pod of a claim that is not there", ClaimMissing, []string{"used by web"}, false, sound(func(w *World) { w.Claims[0].Object, w.Claims[0].Volume = nil, nil })},
 
 	{"deleted under its pod", ClaimInUse, []string{"pod web uses it", "delete pod web"}, false, sound(deleting)},
@@ -85,6 +85,10 @@ var scenarios = []struct {
 	})},
 	{"no such pool, before there is a pod", PoolUnknown, []string{`asks for pool "fast"`, "the nodes have default"}, false, sound(pending, noPods, func(w *World) { w.Claims[0].Class.Parameters["pool"] = "fast" })},
 	{"no such pool", PoolUnknown, []string{`no disk of a pool "fast"`, "it would fit elsewhere: node a, pool default"}, false, sound(pending, func(w *World) { w.Claims[0].Class.Parameters["pool"] = "fast" })},
+	{"no such pool, since the configuration is refused", PoolUnknown, []string{"colour"}, false, sound(pending, noPods, func(w *World) {
+		w.Claims[0].Class.Parameters["pool"] = "fast"
+		w.Answers[0].Disks.ConfigError = `unknown field "colour"`
+	})},
 	{"tenant: no such pool", PoolUnknown, []string{`node a has no pool "fast"`}, false, sound(pending, unseen, refused(`code = ResourceExhausted desc = no room on this node: node a has no pool "fast" in hostdir's configuration`))},
 	{"nobody uses it", NoPod, []string{"WaitForFirstConsumer"}, false, sound(pending, noPods)},
 	{"tenant: nobody uses it", NoPod, []string{"waiting for first consumer"}, false, sound(pending, noPods, unseen,
@@ -228,7 +232,7 @@ func TestFineIsWhenNothingIsWrong(t *testing.T) {
 
 func TestPodOfSeveralClaims(t *testing.T) {
 	w := sound(func(w *World) {
-		w.Subject, w.Pod = Subject{Namespace: "shop", Name: "web", Kind: podKind}, testPod("web", "nfs", "data", "logs")
+		w.Subject, w.Pod = Subject{Namespace: "shop", Name: "web", Kind: PodKind}, testPod("web", "nfs", "data", "logs")
 		w.Pods = []corev1.Pod{*w.Pod}
 		nfs, logs := testClaim("nfs"), testClaim("logs")
 		nfs.Volume.Spec.CSI.Driver = "example.com/nfs"
@@ -252,25 +256,6 @@ func TestOldWordsAreNotSure(t *testing.T) {
 	w.Events[0].LastTimestamp.Time = testNow.Add(-2 * retries)
 	if c := Diagnose(w); c.Name != DiskAbsent || c.Sure {
 		t.Errorf("%s, sure %t", c.Name, c.Sure)
-	}
-}
-
-func TestParseSubject(t *testing.T) {
-	for text, want := range map[string]Subject{
-		"data":         {"shop", "data", ""},
-		"pvc/data":     {"shop", "data", claimKind},
-		"pod/web":      {"shop", "web", podKind},
-		"pods/web":     {"shop", "web", podKind},
-		"bank/ledgers": {"bank", "ledgers", ""},
-	} {
-		if got, err := ParseSubject(text, "shop"); err != nil || got != want {
-			t.Errorf("%s: %v, %v; want %v", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "/", "a/b/c", "pvc/", "/x"} {
-		if got, err := ParseSubject(text, "shop"); err == nil {
-			t.Errorf("%q is taken for %v", text, got)
-		}
 	}
 }
 

@@ -54,8 +54,8 @@ type collector struct {
 	*World
 }
 
-// look notes an error other than that there is no such object, and reports whether
-// there was none.
+// look reports whether something was found, and notes an error other than that it is
+// not there.
 func (c *collector) look(what What, err error) bool {
 	if err != nil && !apierrors.IsNotFound(err) && c.saw(what) {
 		why := err.Error()
@@ -70,17 +70,15 @@ func (c *collector) look(what What, err error) bool {
 // subject finds the claim or the pod. A plain name is a claim's, or else a pod's.
 func (c *collector) subject(ctx context.Context) error {
 	s := &c.World.Subject
-	if s.Kind != podKind {
+	if s.Kind != PodKind {
 		claim, err := c.claim(ctx, s.Name)
 		if err == nil && claim.Object == nil && s.Kind == "" {
-			if pod, podErr := c.Clients.CoreV1().Pods(s.Namespace).Get(ctx, s.Name, metav1.GetOptions{}); podErr == nil {
-				s.Kind, c.Pod = podKind, pod
+			if pod, podErr := c.Clients.CoreV1().Pods(s.Namespace).Get(ctx, s.Name, metav1.GetOptions{}); c.look(Pods, podErr) {
+				s.Kind, c.Pod = PodKind, pod
 				return c.ofPod(ctx)
-			} else if !c.look(Pods, podErr) && !apierrors.IsNotFound(podErr) {
-				err = podErr
 			}
 		}
-		s.Kind = claimKind
+		s.Kind = ClaimKind
 		c.Claims = []Claim{claim}
 		if err != nil {
 			return fmt.Errorf("%s could not be looked at: %w", s, err)

@@ -166,7 +166,7 @@ func TestCollectWithoutOneRight(t *testing.T) {
 			clients.PrependReactor("*", resource, func(a clienttesting.Action) (bool, runtime.Object, error) {
 				return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: resource}, "", errors.New("no"))
 			})
-			w, err := from.Collect(t.Context(), Subject{Namespace: "shop", Name: "data", Kind: claimKind})
+			w, err := from.Collect(t.Context(), Subject{Namespace: "shop", Name: "data", Kind: ClaimKind})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -193,11 +193,11 @@ func TestCollectFindsWhatIsMeant(t *testing.T) {
 		pod     bool
 		claims  int
 	}{
-		{Subject{Namespace: "shop", Name: "data"}, claimKind, false, 1},
-		{Subject{Namespace: "shop", Name: "web"}, podKind, true, 1},
-		{Subject{Namespace: "shop", Name: "web", Kind: podKind}, podKind, true, 1},
-		{Subject{Namespace: "shop", Name: "neither"}, claimKind, false, 1},
-		{Subject{Namespace: "shop", Name: "data", Kind: podKind}, podKind, false, 0},
+		{Subject{Namespace: "shop", Name: "data"}, ClaimKind, false, 1},
+		{Subject{Namespace: "shop", Name: "web"}, PodKind, true, 1},
+		{Subject{Namespace: "shop", Name: "web", Kind: PodKind}, PodKind, true, 1},
+		{Subject{Namespace: "shop", Name: "neither"}, ClaimKind, false, 1},
+		{Subject{Namespace: "shop", Name: "data", Kind: PodKind}, PodKind, false, 0},
 	} {
 		w, err := from.Collect(t.Context(), test.subject)
 		if err != nil {

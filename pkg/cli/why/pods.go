@@ -48,7 +48,7 @@ func nodeLost(v *view) *finding {
 	if v.Object == nil && !v.isLeft() || place == "" && v.Volume != nil || v.isFine() && v.node(place) != nil {
 		return nil
 	}
-	told := v.newest(claimKind, v.Name, "NodeLost", "NodeLossHeld", "NodeLossDryRun")
+	told := v.newest(ClaimKind, v.Name, "NodeLost", "NodeLossHeld", "NodeLossDryRun")
 	if told == nil && v.Volume != nil {
 		told = v.newest("pv", v.Volume.Name, "NodeLost", "NodeLossHeld", "NodeLossDryRun")
 	}
@@ -115,7 +115,7 @@ func podMisplaced(v *view) *finding {
 	}
 	place := v.place()
 	for _, p := range v.starting() {
-		e := v.newest(podKind, p.Name, mountReasons...)
+		e := v.newest(PodKind, p.Name, mountReasons...)
 		told := e != nil && strings.Contains(e.Message, misplacedWords)
 		if !told && (place == "" || p.Spec.NodeName == place) {
 			continue
@@ -175,7 +175,7 @@ func noPod(v *view) *finding {
 	if v.Class != nil {
 		f.evidence = append(f.evidence, fmt.Sprintf("volumeBindingMode of StorageClass %s is WaitForFirstConsumer", v.Class.Name))
 	}
-	if e := v.newest(claimKind, v.Name, "WaitForFirstConsumer"); e != nil {
+	if e := v.newest(ClaimKind, v.Name, "WaitForFirstConsumer"); e != nil {
 		f.evidence = append(f.evidence, saysOf(e))
 	}
 	if f.likely && len(f.evidence) < 3 {
@@ -212,7 +212,7 @@ func waitsForReserved(v *view) *finding {
 		f.evidence = append(f.evidence, differs...)
 		f.next = fmt.Sprintf("make the claim anew to match, and raise the request once it is bound: kubectl -n %s delete pvc %s (docs/reuse.md)", v.Namespace, v.Name)
 	}
-	if e := v.newest(claimKind, v.Name, "ReuseMismatch", "ReuseRefused"); e != nil {
+	if e := v.newest(ClaimKind, v.Name, "ReuseMismatch", "ReuseRefused"); e != nil {
 		f.evidence = append(f.evidence, saysOf(e))
 	}
 	return f

@@ -52,7 +52,7 @@ func randomWorld(r *rand.Rand) (*World, string) {
 		func(w *World) { waiting(w, "0/2 nodes are available: 2 Insufficient cpu.") }, func(w *World) { w.Nodes = nil },
 		func(w *World) { w.Answers = nil }, func(w *World) { w.Plugins = nil }, func(w *World) { w.Capacities = nil },
 		func(w *World) { w.CSINodes, w.CSIDriver = nil, nil }, func(w *World) { w.Others = []Claim{testClaim("logs")} },
-		func(w *World) { w.Claims = append(w.Claims, testClaim("logs")) }, func(w *World) { w.Pod, w.Subject.Kind = testPod("web", "data", "logs"), podKind },
+		func(w *World) { w.Claims = append(w.Claims, testClaim("logs")) }, func(w *World) { w.Pod, w.Subject.Kind = testPod("web", "data", "logs"), PodKind },
 		func(w *World) {
 			if len(w.Pods) > 0 {
 				w.Pods[0] = *testPod("web", "data", "logs")

@@ -63,6 +63,9 @@ func (v *view) lookAt(node string) onNode {
 			return slices.MinFunc(disks, byDominance)
 		}
 		is.cause, is.says = PoolUnknown, fmt.Sprintf("it has no disk of a pool %q", class.Pool)
+		if why := a.Disks.ConfigError; why != "" {
+			is.says += "; its configuration is refused, and the last good one in force: " + why
+		}
 		return is
 	}
 	is.sure = false
@@ -223,7 +226,7 @@ func (v *view) poolNowhere() hindrance {
 		return hindrance{}
 	}
 	pool := v.class().Pool
-	known := []string{}
+	var known, refused []string
 	for _, a := range v.Answers {
 		for _, d := range a.Disks.Disks {
 			if d.Pool == pool {
@@ -231,10 +234,13 @@ func (v *view) poolNowhere() hindrance {
 			}
 			known = append(known, d.Pool)
 		}
+		if why := a.Disks.ConfigError; why != "" {
+			refused = append(refused, fmt.Sprintf("node %s: its configuration is refused, and the last good one in force: %s", a.Node, oneLine(why)))
+		}
 	}
 	slices.Sort(known)
 	h := hindrance{cause: PoolUnknown}
-	h.evidence = []string{fmt.Sprintf("StorageClass %s asks for pool %q", v.Class.Name, pool), fmt.Sprintf("the nodes have %s", cmp.Or(strings.Join(slices.Compact(known), ", "), "no pool"))}
+	h.evidence = append(some(refused), fmt.Sprintf("StorageClass %s asks for pool %q", v.Class.Name, pool), fmt.Sprintf("the nodes have %s", cmp.Or(strings.Join(slices.Compact(known), ", "), "no pool")))
 	h.tell(v, onNode{cause: PoolUnknown})
 	return h
 }

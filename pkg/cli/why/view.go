@@ -169,7 +169,7 @@ func (v *view) unscheduled() (*corev1.Pod, string) {
 				return p, c.Message
 			}
 		}
-		if e := v.newest(podKind, p.Name, "FailedScheduling"); e != nil {
+		if e := v.newest(PodKind, p.Name, "FailedScheduling"); e != nil {
 			return p, e.Message
 		}
 	}
@@ -200,7 +200,7 @@ func (v *view) isFine() bool {
 
 // newest returns the newest event of one of these reasons, or of any, about an object.
 func (v *view) newest(kind, name string, reasons ...string) *corev1.Event {
-	kinds := map[string]string{claimKind: "PersistentVolumeClaim", podKind: "Pod", "pv": "PersistentVolume"}
+	kinds := map[string]string{ClaimKind: "PersistentVolumeClaim", PodKind: "Pod", "pv": "PersistentVolume"}
 	for i := range v.Events {
 		e := &v.Events[i]
 		if e.InvolvedObject.Kind == kinds[kind] && e.InvolvedObject.Name == name && (len(reasons) == 0 || slices.Contains(reasons, e.Reason)) {
@@ -235,7 +235,7 @@ func (v *view) concerns(e *corev1.Event) bool {
 
 // refusal returns the last answer of hostdir to the claim's provisioning, "" if it has
 // given none.
-func (v *view) refusal() *corev1.Event { return v.newest(claimKind, v.Name, "ProvisioningFailed") }
+func (v *view) refusal() *corev1.Event { return v.newest(ClaimKind, v.Name, "ProvisioningFailed") }
 
 // saysOf quotes an event.
 func saysOf(e *corev1.Event) string {

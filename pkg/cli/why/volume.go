@@ -176,7 +176,7 @@ var mountReasons = []string{"FailedMount", "FailedAttachVolume", "FailedMapVolum
 // mountFails is what kubelet says of a volume, in other words than those before.
 func mountFails(v *view) *finding {
 	for _, p := range v.starting() {
-		e := v.newest(podKind, p.Name, mountReasons...)
+		e := v.newest(PodKind, p.Name, mountReasons...)
 		if e == nil || mounted(p) {
 			continue
 		}

@@ -2,7 +2,6 @@ package why
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,42 +14,22 @@ import (
 type Subject struct {
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
-	// Kind is "pvc" or "pod"; with "" a claim is meant, or if there is none a pod.
+	// Kind is ClaimKind or PodKind; with "" a claim is meant, or if there is none a pod.
 	Kind string `json:"kind,omitempty"`
 }
 
+// Kinds of subjects.
 const (
-	claimKind = "pvc"
-	podKind   = "pod"
+	ClaimKind = "pvc"
+	PodKind   = "pod"
 )
 
 // String is how a person writes it.
 func (s Subject) String() string {
-	if s.Kind == podKind {
+	if s.Kind == PodKind {
 		return "pod " + s.Namespace + "/" + s.Name
 	}
 	return "claim " + s.Namespace + "/" + s.Name
-}
-
-// ParseSubject reads CLAIM, pvc/CLAIM, pod/POD or NAMESPACE/CLAIM. Without a
-// namespace it is in the given one.
-func ParseSubject(text, namespace string) (Subject, error) {
-	s := Subject{Namespace: namespace, Name: text}
-	if first, rest, ok := strings.Cut(text, "/"); ok {
-		s.Name = rest
-		switch first {
-		case "pvc", "persistentvolumeclaim", "persistentvolumeclaims":
-			s.Kind = claimKind
-		case "pod", "pods", "po":
-			s.Kind = podKind
-		default:
-			s.Namespace = first
-		}
-	}
-	if s.Name == "" || s.Namespace == "" || strings.Contains(s.Name, "/") {
-		return s, fmt.Errorf("%q is none of CLAIM, pvc/CLAIM, pod/POD and NAMESPACE/CLAIM", text)
-	}
-	return s, nil
 }
 
 // World is what there is around a claim or a pod, as far as it could be looked at.
