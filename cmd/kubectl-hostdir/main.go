@@ -8,8 +8,10 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/go-logr/logr"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // what kubeconfigs of clouds ask for
+	"k8s.io/klog/v2"
 
 	"github.com/hostdir/hostdir/pkg/cli"
 )
@@ -18,6 +20,9 @@ import (
 var version = "dev"
 
 func main() {
+	// What the libraries of Kubernetes log is about connections that were closed on
+	// purpose; what a person has to know comes as an error.
+	klog.SetLogger(logr.Discard())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 	status := cli.Run(ctx, version, streams, os.Args[1:])
