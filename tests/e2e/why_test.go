@@ -83,7 +83,7 @@ func whyNamesWhatClaimsAskFor(t *test) {
 		{"foreign", why.NotHostdir, of(foreign.Name)},
 		{"nowhere", why.PoolUnknown, of(nowhere)},
 		{"imported", why.Importing, func(c *corev1.PersistentVolumeClaim) {
-			c.Annotations = map[string]string{driver + "/import": "begun"}
+			c.Annotations = map[string]string{driver + "/importing": "begun"}
 		}},
 		{"named", why.WaitsForReserved, func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "no-such-volume-" + t.namespace }},
 		{"idle", why.NoPod, func(*corev1.PersistentVolumeClaim) {}},

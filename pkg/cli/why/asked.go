@@ -2,7 +2,6 @@ package why
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -174,14 +173,12 @@ func invalidRequest(v *view) *finding {
 	return f
 }
 
-// importing goes by the annotations of an import on the claim or its volume.
+// importing goes by the mark of `kubectl hostdir import` on the claim or its volume.
 func importing(v *view) *finding {
 	var found []string
 	annotated := func(what string, annotations map[string]string) {
-		for key, value := range annotations {
-			if strings.HasPrefix(key, importPrefix) {
-				found = append(found, fmt.Sprintf("%s has the annotation %s=%s", what, key, oneLine(value)))
-			}
+		if value, ok := annotations[importMark]; ok {
+			found = append(found, fmt.Sprintf("%s has the annotation %s=%s", what, importMark, oneLine(value)))
 		}
 	}
 	if v.Object != nil {
@@ -193,7 +190,6 @@ func importing(v *view) *finding {
 	if len(found) == 0 || v.isFine() {
 		return nil
 	}
-	slices.Sort(found)
 	return &finding{
 		says:     "the volume is being imported, and is not hostdir's until that is done",
 		evidence: found,

@@ -53,7 +53,9 @@ var scenarios = []struct {
 		w.Claims[0].Object.Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: "VolumeSnapshot", Name: "yesterday"}
 	})},
 
-	{"under import", Importing, []string{"csi.hostdir.io/import=begun"}, false, sound(pending, func(w *World) { w.Claims[0].Object.Annotations = map[string]string{"csi.hostdir.io/import": "begun"} })},
+	{"under import", Importing, []string{"csi.hostdir.io/importing=begun"}, false, sound(pending, func(w *World) {
+		w.Claims[0].Object.Annotations = map[string]string{"csi.hostdir.io/importing": "begun"}
+	})},
 	{"its volume is gone", VolumeLost, []string{"Lost"}, false, sound(func(w *World) { w.Claims[0].Object.Status.Phase, w.Claims[0].Volume = corev1.ClaimLost, nil })},
 	{"hostdir is not there", NotInstalled, []string{"CSIDriver"}, false, sound(pending, func(w *World) { w.CSIDriver, w.Plugins, w.Answers, w.CSINodes = nil, nil, nil, nil })},
 	{"nodeName", NodeNameSet, []string{"nodeSelector: {kubernetes.io/hostname: a}"}, false, sound(pending, func(w *World) { w.Pods[0].Spec.NodeName = "a" })},

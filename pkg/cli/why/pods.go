@@ -163,7 +163,7 @@ func podUnschedulable(v *view) *finding {
 }
 
 func noPod(v *view) *finding {
-	if !v.isPending() || len(v.pods) > 0 || !v.waits() || len(v.Reserved) > 0 || v.Object.Annotations[selectedNode] != "" {
+	if !v.isPending() || len(v.pods) > 0 || !v.waits() || len(v.Reserved) > 0 || v.Object.Annotations[selectedNode] != "" || v.Object.Spec.VolumeName != "" {
 		return nil
 	}
 	f := &finding{

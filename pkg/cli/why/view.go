@@ -15,8 +15,8 @@ import (
 
 const (
 	selectedNode = "volume.kubernetes.io/selected-node"
-	// importPrefix begins the annotations of a claim, or a volume, that is imported.
-	importPrefix = "csi.hostdir.io/import"
+	// importMark is the annotation of a claim, or a volume, while it is imported.
+	importMark = "csi.hostdir.io/importing"
 	// pvcProtection keeps a claim as long as pods use it.
 	pvcProtection = "kubernetes.io/pvc-protection"
 	// reuseFinalizer keeps it until its volume is reserved.

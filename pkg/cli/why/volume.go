@@ -77,6 +77,21 @@ func (v *view) record() (path, quarantine string, found, known bool) {
 	return "", "", false, true
 }
 
+// findings returns what `hostdir check` says of the volume, if it is of these kinds.
+func (v *view) findings(kinds ...string) []string {
+	a := v.answer(v.place())
+	if a == nil || v.Volume == nil || v.Volume.Spec.CSI == nil {
+		return nil
+	}
+	var all []string
+	for _, f := range a.Findings {
+		if f.VolumeID == v.Volume.Spec.CSI.VolumeHandle && slices.Contains(kinds, f.Kind) {
+			all = append(all, fmt.Sprintf("hostdir check on node %s: %s %s: %s", a.Node, f.Kind, f.Path, oneLine(f.Problem)))
+		}
+	}
+	return all
+}
+
 func quarantined(v *view) *finding {
 	if !v.isBound() && !v.isLeft() {
 		return nil
@@ -88,6 +103,9 @@ func quarantined(v *view) *finding {
 	path, why, _, known := v.record()
 	if why != "" {
 		f.evidence = []string{fmt.Sprintf("node %s, %s: %s", v.place(), path, oneLine(why))}
+		return f
+	}
+	if f.evidence = v.findings("Quarantined"); len(f.evidence) > 0 { // it may not have been read since
 		return f
 	}
 	if known || v.isFine() {
@@ -111,12 +129,7 @@ func dataMissing(v *view) *finding {
 		next: v.inPlugin(cmp.Or(v.place(), "NODE"), "check") + "; bring the directory back from a backup, or delete the claim and make it anew, empty",
 	}
 	if a := v.answer(v.place()); a != nil {
-		for _, finding := range a.Findings {
-			if v.Volume != nil && v.Volume.Spec.CSI != nil && finding.VolumeID == v.Volume.Spec.CSI.VolumeHandle &&
-				(finding.Kind == "DataMissing" || finding.Kind == "MissingVolume" || finding.Kind == "SubvolumeLeftBehind") {
-				f.evidence = append(f.evidence, fmt.Sprintf("hostdir check on node %s: %s %s: %s", a.Node, finding.Kind, finding.Path, oneLine(finding.Problem)))
-			}
-		}
+		f.evidence = v.findings("DataMissing", "MissingVolume", "SubvolumeLeftBehind")
 		if _, _, found, known := v.record(); known && !found && v.hinders().fits {
 			f.evidence = append(f.evidence, fmt.Sprintf("node %s has the disk, and no volume %s", a.Node, v.Volume.Spec.CSI.VolumeHandle))
 		}
