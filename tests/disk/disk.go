@@ -63,8 +63,11 @@ func MountLimited(t testing.TB, size int64) string {
 func MountImage(t testing.TB, image, dir string) {
 	t.Helper()
 	run(t, "mount", "-o", "loop", image, dir)
-	t.Cleanup(func() { unmount(dir) })
+	UnmountLater(t, dir)
 }
+
+// UnmountLater takes away what is mounted at dir when the test ends.
+func UnmountLater(t testing.TB, dir string) { t.Cleanup(func() { unmount(dir) }) }
 
 // Sync writes back the filesystem that a directory is on, and no other: sync(2)
 // would wait for every disk of the machine.

@@ -3,6 +3,7 @@ package powercut
 import (
 	"os/exec"
 	"testing"
+	"time"
 
 	"github.com/hostdir/hostdir/tests/disk"
 	"github.com/hostdir/hostdir/tests/powercut/drive"
@@ -49,12 +50,26 @@ func (f filesystem) make(t *testing.T) *drive.Image {
 // mount mounts what is on a drive until the test ends.
 func (f filesystem) mount(t *testing.T, drive, dir string) {
 	t.Helper()
-	if f.kind == "btrfs" {
-		// What the kernel remembers of the same filesystem on another loop
-		// device would keep it from this one. It forgets only what is not mounted.
-		run(t, "btrfs", "device", "scan", "--forget")
+	if f.kind != "btrfs" {
+		disk.MountImage(t, drive, dir)
+		return
 	}
-	disk.MountImage(t, drive, dir)
+	for try := 1; ; try++ {
+		// What the kernel remembers of the same filesystem on another loop
+		// device would keep it from this one. It forgets only what is not mounted;
+		// and a test beside this one may have it forget what is being mounted here.
+		run(t, "btrfs", "device", "scan", "--forget")
+		out, err := exec.Command("mount", "-o", "loop", drive, dir).CombinedOutput()
+		if err == nil {
+			break
+		}
+		if try == 5 {
+			t.Fatalf("mount %s: %v\n%s", drive, err, out)
+		}
+		t.Logf("mount %s: %v, once more\n%s", drive, err, out)
+		time.Sleep(50 * time.Millisecond)
+	}
+	disk.UnmountLater(t, dir)
 	if f.limited {
 		// Removed subvolumes are cleared away after commits.
 		run(t, "mount", "-o", "remount,commit=1", dir)

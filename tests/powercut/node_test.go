@@ -126,7 +126,7 @@ func (n *node) do(c call) error {
 	case remove:
 		_, err = clients.DeleteVolume(ctx, &csi.DeleteVolumeRequest{VolumeId: n.id(c.name)})
 	case undelete:
-		_, err = n.operator().Undelete(ctx, c.name)
+		err = n.undelete(ctx, c.name)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", c, err)
@@ -154,6 +154,26 @@ func (n *node) id(name string) string {
 
 // operator is who runs the commands of hostdir.
 func (n *node) operator() *admin.Client { return &admin.Client{Socket: admin.SocketPath(n.Socket)} }
+
+// undelete brings a volume back. One of the same name that was not kept may be in the
+// trash as well, if the power was cut before its removal had begun.
+func (n *node) undelete(ctx context.Context, name string) error {
+	_, err := n.operator().Undelete(ctx, name)
+	if err == nil || !strings.Contains(err.Error(), "deleted volumes; name the entry") {
+		return err
+	}
+	trash, err := n.operator().Trash(ctx)
+	if err != nil {
+		return err
+	}
+	for _, v := range trash.Volumes {
+		if v.Name == name && v.PurgeAt != nil && v.PurgeAt.After(time.Now()) {
+			_, err := n.operator().Undelete(ctx, v.Entry)
+			return err
+		}
+	}
+	return fmt.Errorf("none of the deleted volumes %s is kept: %+v", name, trash)
+}
 
 // isBack reports that a volume was not brought back because it is back: another
 // order did that, though nobody was told.
