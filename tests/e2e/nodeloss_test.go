@@ -28,6 +28,7 @@ var lost = []promise{
 	{"a lost node's volumes stay with onNodeLoss keep", lostNodeKeeps},
 	{"what nobody uses of a lost node goes with onNodeLoss release, and its data stays", lostNodeReleases},
 	{"a lost node's replica starts anew with onNodeLoss recreate, and its data stays", lostNodeRecreates},
+	{"examples/recreate.yaml: a lost node's replica starts anew", recreateExampleRuns},
 	{"hostdir check finds nothing wrong", checkFindsNothing},
 }
 
@@ -219,6 +220,33 @@ func lostNodeRecreates(t *test) {
 	if v := t.volumeOf("data-db-0"); t.nodeOf(v) == l.node {
 		t.Errorf("the new volume %s is on the node that returned", v.Name)
 	}
+}
+
+// recreateExampleRuns loses the node of the second replica of the example.
+func recreateExampleRuns(t *test) {
+	const replica, claim = "recreate-1", "data-recreate-1"
+	t.apply("recreate.yaml")
+	t.setRuns("app=recreate", 2)
+	node, volume := t.podRuns(replica).Spec.NodeName, t.volumeOf(claim)
+	l := &loss{test: t, node: node, volumes: map[string]string{claim: volume.Name}, data: map[string]string{claim: t.directory(claim)}}
+	l.id = t.content(l.data[claim], "id")
+	t.Cleanup(func() {
+		t.explain()
+		run(t, t.tool, "start", node)
+	})
+	run(t, t.tool, "stop", node)
+	l.deleteNode()
+	l.goes(claim)
+	for _, p := range t.setRuns("app=recreate", 2) {
+		if p.Spec.NodeName == node {
+			t.Errorf("%s runs on %s, which is stopped", p.Name, node)
+		}
+	}
+	if id := t.exec(replica, "cat", "/data/id"); id == l.id {
+		t.Errorf("it has %q, which is on the lost node", id)
+	}
+	l.returns()
+	l.hasData(claim)
 }
 
 // nodeIsNotLost does to a node, with the policy that does most, what people and accidents
