@@ -88,12 +88,20 @@ func (s *session) newNode(pod *corev1.Pod) *node {
 	}
 	n := &node{name: pod.Spec.NodeName, pod: pod}
 	n.plugin = &admin.Client{Dial: func(ctx context.Context) (net.Conn, error) {
-		if pod.Status.Phase != corev1.PodRunning {
-			return nil, fmt.Errorf("pod %s/%s is %s", pod.Namespace, pod.Name, pod.Status.Phase)
+		if !runs(pod) {
+			return nil, fmt.Errorf("container %s of pod %s/%s does not run", container, pod.Namespace, pod.Name)
 		}
 		return dial(ctx, pod)
 	}}
 	return n
+}
+
+// runs reports whether the plugin's container runs. Its pod is Pending as long as one
+// beside it has never started.
+func runs(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodRunning || slices.ContainsFunc(pod.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool {
+		return c.Name == container && c.State.Running != nil
+	})
 }
 
 func isReady(pod *corev1.Pod) bool {

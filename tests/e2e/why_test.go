@@ -428,7 +428,7 @@ func whyNamesWhatIsWrongWithANode(t *test) {
 		s.UpdateStrategy = appsv1.DaemonSetUpdateStrategy{Type: appsv1.OnDeleteDaemonSetStrategyType}
 		for i := range s.Template.Spec.Containers {
 			if c := &s.Template.Spec.Containers[i]; c.Name == "csi-provisioner" {
-				c.Image, c.ImagePullPolicy = "localhost/no-such-image:1", corev1.PullNever
+				c.Args = append(c.Args, "--no-such-flag")
 			}
 		}
 	})
