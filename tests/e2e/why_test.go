@@ -433,10 +433,12 @@ func whyNamesWhatIsWrongWithANode(t *test) {
 		}
 	})
 	t.check(t.CoreV1().Pods(home).Delete(context.Background(), t.plugin(t, node).Name, metav1.DeleteOptions{}))
-	await(t, "a pod without a provisioner is on the node", pods, plugins, func(all []*corev1.Pod) error {
+	await(t, "a plugin without a provisioner is registered on the node", pods, plugins, func(all []*corev1.Pod) error {
 		for _, p := range all {
-			if p.Spec.NodeName == node && p.UID != old {
-				return nil
+			for _, c := range p.Status.ContainerStatuses {
+				if p.Spec.NodeName == node && p.UID != old && c.Name == "hostdir" && c.Ready {
+					return nil
+				}
 			}
 		}
 		return fmt.Errorf("there are %d pods", len(all))

@@ -298,6 +298,11 @@ func capacityStale(v *view) *finding {
 		evidence: []string{"the scheduler: " + oneLine(text)},
 		next:     fmt.Sprintf("wait for a minute; if it stays, csi-provisioner does not tell: kubectl -n %s get csistoragecapacities", v.System),
 	}
+	if strings.Contains(text, noDriverWords) && !strings.Contains(text, noRoomWords) {
+		// It looks again when a CSINode appears, and not when a driver comes back to one.
+		f.says = "there is room, and the scheduler has not looked again since hostdir was registered"
+		f.next = fmt.Sprintf("wait for five minutes, or have it look at once: kubectl -n %s delete pod %s", pod.Namespace, pod.Name)
+	}
 	for _, node := range v.nodeNames() {
 		if is := v.lookAt(node); is.cause == "" && v.excluded(node) == "" && is.known {
 			f.likely = f.likely || !is.sure
