@@ -34,6 +34,9 @@ func TestPoolMounts(t *testing.T) {
 		{"a folder comes before those inside it, also before kubelet's",
 			`pools: [{name: a, paths: [/mnt/x/y]}, {name: default, paths: [/mnt/disk, /var/lib/disk], requireMountPoint: true}]`,
 			[]string{"/mnt", "/mnt/x/y", "/var/lib"}},
+		{"folders to import from, also one above a pool's and one that is mounted already",
+			`{pools: [{name: default, paths: [/data/hostdir, "/mnt/disks/*"]}], import: [/opt/local-path-provisioner, /data, /mnt/disks]}`,
+			[]string{"/data", "/data/hostdir", "/mnt/disks", "/opt/local-path-provisioner"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
