@@ -111,6 +111,10 @@ func TestRefusedValues(t *testing.T) {
 		{"some second pods", `updateStrategy: {rollingUpdate: {maxSurge: 25%}}`, "maxSurge 25% cannot work"},
 		{"an update of none", `updateStrategy: {rollingUpdate: {maxUnavailable: 0}}`, "/updateStrategy/rollingUpdate/maxUnavailable"},
 		{"a Deployment's strategy", `updateStrategy: {type: Recreate}`, "/updateStrategy/type"},
+		{"import from the whole host", `import: [/]`, "/import/0"},
+		{"import from a glob", `import: ["/data/*"]`, "/import/0"},
+		{"import from a disk", `{pools: [{name: default, paths: [/mnt/disk], requireMountPoint: true, subPath: hostdir}], import: [/mnt/disk/hostdir/old]}`, `is in "/mnt/disk/hostdir", which is a disk of pool "default"`},
+		{"import from kubelet's folder", `import: [/var/lib/kubelet]`, "has /var/lib/kubelet for itself"},
 		{"kubelet's folder with a slash", `kubeletDir: /var/lib/kubelet/`, "/kubeletDir"},
 	}
 	for _, test := range tests {
