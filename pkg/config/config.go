@@ -25,7 +25,7 @@ type Config struct {
 	ProjectIDs IDRange `json:"projectIDs,omitzero"`
 	// Import are the directories in which volumes that others have made may lie, to be
 	// imported.
-	Import []string `json:"import,omitempty"`
+	Import ImportRoots `json:"import,omitempty"`
 }
 
 // IDRange is a range of project IDs, both ends included.

@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// ImportRoots are directories to import from.
+type ImportRoots []string
+
 // checkImport checks the directories to import from, beside the pools of a node.
 func (c Config) checkImport(where string, pools []Pool) error {
 	for _, from := range c.Import {
@@ -25,10 +28,10 @@ func (c Config) checkImport(where string, pools []Pool) error {
 	return nil
 }
 
-// ImportRoot returns which of the directories to import from a path lies beneath, and
-// its name there; ok is false if it lies beneath none.
-func (c Config) ImportRoot(dir string) (root, name string, ok bool) {
-	for _, from := range c.Import {
+// Find returns which of the directories a path lies beneath, and its name there; ok is
+// false if it lies beneath none.
+func (r ImportRoots) Find(dir string) (root, name string, ok bool) {
+	for _, from := range r {
 		if rest, within := strings.CutPrefix(dir, from+"/"); within && len(from) > len(root) {
 			root, name, ok = from, rest, true
 		}

@@ -35,8 +35,8 @@ func TestImport(t *testing.T) {
 	}
 }
 
-func TestImportRoot(t *testing.T) {
-	c := Config{Import: []string{"/data", "/data/deep", "/opt"}}
+func TestImportRootsFind(t *testing.T) {
+	roots := ImportRoots{"/data", "/data/deep", "/opt"}
 	for path, want := range map[string][2]string{
 		"/data/www-0":      {"/data", "www-0"},
 		"/data/deep/www":   {"/data/deep", "www"},
@@ -45,7 +45,7 @@ func TestImportRoot(t *testing.T) {
 		"/database/www":    {},
 		"/srv":             {},
 	} {
-		root, name, ok := c.ImportRoot(path)
+		root, name, ok := roots.Find(path)
 		if root != want[0] || name != want[1] || ok != (want[0] != "") {
 			t.Errorf("%s: %q, %q, %t", path, root, name, ok)
 		}
