@@ -77,7 +77,8 @@ func bindAt(t *testing.T, from string) string {
 
 func newImportWorld(t *testing.T, pool, old string, method ImportMethod) *importWorld {
 	t.Helper()
-	w := &importWorld{T: t, pool: pool, old: old, method: method, reference: t.TempDir()}
+	w := &importWorld{T: t, pool: pool, old: old, method: method, reference: old + "-reference"}
+	mkdirAll(t, w.reference)
 	layImport(t, w.source())
 	w.copyTree(w.source(), w.reference)
 	w.s = openStore(t, onePool(pool)+fmt.Sprintf("\nimport: [%q]", old))
@@ -496,7 +497,7 @@ func TestImportLimited(t *testing.T) {
 	onLimited(t, func(t *testing.T, base string) {
 		old := filepath.Join(filepath.Dir(base), "old-"+filepath.Base(base))
 		mkdirAll(t, old)
-		t.Cleanup(func() { os.RemoveAll(old) })
+		t.Cleanup(func() { os.RemoveAll(old); os.RemoveAll(old + "-reference") })
 		w := newImportWorld(t, base, old, ImportRename)
 		limits, _ := only(t, w.s).limiter()
 		if limits.Kind() == quota.Btrfs {
