@@ -518,7 +518,7 @@ func TestImportLimited(t *testing.T) {
 		}
 		w.copyTree(w.source(), w.reference)
 		big := w.request()
-		big.CapacityBytes = 600 * mebibyte
+		big.CapacityBytes = limited
 		i := awaitImport(t, func() (Import, error) { return w.s.Import(t.Context(), big, anyUse) })
 		if i.Enforced != limits.Kind() || i.Method != w.method {
 			t.Fatalf("%+v", i)
