@@ -107,10 +107,18 @@ func (c *Client) Import(ctx context.Context, order ImportOrder) (i Import, err e
 	return i, err
 }
 
-// UndoImport has a volume of this name become the directory again that it was. It is
-// given again as Import is.
-func (c *Client) UndoImport(ctx context.Context, volume string) (i Import, err error) {
-	err = c.post(ctx, "/import/undo", VolumeRef{volume}, &i)
+// ImportUndo is the body of POST /import/undo.
+type ImportUndo struct {
+	Volume string `json:"volume"`
+	// Keep does only what the old PersistentVolume needs to be right again; what is known
+	// of that stays until the same is asked without.
+	Keep bool `json:"keep,omitempty"`
+}
+
+// UndoImport has a volume become the directory again that it was. It is given again as
+// Import is.
+func (c *Client) UndoImport(ctx context.Context, order ImportUndo) (i Import, err error) {
+	err = c.post(ctx, "/import/undo", order, &i)
 	return i, err
 }
 

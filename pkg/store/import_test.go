@@ -228,7 +228,7 @@ func TestImport(t *testing.T) {
 		if all := w.s.Imports(w.Context()); len(all) != 0 {
 			w.Errorf("imports: %+v", all)
 		}
-		if _, err := w.s.UndoImport(w.Context(), importName, anyUse); !errors.Is(err, errdefs.ErrConflict) {
+		if _, err := w.s.UndoImport(w.Context(), importName, false, anyUse); !errors.Is(err, errdefs.ErrConflict) {
 			w.Errorf("undone after it was finished: %v", err)
 		}
 		w.wantFindings()
@@ -242,11 +242,16 @@ func TestImport(t *testing.T) {
 func TestImportUndone(t *testing.T) {
 	onImports(t, func(w *importWorld) {
 		i := w.mustImport()
-		if _, err := w.s.UndoImport(w.Context(), importName, func(*os.File) error { return errdefs.ErrInUse }); !errors.Is(err, errdefs.ErrInUse) {
+		if _, err := w.s.UndoImport(w.Context(), importName, false, func(*os.File) error { return errdefs.ErrInUse }); !errors.Is(err, errdefs.ErrInUse) {
 			w.Errorf("undone while it is mounted: %v", err)
 		}
 		w.wantData(i.Path)
-		undone := awaitImport(w.T, func() (Import, error) { return w.s.UndoImport(w.Context(), importName, anyUse) })
+		kept := awaitImport(w.T, func() (Import, error) { return w.s.UndoImport(w.Context(), importName, true, anyUse) })
+		if kept.State == ImportUndone || !json.Valid(kept.Old) {
+			w.Errorf("the old PersistentVolume is not known any more: %+v", kept)
+		}
+		w.wantData(w.source())
+		undone := awaitImport(w.T, func() (Import, error) { return w.s.UndoImport(w.Context(), importName, false, anyUse) })
 		if undone.State != ImportUndone {
 			w.Errorf("%+v", undone)
 		}
@@ -280,11 +285,11 @@ func TestImportStopped(t *testing.T) {
 						w.wantFindings(ImportUnfinished)
 					}
 					if undo {
-						awaitImport(w.T, func() (Import, error) { return w.s.UndoImport(w.Context(), importName, anyUse) })
+						awaitImport(w.T, func() (Import, error) { return w.s.UndoImport(w.Context(), importName, false, anyUse) })
 					} else {
 						w.wantData(w.mustImport().Path)
 						w.wantFindings()
-						awaitImport(w.T, func() (Import, error) { return w.s.UndoImport(w.Context(), importName, anyUse) })
+						awaitImport(w.T, func() (Import, error) { return w.s.UndoImport(w.Context(), importName, false, anyUse) })
 					}
 					w.wantData(w.source())
 					w.s.purgeAll(w.Context())
@@ -370,7 +375,7 @@ func TestImportFinishStopped(t *testing.T) {
 			w.Fatal(err)
 		}
 		w.s = reopen(w.T, w.s)
-		if _, err := w.s.UndoImport(w.Context(), importName, anyUse); !errors.Is(err, errdefs.ErrConflict) {
+		if _, err := w.s.UndoImport(w.Context(), importName, false, anyUse); !errors.Is(err, errdefs.ErrConflict) {
 			w.Errorf("undone although a part of the original is gone: %v", err)
 		}
 		w.wantData(i.Path)
@@ -547,7 +552,7 @@ func TestImportLimited(t *testing.T) {
 		if w.method == ImportCopy {
 			return // the original is as it was: TestImportUndone
 		}
-		awaitImport(t, func() (Import, error) { return w.s.UndoImport(t.Context(), importName, anyUse) })
+		awaitImport(t, func() (Import, error) { return w.s.UndoImport(t.Context(), importName, false, anyUse) })
 		w.wantData(w.source())
 		if p, err := quota.ProjectOf(openDir(t, w.source()).File); err != nil || p != (quota.Project{}) {
 			t.Errorf("undone, it is of %+v, %v", p, err)

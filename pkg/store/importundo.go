@@ -20,13 +20,14 @@ import (
 // UndoImport makes a volume the directory again that it was, or goes on with that: what
 // was moved is moved back, what was copied goes to the trash. It returns ErrInUse while
 // the volume is mounted, as mayUse finds, and has nothing to do if there is no import of
-// this name.
-func (s *Store) UndoImport(ctx context.Context, name string, mayUse func(*os.File) error) (Import, error) {
+// this name. With keep it does only what the old PersistentVolume needs to be right again,
+// and what is known of that stays until the same is asked without.
+func (s *Store) UndoImport(ctx context.Context, name string, keep bool, mayUse func(*os.File) error) (Import, error) {
 	if id := (VolumeID{Disk: noDisk, Name: name}); !id.isValid() {
 		return Import{}, fmt.Errorf("%w: %q is not the name of a volume", errdefs.ErrInvalid, name)
 	}
 	_, err := s.carryOut(ctx, name, "undo", func(ctx context.Context, j *importJob) error {
-		return s.undoImport(ctx, j, name, mayUse)
+		return s.undoImport(ctx, j, name, keep, mayUse)
 	})
 	if err != nil {
 		return Import{}, fmt.Errorf("undoing the import of volume %s: %w", name, err)
@@ -37,7 +38,7 @@ func (s *Store) UndoImport(ctx context.Context, name string, mayUse func(*os.Fil
 // noDisk makes an ID of a name, to check it.
 const noDisk = "00000000-0000-0000-0000-000000000000"
 
-func (s *Store) undoImport(ctx context.Context, j *importJob, name string, mayUse func(*os.File) error) error {
+func (s *Store) undoImport(ctx context.Context, j *importJob, name string, keep bool, mayUse func(*os.File) error) error {
 	d, i, err := s.locateImport(ctx, name)
 	switch {
 	case err != nil:
@@ -46,16 +47,20 @@ func (s *Store) undoImport(ctx context.Context, j *importJob, name string, mayUs
 		return fmt.Errorf("%w: its import was finished, or it was never imported", errdefs.ErrConflict)
 	case i.note.Finishing:
 		return fmt.Errorf("%w: its old directory %s is being removed, as --finish has asked: the volume holds all that it did", errdefs.ErrConflict, i.note.Source)
+	case keep && i.note.Method == ImportCopy:
+		return nil // the old directory is as it was
 	case i.stage == importDone && i.note.Method == ImportCopy:
 		err = s.onDisk(ctx, d, "undoing an import", func(o openDisk) error { return o.deleteCopy(ctx, name, mayUse) })
 	case i.stage == importDone:
 		if err = s.onDisk(ctx, d, "undoing an import", func(o openDisk) error { return o.takeBack(ctx, name, i, mayUse) }); err == nil {
-			err = s.putBack(ctx, j, d, name, i)
+			err = s.putBack(ctx, j, d, name, i, keep)
 		}
 	case i.stage == importBegun && i.note.Method == ImportCopy:
 		err = s.onDisk(ctx, d, "undoing an import", func(o openDisk) error { return o.clearCopy(name) })
 	case i.stage == importBegun:
-		err = s.putBack(ctx, j, d, name, i)
+		err = s.putBack(ctx, j, d, name, i, keep)
+	case keep:
+		return nil
 	default: // an import that did not come as far as its note
 		for _, d := range s.inUse() {
 			if err := s.onDisk(ctx, d, "undoing an import", func(o openDisk) error { return o.removeAside(name) }); err != nil {
@@ -132,7 +137,7 @@ func (o openDisk) takeBack(ctx context.Context, name string, i imported, mayUse 
 }
 
 // putBack moves the directory from aside to where it was, as it was.
-func (s *Store) putBack(ctx context.Context, j *importJob, d *diskState, name string, i imported) error {
+func (s *Store) putBack(ctx context.Context, j *importJob, d *diskState, name string, i imported, keep bool) error {
 	o, err := d.open()
 	if err != nil {
 		return err
@@ -153,6 +158,9 @@ func (s *Store) putBack(ctx context.Context, j *importJob, d *diskState, name st
 	}
 	if _, err := aside.Lstat(dataDir); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s is still there: %w", aside.Path(dataDir), err)
+	}
+	if keep {
+		return nil
 	}
 	if q := i.record.Quota; q != nil && !o.hasLimit(q) {
 		if limits, _ := o.limiter(); quota.KindOf(limits) == q.Kind {

@@ -21,8 +21,8 @@ func (s *Server) handleImports(mux *http.ServeMux) {
 	})
 	mux.HandleFunc("POST /import/plan", carryOut(s.importOrder(s.Store.PlanImport)))
 	mux.HandleFunc("POST /import", carryOut(s.importOrder(s.Store.Import)))
-	mux.HandleFunc("POST /import/undo", carryOut(s.endOfImport(s.Store.UndoImport)))
-	mux.HandleFunc("POST /import/finish", carryOut(s.endOfImport(s.Store.FinishImport)))
+	mux.HandleFunc("POST /import/undo", carryOut(s.undoImport))
+	mux.HandleFunc("POST /import/finish", carryOut(s.finishImport))
 }
 
 func (s *Server) importOrder(do func(context.Context, store.ImportRequest, func(*os.File) error) (store.Import, error)) func(context.Context, admin.ImportOrder) (admin.Import, error) {
@@ -40,11 +40,14 @@ func (s *Server) importOrder(do func(context.Context, store.ImportRequest, func(
 	}
 }
 
-func (s *Server) endOfImport(do func(context.Context, string, func(*os.File) error) (store.Import, error)) func(context.Context, admin.VolumeRef) (admin.Import, error) {
-	return func(ctx context.Context, order admin.VolumeRef) (admin.Import, error) {
-		i, err := do(ctx, order.Volume, s.checkApart)
-		return s.imported(i), err
-	}
+func (s *Server) undoImport(ctx context.Context, order admin.ImportUndo) (admin.Import, error) {
+	i, err := s.Store.UndoImport(ctx, order.Volume, order.Keep, s.checkApart)
+	return s.imported(i), err
+}
+
+func (s *Server) finishImport(ctx context.Context, order admin.VolumeRef) (admin.Import, error) {
+	i, err := s.Store.FinishImport(ctx, order.Volume, s.checkApart)
+	return s.imported(i), err
 }
 
 // checkApart refuses a directory that is mounted anywhere, or that anything is mounted

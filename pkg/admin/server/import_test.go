@@ -51,7 +51,7 @@ func TestImport(t *testing.T) {
 	if err != nil || len(all.Imports) != 1 || string(all.Imports[0].Old) != string(order.Old) || all.Imports[0].PersistentVolume != "www-0-pv" {
 		t.Errorf("%+v, %v", all, err)
 	}
-	if i, err := c.UndoImport(t.Context(), "pvc-1"); err != nil || i.State != admin.ImportUndone {
+	if i, err := c.UndoImport(t.Context(), admin.ImportUndo{Volume: "pvc-1"}); err != nil || i.State != admin.ImportUndone {
 		t.Errorf("%+v, %v", i, err)
 	}
 	if _, err := os.Stat(source + "/index.html"); err != nil {
@@ -61,7 +61,7 @@ func TestImport(t *testing.T) {
 		t.Errorf("finished what was undone: %v", err)
 	}
 	for _, bad := range []string{"", "../x", ".import-x"} {
-		if _, err := c.UndoImport(t.Context(), bad); err == nil {
+		if _, err := c.UndoImport(t.Context(), admin.ImportUndo{Volume: bad}); err == nil {
 			t.Errorf("undone: %q", bad)
 		}
 	}
