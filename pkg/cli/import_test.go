@@ -361,39 +361,44 @@ func TestImport(t *testing.T) {
 func TestImportKilled(t *testing.T) {
 	for _, undo := range []bool{false, true} {
 		for _, lost := range []bool{false, true} {
-			for at := 1; ; at++ {
-				happened := false
-				t.Run(fmt.Sprintf("undo %t, write %d, done %t", undo, at, lost), func(t *testing.T) {
-					c := newImportCluster(t)
-					args := []string{"-l", "app=web", "--yes"}
-					if undo {
-						c.mustRun(args...)
-						args = append(args, "--undo")
-					}
-					c.mu.Lock()
-					c.at, c.writes, c.lost = at, 0, lost
-					c.mu.Unlock()
-					c.run(args...)
-					happened = c.killed
-					c.mu.Lock()
-					c.at, c.killed = 0, false
-					c.mu.Unlock()
-					c.mustRun(args...)
-					if undo {
-						c.wantOld()
-						return
-					}
-					c.wantImported()
-				})
-				if !happened || t.Failed() {
-					break
+			t.Run(fmt.Sprintf("undo %t, write done %t", undo, lost), func(t *testing.T) {
+				t.Parallel()
+				for at, happened := 1, true; happened && !t.Failed(); at++ {
+					t.Run(fmt.Sprintf("write %d", at), func(t *testing.T) { happened = importKilled(t, undo, at, lost) })
 				}
-				if at == 50 {
-					t.Fatal("it does not come to an end")
-				}
-			}
+			})
 		}
 	}
+}
+
+// importKilled reports whether there were so many writes.
+func importKilled(t *testing.T, undo bool, at int, lost bool) (happened bool) {
+	c := newImportCluster(t)
+	args := []string{"-l", "app=web", "--yes"}
+	if undo {
+		c.mustRun(args...)
+		args = append(args, "--undo")
+	}
+	c.dieAt(at, lost)
+	status := c.run(args...)
+	if happened = c.killed; happened == (status == OK) {
+		t.Errorf("killed %t, and the status is %d", happened, status)
+	}
+	c.dieAt(0, false)
+	c.mustRun(args...)
+	if undo {
+		c.wantOld()
+	} else {
+		c.wantImported()
+	}
+	return happened
+}
+
+// dieAt has the program killed at a write from now on, at none with 0.
+func (c *importCluster) dieAt(at int, lost bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at, c.writes, c.lost, c.killed = at, 0, lost, false
 }
 
 func TestImportRefuses(t *testing.T) {

@@ -118,7 +118,7 @@ func (im *importer) takeAway(ctx context.Context, name string, want *corev1.Pers
 }
 
 const (
-	swapPoll     = 100 * time.Millisecond
+	swapPoll     = 50 * time.Millisecond
 	swapPatience = time.Minute
 )
 

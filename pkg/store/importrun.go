@@ -149,10 +149,12 @@ func (b *importBuild) layOut() (*dir.Dir, error) {
 	}
 	_, err = aside.Lstat(importFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = errors.Join(b.note.write(aside), volumes.Sync())
-		if err != nil { // nothing was done to anything yet
+		if err = b.note.write(aside); err != nil { // nothing was done to anything yet
 			_, _, _ = aside.Unlink(importNewFile), aside.Unlink(importFile), volumes.Rmdir(importPrefix+b.name)
 		}
+	}
+	if err == nil { // also what an order before may not have come to
+		err = errors.Join(aside.Sync(), volumes.Sync())
 	}
 	if err != nil {
 		aside.Close()
