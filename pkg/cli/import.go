@@ -336,7 +336,7 @@ func (im *importer) undoAll(ctx context.Context, all []*toImport) error {
 	if len(refused) > 0 {
 		return &statusError{Wrong, errors.Join(refused...)}
 	}
-	if ok, err := im.agreed(todo, "Bring back %d old volumes? What was copied goes back to what it was when it was imported; what was written since goes to the trash."); !ok {
+	if ok, err := im.agreed(todo, "Bring back %d old volumes? Old directories that were copied are as they were when they were imported: what was written since goes to the trash, for a day."); !ok {
 		return err
 	}
 	for _, t := range todo {

@@ -261,6 +261,9 @@ func TestImportUndone(t *testing.T) {
 		}
 		w.s.purgeAll(w.Context())
 		w.wantFindings()
+		if kept := len(w.s.Trash()); (kept == 1) != (w.method == ImportCopy) {
+			w.Errorf("%d volumes are in the trash", kept)
+		}
 		// And all over again.
 		w.wantData(w.mustImport().Path)
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
@@ -83,8 +84,17 @@ func (o openDisk) deleteCopy(ctx context.Context, name string, mayUse func(*os.F
 		return err
 	}
 	defer v.close()
+	if ttl, _ := retention(o.poolNow(), v.record.Class); ttl < undoneTTL {
+		v.record.Class.TrashTTL = undoneTTL.String()
+		if err := replaceRecord(v.dir, v.record); err != nil {
+			return err
+		}
+	}
 	return v.delete(ctx, mayUse)
 }
+
+// undoneTTL is how long a copy is kept at least whose import was undone.
+const undoneTTL = 24 * time.Hour
 
 // clearCopy gives what was copied to the purge, as a half-built volume: its original is
 // where it was.
