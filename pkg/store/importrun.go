@@ -166,8 +166,11 @@ func (b *importBuild) layOut() (*dir.Dir, error) {
 // move moves the directory to the disk, gives it to its quota, and limits it.
 func (b *importBuild) move(ctx context.Context) error {
 	_, err := b.aside.Lstat(dataDir)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		err = b.rename()
+	case err == nil: // a crash may have come before that
+		err = errors.Join(b.aside.Sync(), b.store.syncSource(b.note.Source))
 	}
 	if err != nil {
 		return err

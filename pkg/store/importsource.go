@@ -123,6 +123,16 @@ func (x *importSource) openAs(identity string, mayUse func(*os.File) error) (*di
 	return source, nil
 }
 
+// syncSource syncs the directory that a source is or was in, if there still is one.
+func (s *Store) syncSource(source string) error {
+	x, err := s.openSource(source)
+	if err != nil {
+		return nil // it is in the filesystem's own order all the same
+	}
+	defer x.close()
+	return x.parent.Sync()
+}
+
 // measureSource counts what a source holds, and refuses one that is not apart from all
 // disks.
 func (s *Store) measureSource(ctx context.Context, source *dir.Dir, w *tree.Watch) (tree.Size, error) {

@@ -159,11 +159,14 @@ func (s *Store) putBack(ctx context.Context, j *importJob, d *diskState, name st
 	}
 	defer aside.Close()
 	data, err := aside.Sub(dataDir)
-	if err == nil {
+	switch {
+	case err == nil:
 		defer data.Close()
 		err = s.moveBack(ctx, j, d, aside, data, i)
+	case errors.Is(err, fs.ErrNotExist): // a crash may have come before that
+		err = errors.Join(s.syncSource(i.note.Source), aside.Sync())
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return err
 	}
 	if _, err := aside.Lstat(dataDir); !errors.Is(err, fs.ErrNotExist) {
