@@ -148,13 +148,16 @@ func (b *importBuild) layOut() (*dir.Dir, error) {
 		return nil, err
 	}
 	_, err = aside.Lstat(importFile)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		if err = b.note.write(aside); err != nil { // nothing was done to anything yet
 			_, _, _ = aside.Unlink(importNewFile), aside.Unlink(importFile), volumes.Rmdir(importPrefix+b.name)
 		}
+	case err == nil: // a crash may have come before that
+		err = aside.Sync()
 	}
-	if err == nil { // also what an order before may not have come to
-		err = errors.Join(aside.Sync(), volumes.Sync())
+	if err == nil {
+		err = volumes.Sync()
 	}
 	if err != nil {
 		aside.Close()
