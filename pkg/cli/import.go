@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,7 +28,8 @@ type importer struct {
 	out       output
 
 	selector, node, pool, class string
-	dryRun, yes, undo, finish   bool
+	undo, finish                bool
+	consent                     consent
 }
 
 func newImport(s *session) *cobra.Command {
@@ -54,8 +55,7 @@ Without an argument it lists what was imported and is not finished.`,
 	flags.StringVar(&im.node, "node", "", "the node that has the directories, where the PersistentVolumes do not say")
 	flags.StringVar(&im.pool, "pool", "", "the pool to import to; without, one on the directory's own filesystem, if there is one")
 	flags.StringVar(&im.class, "class", "", "the StorageClass whose parameters, such as quota and trashTTL, the volumes get")
-	flags.BoolVar(&im.dryRun, "dry-run", false, "show what would be done, and do nothing")
-	flags.BoolVarP(&im.yes, "yes", "y", false, "do not ask")
+	im.consent.addFlags(flags)
 	flags.BoolVar(&im.undo, "undo", false, "bring back the old volumes")
 	flags.BoolVar(&im.finish, "finish", false, "let go of the old volumes: what was copied is removed where it was")
 	command.MarkFlagsMutuallyExclusive("undo", "finish")
@@ -159,13 +159,7 @@ func (im *importer) importAll(ctx context.Context, all []*toImport) error {
 	if len(todo) == 0 {
 		return nil
 	}
-	if im.dryRun {
-		return im.show(plans)
-	}
-	if err := (&output{}).table(im.s.ErrOut, importRows(plans)); err != nil {
-		return err
-	}
-	if ok, err := im.confirm(fmt.Sprintf("Import %d volumes? The claims stay; until --finish, --undo brings the old volumes back.", len(todo))); !ok {
+	if ok, err := im.agreed(plans, "These become hostdir's volumes. The claims stay; until --finish, --undo brings the old volumes back."); !ok {
 		return err
 	}
 	for _, t := range todo {
@@ -336,7 +330,7 @@ func (im *importer) undoAll(ctx context.Context, all []*toImport) error {
 	if len(refused) > 0 {
 		return &statusError{Wrong, errors.Join(refused...)}
 	}
-	if ok, err := im.agreed(todo, "Bring back %d old volumes? Old directories that were copied are as they were when they were imported: what was written since goes to the trash, for a day."); !ok {
+	if ok, err := im.agreed(known(todo), "The old volumes come back. Old directories that were copied are as they were when they were imported: what was written since goes to the trash, for a day."); !ok {
 		return err
 	}
 	for _, t := range todo {
@@ -400,7 +394,7 @@ func (im *importer) finishAll(ctx context.Context, all []*toImport) error {
 	if len(refused) > 0 {
 		return &statusError{Wrong, errors.Join(refused...)}
 	}
-	if ok, err := im.agreed(todo, "Let go of %d old volumes? Old directories that were copied are removed, for good."); !ok {
+	if ok, err := im.agreed(known(todo), "Nothing brings the old volumes back any more. Old directories that were copied are removed, for good."); !ok {
 		return err
 	}
 	for _, t := range todo {
@@ -417,34 +411,27 @@ func (im *importer) finishAll(ctx context.Context, all []*toImport) error {
 
 // agreed shows imports and asks; false without an error is that there is nothing to do,
 // or a dry run.
-func (im *importer) agreed(todo []*toImport, question string) (bool, error) {
-	if len(todo) == 0 {
+func (im *importer) agreed(all []nodeImport, effect string) (bool, error) {
+	if len(all) == 0 {
 		return false, nil
 	}
-	var all []nodeImport
-	for _, t := range todo {
-		all = append(all, nodeImport{t.node.name, *t.begun})
-	}
-	if im.dryRun {
+	if im.consent.dryRun {
 		return false, im.show(all)
 	}
-	if err := (&output{}).table(im.s.ErrOut, importRows(all)); err != nil {
+	var table bytes.Buffer
+	if err := (&output{}).table(&table, importRows(all)); err != nil {
 		return false, err
 	}
-	return im.confirm(fmt.Sprintf(question, len(todo)))
+	return im.consent.ask(im.s, table.String()+effect)
 }
 
-// confirm asks, unless --yes has said so.
-func (im *importer) confirm(question string) (bool, error) {
-	if im.yes {
-		return true, nil
+// known is what their nodes say of imports.
+func known(all []*toImport) []nodeImport {
+	var found []nodeImport
+	for _, t := range all {
+		found = append(found, nodeImport{t.node.name, *t.begun})
 	}
-	fmt.Fprint(im.s.ErrOut, question, " [y/N] ")
-	line, _ := bufio.NewReader(im.s.In).ReadString('\n')
-	if answer := strings.ToLower(strings.TrimSpace(line)); answer == "y" || answer == "yes" {
-		return true, nil
-	}
-	return false, wrong("nothing was done")
+	return found
 }
 
 // carryOut gives a node an order again and again until it is carried out, and shows how

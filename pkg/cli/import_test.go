@@ -327,7 +327,7 @@ func TestImport(t *testing.T) {
 		t.Errorf("plan:\n%s", &c.out)
 	}
 	c.wantOld()
-	if status := c.run("pv/www-pv-0"); status != Wrong || !strings.Contains(c.errs.String(), "[y/N]") {
+	if status := c.run("pv/www-pv-0"); status == OK || !strings.Contains(c.errs.String(), "[y/N]") {
 		t.Errorf("without an answer: %d\n%s", status, &c.errs)
 	}
 	c.wantOld()
