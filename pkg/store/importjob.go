@@ -3,9 +3,12 @@ package store
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"k8s.io/klog/v2"
 
 	"github.com/hostdir/hostdir/pkg/errdefs"
 	"github.com/hostdir/hostdir/pkg/tree"
@@ -124,6 +127,12 @@ func (s *Store) importJob(ctx context.Context, name, order string, do func(ctx c
 		defer close(j.done)
 		defer unlock()
 		defer cancel()
+		defer func() {
+			if r := recover(); r != nil { // other disks have nothing to do with it
+				j.err = fmt.Errorf("panic: %v", r)
+				klog.FromContext(ctx).Error(j.err, "panic in an order about an import", "volume", name, "order", order, "stack", string(debug.Stack()))
+			}
+		}()
 		j.err = do(ctx, j)
 	}()
 	return j, nil
