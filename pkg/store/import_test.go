@@ -348,7 +348,7 @@ func stops(w *importWorld) map[string]func() {
 	}
 	all["in the middle of the copy"] = begin(func(b *importBuild) {
 		layOut(b)
-		data, done, err := b.target(w.Context())
+		data, done, err := b.target()
 		must(err)
 		done()
 		data.Close()

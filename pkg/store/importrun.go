@@ -113,7 +113,7 @@ func (b *importBuild) build(ctx context.Context) (err error) {
 	if b.aside, err = b.layOut(); err != nil {
 		return noSpace(err)
 	}
-	defer b.aside.Close()
+	defer func() { b.aside.Close() }()
 	if b.note.Method == ImportRename {
 		err = b.move(ctx)
 		if errors.Is(err, unix.EXDEV) {
@@ -342,7 +342,7 @@ func (b *importBuild) copy(ctx context.Context) error {
 		return err
 	}
 	defer source.Close()
-	data, done, err := b.target(ctx)
+	data, done, err := b.target()
 	if err != nil {
 		return err
 	}
@@ -357,15 +357,15 @@ func (b *importBuild) copy(ctx context.Context) error {
 
 // target opens the directory to copy to, limited as a new volume's. What an earlier order
 // has copied is kept if it is limited so.
-func (b *importBuild) target(ctx context.Context) (data *dir.Dir, done func(), err error) {
+func (b *importBuild) target() (data *dir.Dir, done func(), err error) {
 	if data, err := b.aside.Sub(dataDir); err == nil {
 		if b.isLimited(data) {
 			return data, func() {}, nil
 		}
 		data.Close()
-	}
-	if err := b.openDisk.removeData(ctx, b.aside); err != nil { // a copy's beginning
-		return nil, nil, err
+		if err := b.startOver(); err != nil {
+			return nil, nil, err
+		}
 	}
 	q, done, err := b.openDisk.makeData(b.store.projects, b.aside, b.record)
 	if err != nil {
@@ -389,6 +389,20 @@ func (b *importBuild) target(ctx context.Context) (data *dir.Dir, done func(), e
 		return nil, nil, err
 	}
 	return data, done, nil
+}
+
+// startOver leaves a copy's beginning to the purge: filesystems take their time.
+func (b *importBuild) startOver() error {
+	if err := b.openDisk.clearCopy(b.name); err != nil {
+		return err
+	}
+	aside, err := b.layOut()
+	if err != nil {
+		return err
+	}
+	b.aside.Close()
+	b.aside = aside
+	return nil
 }
 
 // isLimited reports whether what was copied so far is limited as the record says.
