@@ -34,6 +34,9 @@ func TestPoolMounts(t *testing.T) {
 		{"a folder comes before those inside it, also before kubelet's",
 			`pools: [{name: a, paths: [/mnt/x/y]}, {name: default, paths: [/mnt/disk, /var/lib/disk], requireMountPoint: true}]`,
 			[]string{"/mnt", "/mnt/x/y", "/var/lib"}},
+		{"folders to import from, also one above a pool's and one that is mounted already",
+			`{pools: [{name: default, paths: [/data/hostdir, "/mnt/disks/*"]}], import: [/opt/local-path-provisioner, /data, /mnt/disks]}`,
+			[]string{"/data", "/data/hostdir", "/mnt/disks", "/opt/local-path-provisioner"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -108,6 +111,10 @@ func TestRefusedValues(t *testing.T) {
 		{"some second pods", `updateStrategy: {rollingUpdate: {maxSurge: 25%}}`, "maxSurge 25% cannot work"},
 		{"an update of none", `updateStrategy: {rollingUpdate: {maxUnavailable: 0}}`, "/updateStrategy/rollingUpdate/maxUnavailable"},
 		{"a Deployment's strategy", `updateStrategy: {type: Recreate}`, "/updateStrategy/type"},
+		{"import from the whole host", `import: [/]`, "/import/0"},
+		{"import from a glob", `import: ["/data/*"]`, "/import/0"},
+		{"import from a disk", `{pools: [{name: default, paths: [/mnt/disk], requireMountPoint: true, subPath: hostdir}], import: [/mnt/disk/hostdir/old]}`, `is in "/mnt/disk/hostdir", which is a disk of pool "default"`},
+		{"import from kubelet's folder", `import: [/var/lib/kubelet]`, "has /var/lib/kubelet for itself"},
 		{"kubelet's folder with a slash", `kubeletDir: /var/lib/kubelet/`, "/kubeletDir"},
 	}
 	for _, test := range tests {

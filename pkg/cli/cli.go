@@ -80,6 +80,7 @@ func newRoot(s *session) *cobra.Command {
 	root.AddCommand(
 		newDisks(s),
 		newWhy(s),
+		newImport(s),
 	)
 	return root
 }

@@ -23,6 +23,9 @@ type Config struct {
 	Nodes []NodeConfig `json:"nodes,omitempty"`
 	// ProjectIDs are the IDs that volumes get on XFS and ext4.
 	ProjectIDs IDRange `json:"projectIDs,omitzero"`
+	// Import are the directories in which volumes that others have made may lie, to be
+	// imported.
+	Import ImportRoots `json:"import,omitempty"`
 }
 
 // IDRange is a range of project IDs, both ends included.
@@ -108,6 +111,9 @@ func Parse(data []byte) (Config, error) {
 	if ids := c.ProjectIDs; ids.First == 0 || ids.Last == math.MaxUint32 || ids.First > ids.Last {
 		return Config{}, configError("projectIDs", "%d to %d is not a range of project IDs: it begins at 1 or above and ends below %d", ids.First, ids.Last, uint32(math.MaxUint32))
 	}
+	if err := c.checkImport("import", c.Pools); err != nil {
+		return Config{}, err
+	}
 	for i, n := range c.Nodes {
 		where := fmt.Sprintf("nodes[%d]", i)
 		if len(n.Match) == 0 {
@@ -119,6 +125,9 @@ func Parse(data []byte) (Config, error) {
 			}
 		}
 		if err := checkPools(where+".pools", n.Pools); err != nil {
+			return Config{}, err
+		}
+		if err := c.checkImport("import", n.Pools); err != nil {
 			return Config{}, err
 		}
 	}

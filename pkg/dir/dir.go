@@ -25,8 +25,10 @@ func Open(path string) (*Dir, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	return &Dir{os.NewFile(uintptr(fd), path)}, nil
+	return newDir(fd, path), nil
 }
+
+func newDir(fd int, path string) *Dir { return &Dir{os.NewFile(uintptr(fd), path)} }
 
 // FD returns the descriptor for a system call.
 func (d *Dir) FD() int { return int(d.File.Fd()) }

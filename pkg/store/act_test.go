@@ -17,12 +17,12 @@ import (
 // obey gives an order as an operator does: plan, look, do.
 func obey(t *testing.T, s *Store, order pkgdisk.Action, path string) ActResult {
 	t.Helper()
-	before := tree(t, path)
+	before := filesOf(t, path)
 	plan, err := s.Plan(t.Context(), order, path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if after := tree(t, path); after != before {
+	if after := filesOf(t, path); after != before {
 		t.Errorf("the plan alone has changed %q to %q", before, after)
 	}
 	done, err := s.Act(t.Context(), order, path, plan.Token)
@@ -35,7 +35,7 @@ func obey(t *testing.T, s *Store, order pkgdisk.Action, path string) ActResult {
 // wantOrderRefused gives an order that must be refused and change nothing.
 func wantOrderRefused(t *testing.T, s *Store, order pkgdisk.Action, path, says string) {
 	t.Helper()
-	before := tree(t, path)
+	before := filesOf(t, path)
 	_, err := s.Plan(t.Context(), order, path)
 	if err == nil || !strings.Contains(err.Error(), says) {
 		t.Errorf("%s is refused with %v, want %q", order, err, says)
@@ -43,7 +43,7 @@ func wantOrderRefused(t *testing.T, s *Store, order pkgdisk.Action, path, says s
 	if _, err := s.Act(t.Context(), order, path, ""); err == nil {
 		t.Errorf("%s is carried out without its plan", order)
 	}
-	if after := tree(t, path); after != before {
+	if after := filesOf(t, path); after != before {
 		t.Errorf("the directory was %q, and is %q", before, after)
 	}
 }
@@ -124,11 +124,11 @@ func TestOrderFails(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			before := tree(t, base)
+			before := filesOf(t, base)
 			if _, err := s.Act(t.Context(), order, base, plan.Token); err == nil || !strings.Contains(err.Error(), "read-only") {
 				t.Errorf("error %v, want one that says read-only", err)
 			}
-			if after := tree(t, base); after != before {
+			if after := filesOf(t, base); after != before {
 				t.Errorf("the directory was %q, and is %q", before, after)
 			}
 			remount(t, base, 0, "")

@@ -273,7 +273,7 @@ func TestCheck(t *testing.T) {
 					(*list)[i] = names.Replace(finding)
 				}
 			}
-			before := tree(t, base)
+			before := filesOf(t, base)
 			report := mustCheck(t, s, nothingMounted)
 			wantFindings(t, base, report.Findings, d.finds...)
 			wantTree(t, base, before)
@@ -298,7 +298,7 @@ func TestCheck(t *testing.T) {
 				reopen(t, s) // a start leaves it alone as well
 				wantTree(t, base, before)
 			}
-			if after := tree(t, base); strings.Count(after, "precious") != strings.Count(before, "precious") {
+			if after := filesOf(t, base); strings.Count(after, "precious") != strings.Count(before, "precious") {
 				t.Errorf("the repair has removed data:\n%s", after)
 			}
 		})
@@ -387,7 +387,7 @@ func TestCheckIsBounded(t *testing.T) {
 
 func wantTree(t *testing.T, base, want string) {
 	t.Helper()
-	if diff := cmp.Diff(want, tree(t, base)); diff != "" {
+	if diff := cmp.Diff(want, filesOf(t, base)); diff != "" {
 		t.Errorf("the disk has changed (-before +after):\n%s", diff)
 	}
 }

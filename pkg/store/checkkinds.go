@@ -23,6 +23,8 @@ const (
 	Leftover Kind = "Leftover"
 	// HalfBuilt: a volume that no call is building any more.
 	HalfBuilt Kind = "HalfBuilt"
+	// ImportUnfinished: a directory that was to become a volume and is not one yet.
+	ImportUnfinished Kind = "ImportUnfinished"
 	// Quarantined: a volume whose record cannot be used.
 	Quarantined Kind = "Quarantined"
 	// DataMissing: a volume without its data directory.

@@ -81,6 +81,12 @@ func (c *checker) volume(ctx context.Context, l *volumeLook) {
 	switch {
 	case building:
 		look = l.halfBuilt
+	case strings.HasPrefix(l.name, importPrefix):
+		inner = strings.TrimPrefix(l.name, importPrefix)
+		if order, _ := l.store.imports.running(inner); order != "" {
+			return
+		}
+		look = l.importUnfinished
 	case !directoryPattern.MatchString(l.name):
 		look, inner = l.foreign, ""
 	default:
@@ -120,6 +126,29 @@ func (l *volumeLook) halfBuilt(found func(Finding)) {
 			l.wakePurge()
 			return nil
 		})
+}
+
+// importUnfinished is called with the lock of the volume that is to be.
+func (l *volumeLook) importUnfinished(found func(Finding)) {
+	name := strings.TrimPrefix(l.name, importPrefix)
+	if _, err := l.volumes.Lstat(l.name); err != nil {
+		return
+	}
+	l.found = found
+	i, err := l.readImport(name)
+	switch {
+	case isOutOfReach(err):
+		found(cannotRead(l.about.Path, err))
+	case err != nil:
+		l.tell(ImportUnfinished, "the import of a directory was begun and not finished, and what is there cannot be understood: "+err.Error(),
+			"what is in "+dataDir+" may be the only copy of somebody's data: move it to a safe place, then remove the rest", nil)
+	case i.stage == importNone:
+		l.tell(ImportUnfinished, "an import was begun and nothing was done yet", "nothing needs it: remove it", func() error { return l.removeAside(name) })
+	default:
+		l.about.Claim = i.record.Claim
+		l.tell(ImportUnfinished, fmt.Sprintf("the import of %s was begun and is not finished (%s), and nobody is at work on it", i.note.Source, i.note.Method),
+			"`kubectl hostdir import` goes on where it stopped, and with --undo all is as it was. Never remove it by hand: it may hold the only copy of the data", nil)
+	}
 }
 
 // entry looks at a volume: on disk, and in the store's memory.
@@ -208,8 +237,8 @@ func (l *volumeLook) files(volume *dir.Dir, r Record) {
 	for _, name := range names {
 		path := l.about.Path + "/" + name
 		switch name {
-		case recordFile, dataDir:
-		case recordNewFile:
+		case recordFile, dataDir, importFile:
+		case recordNewFile, importNewFile:
 			l.found(leftover(volume, name, path))
 		default:
 			l.found(foreignFile(path))

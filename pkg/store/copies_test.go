@@ -60,7 +60,7 @@ func TestClonesAtStart(t *testing.T) {
 	c := newCloned(t)
 	disk.MountImage(t, c.original, c.a)
 	disk.MountImage(t, c.clone, c.b)
-	before := tree(t, c.a) + tree(t, c.b)
+	before := filesOf(t, c.a) + filesOf(t, c.b)
 	s := reopen(t, c.Store)
 	wantRefused(t, s, c.a, Copied, c.b)
 	wantRefused(t, s, c.b, Copied, c.a)
@@ -75,7 +75,7 @@ func TestClonesAtStart(t *testing.T) {
 	disk.MountImage(t, c.original, c.a)
 	s.refresh(t.Context())
 	wantUnusable(t, s, c.volumeID)
-	if after := tree(t, c.a) + tree(t, c.b); after != before {
+	if after := filesOf(t, c.a) + filesOf(t, c.b); after != before {
 		t.Errorf("the disks were %q, and are %q", before, after)
 	}
 

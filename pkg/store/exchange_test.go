@@ -188,12 +188,12 @@ func TestDiskExchanged(t *testing.T) {
 		mustUnmount(t, base)
 
 		disk.MountImage(t, other, base)
-		before := tree(t, base)
+		before := filesOf(t, base)
 		s = again(s)
 		wantUnusable(t, s, v.ID)
 		wantUnusable(t, s, theirs.ID)
 		wantRefused(t, s, base, Exchanged, "hostdir disks accept "+base)
-		if after := tree(t, base); after != before {
+		if after := filesOf(t, base); after != before {
 			t.Errorf("the other disk was %q, and is %q", before, after)
 		}
 

@@ -181,11 +181,11 @@ func TestInitEmptyRefuses(t *testing.T) {
 				v := mustCreate(t, s, request("pvc-1"))
 				mustUnmount(t, base)
 				test.lay(t, base)
-				before := tree(t, base)
+				before := filesOf(t, base)
 				s = again(s)
 				wantUnusable(t, s, v.ID)
 				wantRefused(t, s, base, test.reason, test.says)
-				if after := tree(t, base); after != before {
+				if after := filesOf(t, base); after != before {
 					t.Errorf("there was %q, and now there is %q", before, after)
 				}
 			})

@@ -16,7 +16,7 @@ import (
 func TestRefusedDirectory(t *testing.T) {
 	base := t.TempDir()
 	writeFile(t, filepath.Join(base, "precious"), "")
-	before := tree(t, base)
+	before := filesOf(t, base)
 	s := openStore(t, onePool(base))
 	if err := brokenBecause(t, s); err == nil || !strings.Contains(err.Error(), `"precious"`) {
 		t.Errorf("error %v, want one that names the file", err)
@@ -26,13 +26,13 @@ func TestRefusedDirectory(t *testing.T) {
 	if c := s.Capacity(config.Class{Pool: config.DefaultPool}); c != (Capacity{}) {
 		t.Errorf("capacity %+v, want none", c)
 	}
-	if after := tree(t, base); after != before {
+	if after := filesOf(t, base); after != before {
 		t.Errorf("the refused directory was %q, and is %q", before, after)
 	}
 }
 
-// tree lists all paths below a directory.
-func tree(t *testing.T, base string) string {
+// filesOf lists all paths below a directory.
+func filesOf(t *testing.T, base string) string {
 	t.Helper()
 	out, err := exec.Command("find", base, "-printf", "%P %y %m %s\n").CombinedOutput()
 	if err != nil && !strings.Contains(string(out), "No such file") {
@@ -51,7 +51,7 @@ func TestMarkerDamaged(t *testing.T) {
 			s, base := newStore(t)
 			v := mustCreate(t, s, request("pvc-1"))
 			writeFile(t, filepath.Join(base, markerFile), test.content)
-			before := tree(t, base)
+			before := filesOf(t, base)
 			wantUnusable(t, s, v.ID) // at once
 			s.refresh(t.Context())
 			wantUnusable(t, s, v.ID)
@@ -60,7 +60,7 @@ func TestMarkerDamaged(t *testing.T) {
 			if err := brokenBecause(t, s); err == nil || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("error %v, want one that says %q", err, test.says)
 			}
-			if after := tree(t, base); after != before {
+			if after := filesOf(t, base); after != before {
 				t.Errorf("the disk was %q, and is %q", before, after)
 			}
 		})

@@ -41,7 +41,7 @@ func TestTwoOnOneDisk(t *testing.T) {
 			building := filepath.Join(base, volumesDir, newPrefix+"pvc-2")
 			mkdirAll(t, building)
 			writeFile(t, filepath.Join(base, pkgdisk.MarkerNewFile), "")
-			before, retired := tree(t, base), only(t, first)
+			before, retired := filesOf(t, base), only(t, first)
 
 			second := openOther(t, node, base)
 			for range 3 {
@@ -50,7 +50,7 @@ func TestTwoOnOneDisk(t *testing.T) {
 				wantOrderRefused(t, second, Accept, base, "hostdir on node "+testNode+" uses it")
 				second.refresh(t.Context())
 			}
-			if after := tree(t, base); after != before {
+			if after := filesOf(t, base); after != before {
 				t.Errorf("the second one has changed %q to %q", before, after)
 			}
 			mustCreate(t, first, request("pvc-2"))

@@ -42,13 +42,13 @@ func TestCopiedPool(t *testing.T) {
 	if out, err := exec.Command("cp", "-a", original+"/.", replacement).CombinedOutput(); err != nil {
 		t.Fatalf("cp: %v\n%s", err, out)
 	}
-	before := tree(t, replacement)
+	before := filesOf(t, replacement)
 	s := openStore(t, onePool(replacement))
 	wantUnusable(t, s, v.ID)
 	if err := brokenBecause(t, s); err == nil || !strings.Contains(err.Error(), "made on another filesystem") {
 		t.Errorf("error %v, want one that says that the disk was copied", err)
 	}
-	if after := tree(t, replacement); after != before {
+	if after := filesOf(t, replacement); after != before {
 		t.Errorf("the copy was %q, and is %q", before, after)
 	}
 }

@@ -43,6 +43,9 @@ type Record struct {
 	// Quota is how the capacity is enforced, nil if it is advisory.
 	Quota   *Quota    `json:"quota,omitempty"`
 	Created time.Time `json:"created"`
+	// Imported is the directory that the volume was imported from, "" for one that was
+	// made here.
+	Imported string `json:"imported,omitempty"`
 
 	// Extra are the fields that this version does not know. They are kept: a
 	// newer one has written them, and may be back tomorrow.

@@ -35,6 +35,7 @@ type Store struct {
 	allocating    sync.Mutex // held while room is looked up and allocated, in memory
 	checking      sync.Mutex // held during a check
 	acting        sync.Mutex // held while an operator's action is carried out
+	imports       importJobs
 
 	deciding sync.Mutex // held while it is decided which disks are used; guards all below
 	history  *disk.History
@@ -44,12 +45,14 @@ type Store struct {
 
 	mu sync.RWMutex // guards all below
 	// running is the context of Run, nil before, and work its goroutines.
-	running   context.Context
-	work      sync.WaitGroup
-	pools     []config.Pool         // of the last good configuration
-	slots     []*slot               // of all pools, in the configuration's order
-	disks     map[string]*diskState // that were in use since the start, by UUID
-	configErr string                // why the configuration in the file is not in force
+	running context.Context
+	work    sync.WaitGroup
+	pools   []config.Pool // of the last good configuration
+	// importFrom is where volumes to import may lie.
+	importFrom config.ImportRoots
+	slots      []*slot               // of all pools, in the configuration's order
+	disks      map[string]*diskState // that were in use since the start, by UUID
+	configErr  string                // why the configuration in the file is not in force
 	// toldOfPaths is what is wrong with the pools' paths, to log each once.
 	toldOfPaths map[string]string
 }
@@ -76,7 +79,7 @@ func Open(ctx context.Context, nodeName, configFile, historyFile string) (*Store
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	s.pools, s.projects = pools, newProjectIDs(c.ProjectIDs)
+	s.pools, s.importFrom, s.projects = pools, c.Import, newProjectIDs(c.ProjectIDs)
 	s.loadHistory(ctx)
 	s.clock.start(ctx, s.history.LastRun())
 	plain := make([][]string, len(pools))
@@ -176,7 +179,7 @@ func (s *Store) reload(ctx context.Context) {
 	}
 	s.mu.Lock()
 	if err == nil {
-		s.pools, s.configErr = pools, ""
+		s.pools, s.importFrom, s.configErr = pools, c.Import, ""
 	} else if s.configErr != err.Error() {
 		s.configErr = err.Error()
 		klog.FromContext(ctx).Error(err, "configuration refused, the last good one stays in force", "file", s.configFile)

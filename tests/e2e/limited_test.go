@@ -25,8 +25,14 @@ func (c *cluster) installLimited(t *testing.T) {
 		c.onNode(t, node, "btrfs", "quota", "enable", limitedPool)
 	}
 	t.Cleanup(func() { c.install(t) })
-	c.install(t, "--set", "pools[0].name=default,pools[0].paths[0]="+pool,
-		"--set", "pools[1].name=limited,pools[1].paths[0]="+limitedPool+",pools[1].requireMountPoint=true")
+	c.installPools(t)
+}
+
+// installPools installs the chart with the pool "limited", whose disks are there.
+func (c *cluster) installPools(t testing.TB, args ...string) {
+	t.Helper()
+	c.install(t, append([]string{"--set", "pools[0].name=default,pools[0].paths[0]=" + pool,
+		"--set", "pools[1].name=limited,pools[1].paths[0]=" + limitedPool + ",pools[1].requireMountPoint=true"}, args...)...)
 }
 
 // limitedClass makes a class of volumes whose sizes are enforced.

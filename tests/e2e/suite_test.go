@@ -64,6 +64,7 @@ var alone = []promise{
 	{"why names what is wrong with a node", whyNamesWhatIsWrongWithANode},
 	{"a second pool serves its disks as they are mounted", secondPoolServesDisks},
 	{"a bad configuration changes nothing", badConfigurationChangesNothing},
+	{"hand-written volumes become hostdir's by a rename, and again what they were", handWrittenVolumesMove},
 	{"hostdir check finds nothing wrong", checkFindsNothing},
 	{"nothing is left on the nodes", nothingIsLeft},
 	{"uninstalling leaves no claim held and no volume reserved", uninstallingHoldsNoClaim},
@@ -80,6 +81,7 @@ var limited = []promise{
 	{"a StatefulSet's claim grows under its writer", claimGrowsUnderWriter},
 	{"an expansion that no disk can hold is reported and taken back", tooLargeExpansionIsTakenBack},
 	{"kubelet reports the claim's size and use, not the disk's", kubeletReportsUse},
+	{"hand-written volumes are copied into volumes that are limited, and again what they were", handWrittenVolumesAreCopied},
 	{"hostdir check finds nothing wrong", checkFindsNothing},
 	{"nothing is left on the disks", nothingLimitedIsLeft},
 }

@@ -115,6 +115,26 @@ var operations = []operation{
 		answers: ofOrder,
 	},
 	{
+		name:    "hostdir_import",
+		prepare: prepareOld,
+		call:    importFirst,
+		limits:  true,
+		answers: ofOrder,
+	},
+	{
+		name: "hostdir_import_undo",
+		prepare: func(t *testing.T, s *server) {
+			prepareOld(t, s)
+			if err := importFirst(t, s); err != nil {
+				t.Fatal(err)
+			}
+		},
+		call: func(t *testing.T, s *server) error {
+			return s.importOrder(func() (admin.Import, error) { return s.operator().UndoImport(s.ctx, admin.ImportUndo{Volume: "pvc-1"}) })
+		},
+		answers: ofOrder,
+	},
+	{
 		name:    "NodePublishVolume",
 		prepare: prepareFirst,
 		call:    publishFirst,
@@ -142,6 +162,36 @@ var operations = []operation{
 		limits:  true,
 		answers: ofExpand,
 	},
+}
+
+// prepareOld makes a directory that is to be imported.
+func prepareOld(t *testing.T, s *server) {
+	t.Helper()
+	old := filepath.Join(s.old(), "www-0")
+	if err := os.Mkdir(old, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, old)
+}
+
+// importFirst imports that as volume pvc-1: by a rename, or where volumes have limits by
+// a copy, for it is on another filesystem.
+func importFirst(_ *testing.T, s *server) error {
+	return s.importOrder(func() (admin.Import, error) {
+		return s.operator().Import(s.ctx, admin.ImportOrder{
+			Volume: "pvc-1", Source: filepath.Join(s.old(), "www-0"), CapacityBytes: mebibyte,
+			Claim: admin.Claim{Namespace: "of-pvc-1", Name: "claim"}, PersistentVolume: "www-pv-0", Old: []byte(`{"kind":"PersistentVolume"}`),
+		})
+	})
+}
+
+// importOrder gives an order until it is carried out.
+func (s *server) importOrder(give func() (admin.Import, error)) error {
+	for {
+		if i, err := give(); err != nil || i.Order == "" {
+			return err
+		}
+	}
 }
 
 func createFirst(t *testing.T, s *server) error {

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,13 +51,15 @@ func layOut(t *testing.T, at place) *server {
 		tap: tap{at: nowhere, trees: []tree{
 			{p.Base, "pool"},
 			{p.KubeletDir, "kubelet"},
+			{filepath.Join(root, "old"), "old"},
 		}, sockets: []string{filepath.Dir(p.Socket), p.RegistrationDir}},
 	}
 	p.Plain = true
 	p.StartProgram = func(cmd *exec.Cmd) error { return intercept.Start(cmd, s.tap.decide) }
 	// Before the directory is removed, and after the plugin has stopped.
 	t.Cleanup(func() { unmountBelow(t, p.KubeletDir) })
-	for _, dir := range []string{s.outside, s.podDir("pvc-1"), s.podDir("pvc-other")} {
+	p.Configure(t, fmt.Sprintf("pools: [{name: default, paths: [%q]}]\nimport: [%q]", p.Base, s.old()))
+	for _, dir := range []string{s.old(), s.outside, s.podDir("pvc-1"), s.podDir("pvc-other")} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -80,6 +83,9 @@ func (s *server) restart(t *testing.T) {
 	s.run(t)
 	s.waitPurged(t)
 }
+
+// old is where the directories to import are.
+func (s *server) old() string { return filepath.Join(filepath.Dir(s.Config), "old") }
 
 func (s *server) podDir(name string) string { return filepath.Join(s.KubeletDir, "pods", name) }
 

@@ -122,6 +122,8 @@ var personal = []struct {
 	{regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`), "<uuid>"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "<time>"},
 	{regexp.MustCompile(`\d{8}T\d{6}Z`), "<time>"},
+	{regexp.MustCompile(`/[^"]*/hostdir-\d+/`), "<dir>/"},
+	{regexp.MustCompile(`handle \d+:[0-9a-f]+`), "<handle>"},
 	{regexp.MustCompile(`("kind": "btrfs",\s*"id": )\d+`), "$1<id>"},
 }
 

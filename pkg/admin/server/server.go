@@ -42,6 +42,7 @@ func (s *Server) Serve(ctx context.Context, socketPath string) error {
 	mux.HandleFunc("POST /volumes/pv", carryOut(s.adoptables))
 	s.handleDeletion(mux)
 	handleDiskActions(mux, s.Store)
+	s.handleImports(mux)
 	mux.HandleFunc("GET /check", s.check)
 	mux.HandleFunc("POST /repair", carryOut(s.repair))
 	// No time is set for the rest: an order may take long, and is root's.

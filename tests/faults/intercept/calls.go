@@ -36,12 +36,14 @@ var known = map[int32]form{
 	unix.SYS_FSYNC:         {"fsync", fd, 0},
 	unix.SYS_FDATASYNC:     {"fdatasync", fd, 0},
 	unix.SYS_SYNCFS:        {"syncfs", fd, 0},
+	unix.SYS_FSETXATTR:     {"fsetxattr", fd, 0},
 	unix.SYS_FCHOWN:        {"fchown", fd, 0},
 	unix.SYS_FCHOWNAT:      {"fchownat", at, 0},
 	unix.SYS_FCHMOD:        {"fchmod", fd, 0},
 	unix.SYS_FCHMODAT:      {"fchmodat", at, 0},
 	unix.SYS_UTIMENSAT:     {"utimensat", at, 0},
 	unix.SYS_MKDIRAT:       {"mkdirat", at, 0},
+	unix.SYS_MKNODAT:       {"mknodat", at, 0},
 	unix.SYS_SYMLINKAT:     {"symlinkat", []operand{{1, 2}}, 0},
 	unix.SYS_LINKAT:        {"linkat", atBoth, 0},
 	unix.SYS_UNLINKAT:      {"unlinkat", at, 0},
@@ -62,6 +64,7 @@ var known = map[int32]form{
 var harmless = []uint32{
 	// Reading.
 	unix.SYS_READ, unix.SYS_READV, unix.SYS_PREAD64, unix.SYS_LSEEK, unix.SYS_GETDENTS64, unix.SYS_READLINKAT,
+	unix.SYS_FLISTXATTR, unix.SYS_LLISTXATTR, unix.SYS_FGETXATTR, unix.SYS_LGETXATTR, unix.SYS_NAME_TO_HANDLE_AT, unix.SYS_OPEN_BY_HANDLE_AT,
 	unix.SYS_FSTAT, sysFstatat, unix.SYS_STATX, unix.SYS_STATFS, unix.SYS_FSTATFS, unix.SYS_FACCESSAT, unix.SYS_FACCESSAT2,
 	// Descriptors.
 	unix.SYS_CLOSE, unix.SYS_CLOSE_RANGE, unix.SYS_FCNTL, unix.SYS_FLOCK, unix.SYS_DUP, unix.SYS_DUP3, unix.SYS_PIPE2, unix.SYS_EVENTFD2,

@@ -1,6 +1,6 @@
 {{/*
 hostdir.poolFolders is the list (as JSON) of host folders that the plugin's
-container needs for all pools of all nodes, each at its own path. Sorted, a
+container needs for all pools of all nodes, and to import from, each at its own path. Sorted, a
 folder comes before the folders inside it, which is the order to mount them in.
 */}}
 {{- define "hostdir.poolFolders" -}}
@@ -17,6 +17,10 @@ folder comes before the folders inside it, which is the order to mount them in.
     {{- include "hostdir.checkFolder" (dict "pool" $pool.name "path" $path "folder" $folder "kubeletDir" $.Values.kubeletDir) -}}
     {{- $folders = append $folders $folder -}}
   {{- end -}}
+{{- end -}}
+{{- range $path := .Values.import -}}
+  {{- include "hostdir.checkImport" (dict "path" $path "pools" (include "hostdir.allPools" $ | fromJsonArray) "kubeletDir" $.Values.kubeletDir) -}}
+  {{- $folders = append $folders $path -}}
 {{- end -}}
 {{- $folders | uniq | sortAlpha | toJson -}}
 {{- end }}
@@ -119,9 +123,31 @@ needs, or hand it the whole host.
 {{- if eq .folder "/" -}}
 {{- fail (printf "pool %q: for path %q its parent folder would be mounted into the plugin's container (a disk or a glob needs that), and this would be the whole host: use a path one folder deeper, such as /mnt/hostdir%s" .pool .path .path) -}}
 {{- end -}}
+{{- include "hostdir.checkTaken" (dict "what" (printf "pool %q: path %q" .pool .path) "folder" .folder "kubeletDir" .kubeletDir) -}}
+{{- end }}
+
+{{- define "hostdir.checkTaken" -}}
 {{- range $taken := list .kubeletDir "/csi" "/dev" "/etc" "/hostdir" "/hostdir-controller" "/proc" "/registration" "/run" "/sys" "/var/run" -}}
   {{- if hasPrefix (printf "%s/" $taken) (printf "%s/" $.folder) -}}
-  {{- fail (printf "pool %q: path %q needs %s from the host, but the plugin's container has %s for itself: use another folder, such as /var/lib/hostdir" $.pool $.path $.folder $taken) -}}
+  {{- fail (printf "%s needs %s from the host, but the plugin's container has %s for itself: use another folder, such as /var/lib/hostdir" $.what $.folder $taken) -}}
   {{- end -}}
 {{- end -}}
+{{- end }}
+
+{{/*
+hostdir.checkImport refuses what the program refuses, and what cannot be mounted.
+*/}}
+{{- define "hostdir.checkImport" -}}
+{{- if or (ne (clean .path) .path) (eq .path "/") -}}
+{{- fail (printf "import: %q is not the plain absolute path of a folder" .path) -}}
+{{- end -}}
+{{- range $pool := .pools -}}
+  {{- range $path := $pool.paths -}}
+    {{- $dir := clean (printf "%s/%s" $path ($pool.subPath | default "")) -}}
+    {{- if hasPrefix (printf "%s/" $dir) (printf "%s/" $.path) -}}
+    {{- fail (printf "import: %q is in %q, which is a disk of pool %q: what is there is hostdir's already" $.path $dir $pool.name) -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- include "hostdir.checkTaken" (dict "what" (printf "import: path %q" .path) "folder" .path "kubeletDir" .kubeletDir) -}}
 {{- end }}

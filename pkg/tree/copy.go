@@ -1,0 +1,285 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hostdir/hostdir/pkg/dir"
+)
+
+// copier is one copy.
+type copier struct {
+	ctx   context.Context
+	watch *Watch
+	top   *dir.Dir // of the copy
+	// linked is where files with several names were copied to first, below top.
+	linked map[dir.Inode]string
+	// clone is whether files may share their blocks with the copy.
+	clone  bool
+	buffer []byte
+}
+
+// Copy makes to, a directory, hold what from holds, and be as from is. What a copy that
+// was cut short has left in to is taken for copied where type, size and time are the
+// same; anything that from does not have is removed. Sockets are left out. The copy is
+// not synced.
+func Copy(ctx context.Context, from, to *dir.Dir, w *Watch) error {
+	c := &copier{ctx: ctx, watch: w, top: to, linked: map[dir.Inode]string{}, clone: true, buffer: make([]byte, 1<<20)}
+	return c.directory(from, to, "", maxDepth)
+}
+
+// directory copies what is in a directory that is path below the top, and then what it
+// is itself.
+func (c *copier) directory(from, to *dir.Dir, path string, depth int) error {
+	if err := c.removeOthers(from, to); err != nil {
+		return err
+	}
+	err := entries(c.ctx, from, c.watch, func(e Entry) error {
+		if depth == 0 && e.Is(unix.S_IFDIR) {
+			return tooDeep(e)
+		}
+		return c.entry(e, to, join(path, e.Name), depth)
+	})
+	if err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(from.FD(), &st); err != nil {
+		return from.Wrap("fstat", ".", err)
+	}
+	return copyMeta(from.File, to.File, st)
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "/" + name
+}
+
+// removeOthers removes from a copy what is not in the original.
+func (c *copier) removeOthers(from, to *dir.Dir) error {
+	return entries(c.ctx, to, &Watch{Step: c.watch.Step}, func(e Entry) error {
+		_, err := from.Lstat(e.Name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return to.RemoveTree(c.ctx, e.Name)
+		}
+		return err
+	})
+}
+
+func (c *copier) entry(e Entry, to *dir.Dir, path string, depth int) error {
+	if e.Is(unix.S_IFDIR) {
+		return c.sub(e, to, path, depth)
+	}
+	inode := dir.Inode{Device: e.Stat.Dev, Number: e.Stat.Ino}
+	there, err := to.Lstat(e.Name)
+	exists := err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if first, ok := c.linked[inode]; ok {
+		return c.link(first, to, e.Name, exists, there)
+	}
+	if exists && !sameContent(e.Stat, there) {
+		if err := to.RemoveTree(c.ctx, e.Name); err != nil {
+			return err
+		}
+		exists = false
+	}
+	switch e.Stat.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		err = c.file(e, to, exists)
+	case unix.S_IFLNK:
+		err = c.symlink(e, to, exists)
+	case unix.S_IFSOCK:
+		return nil
+	default:
+		if !exists {
+			err = to.Wrap("mknodat", e.Name, unix.Mknodat(to.FD(), e.Name, e.Stat.Mode&unix.S_IFMT|0o600, int(e.Stat.Rdev)))
+		}
+		if err == nil {
+			err = copyMetaAt(e, to)
+		}
+	}
+	if err == nil && e.Stat.Nlink > 1 {
+		c.linked[inode] = path
+	}
+	return err
+}
+
+// sameContent reports whether an entry of the copy need not be made again: a file's time
+// is set once all of it was written.
+func sameContent(from, to unix.Stat_t) bool {
+	return from.Mode&unix.S_IFMT == to.Mode&unix.S_IFMT && from.Size == to.Size && from.Rdev == to.Rdev &&
+		to.Nlink == 1 && sameTime(from.Mtim, to.Mtim)
+}
+
+func (c *copier) sub(e Entry, to *dir.Dir, path string, depth int) error {
+	there, err := to.Lstat(e.Name)
+	if err == nil && there.Mode&unix.S_IFMT != unix.S_IFDIR {
+		if err := to.RemoveTree(c.ctx, e.Name); err != nil {
+			return err
+		}
+	}
+	below, err := to.MakeSub(e.Name)
+	if err != nil {
+		return err
+	}
+	defer below.Close()
+	from, err := e.Open()
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	return c.directory(from, below, path, depth-1)
+}
+
+// link gives a file that was copied another name.
+func (c *copier) link(first string, to *dir.Dir, name string, exists bool, there unix.Stat_t) error {
+	if exists {
+		original, err := c.top.Lstat(first)
+		if err != nil || original.Ino == there.Ino {
+			return err
+		}
+		if err := to.RemoveTree(c.ctx, name); err != nil {
+			return err
+		}
+	}
+	return to.Wrap("linkat", name, unix.Linkat(c.top.FD(), first, to.FD(), name, 0))
+}
+
+func (c *copier) file(e Entry, to *dir.Dir, exists bool) error {
+	from, err := e.Open()
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	flags := unix.O_WRONLY | unix.O_NONBLOCK
+	if !exists {
+		flags |= unix.O_CREAT | unix.O_EXCL
+	}
+	copied, err := to.OpenFile(e.Name, flags, 0o600)
+	if err != nil {
+		return err
+	}
+	if exists {
+		c.watch.Bytes.Add(e.Stat.Blocks * 512)
+	} else {
+		err = c.content(from.File, copied, e.Stat)
+	}
+	if err == nil {
+		err = copyMeta(from.File, copied, e.Stat)
+	}
+	return errors.Join(err, copied.Close())
+}
+
+// eager is the size from which a file is written back at once: what all small ones
+// leave to a sync at the end is little.
+const eager = 8 << 20
+
+// content copies what is in a file, and leaves its holes.
+func (c *copier) content(from, to *os.File, st unix.Stat_t) error {
+	if c.clone && st.Size > 0 {
+		err := unix.IoctlFileClone(int(to.Fd()), int(from.Fd()))
+		if err == nil {
+			c.watch.Bytes.Add(st.Blocks * 512)
+			return nil
+		}
+		if err != unix.EINVAL { // which is about this file
+			c.clone = false // EXDEV, EOPNOTSUPP: about the filesystems
+		}
+	}
+	written := int64(0)
+	for at := int64(0); ; {
+		begin, end, err := nextData(from, at)
+		if err != nil {
+			return err
+		}
+		if begin < 0 {
+			break
+		}
+		for at = begin; at < end; {
+			if err := c.watch.step(c.ctx); err != nil {
+				return err
+			}
+			n, err := from.ReadAt(c.buffer[:min(int64(len(c.buffer)), end-at)], at)
+			if n == 0 && err == io.EOF {
+				return changing(from)
+			}
+			if err != nil && err != io.EOF {
+				return err
+			}
+			if _, err := to.WriteAt(c.buffer[:n], at); err != nil {
+				return err
+			}
+			at += int64(n)
+			c.watch.Bytes.Add(int64(n))
+			if written += int64(n); written >= eager {
+				if err := unix.Fdatasync(int(to.Fd())); err != nil {
+					return &os.PathError{Op: "fdatasync", Path: to.Name(), Err: err}
+				}
+				written = 0
+			}
+		}
+	}
+	return to.Truncate(st.Size)
+}
+
+func changing(f *os.File) error {
+	return fmt.Errorf("%s has become shorter while it was read: somebody writes to it", f.Name())
+}
+
+// nextData returns the next piece of a file that is no hole, -1 if there is none.
+func nextData(f *os.File, at int64) (begin, end int64, err error) {
+	begin, err = unix.Seek(int(f.Fd()), at, unix.SEEK_DATA)
+	if err == unix.ENXIO {
+		return -1, -1, nil
+	}
+	if err == nil {
+		end, err = unix.Seek(int(f.Fd()), begin, unix.SEEK_HOLE)
+	}
+	if err != nil {
+		return 0, 0, &os.PathError{Op: "lseek", Path: f.Name(), Err: err}
+	}
+	return begin, end, nil
+}
+
+func (c *copier) symlink(e Entry, to *dir.Dir, exists bool) error {
+	target, err := readlink(e.Parent, e.Name)
+	if err != nil {
+		return err
+	}
+	if exists {
+		is, err := readlink(to, e.Name)
+		if err != nil {
+			return err
+		}
+		if exists = is == target; !exists {
+			if err := to.Unlink(e.Name); err != nil {
+				return err
+			}
+		}
+	}
+	if !exists {
+		if err := unix.Symlinkat(target, to.FD(), e.Name); err != nil {
+			return to.Wrap("symlinkat", e.Name, err)
+		}
+	}
+	return copyMetaAt(e, to)
+}
+
+func readlink(d *dir.Dir, name string) (string, error) {
+	buffer := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(d.FD(), name, buffer)
+	if err != nil {
+		return "", d.Wrap("readlinkat", name, err)
+	}
+	return string(buffer[:n]), nil
+}

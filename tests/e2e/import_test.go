@@ -1,0 +1,205 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// oldDirs is where the hand-written volumes of a node lie.
+var oldDirs = "/srv/old-" + session
+
+// handWritten is a StatefulSet on hand-written volumes, as people had them: a hostPath
+// PersistentVolume for each replica, reserved for the claim that is to come, on one node,
+// in a class that does not exist.
+type handWritten struct {
+	*test
+	class string
+	set   *appsv1.StatefulSet
+}
+
+func (t *test) handWritten() *handWritten {
+	t.Helper()
+	h := &handWritten{test: t, class: t.namespace + "-old", set: newStatefulSet("web", int32(len(t.nodes)), signed)}
+	h.set.Spec.PodManagementPolicy = appsv1.ParallelPodManagement
+	h.set.Spec.VolumeClaimTemplates[0].Spec.StorageClassName = &h.class
+	for i, node := range t.nodes {
+		t.onNode(t, node, "mkdir", "-p", h.dir(i))
+		t.outside = append(t.outside, func() { t.onNode(t, node, "rm", "-rf", h.dir(i)) })
+		_, err := t.CoreV1().PersistentVolumes().Create(context.Background(), h.volume(i, node), metav1.CreateOptions{})
+		t.check(err)
+	}
+	t.createStatefulSet(h.set)
+	return h
+}
+
+func (h *handWritten) pv(i int) string    { return fmt.Sprintf("%s-%d", h.namespace, i) }
+func (h *handWritten) claim(i int) string { return fmt.Sprintf("data-web-%d", i) }
+func (h *handWritten) pod(i int) string   { return fmt.Sprintf("web-%d", i) }
+func (h *handWritten) dir(i int) string   { return fmt.Sprintf("%s/%s-%d", oldDirs, h.namespace, i) }
+
+func (h *handWritten) volume(i int, node string) *corev1.PersistentVolume {
+	return &corev1.PersistentVolume{
+		ObjectMeta: metav1.ObjectMeta{Name: h.pv(i)},
+		Spec: corev1.PersistentVolumeSpec{
+			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("16Mi")},
+			AccessModes:                   []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimRetain,
+			StorageClassName:              h.class,
+			PersistentVolumeSource:        corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: h.dir(i)}},
+			ClaimRef:                      &corev1.ObjectReference{Namespace: h.namespace, Name: h.claim(i)},
+			NodeAffinity: &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
+				MatchExpressions: []corev1.NodeSelectorRequirement{{Key: corev1.LabelHostname, Operator: corev1.NodeSelectorOpIn, Values: []string{node}}},
+			}}}},
+		},
+	}
+}
+
+// run waits until all replicas run, and returns what each has written.
+func (h *handWritten) run() map[string]string {
+	h.Helper()
+	h.scale("web", int32(len(h.nodes)))
+	ids := map[string]string{}
+	for i := range h.nodes {
+		h.podRuns(h.pod(i))
+		ids[h.pod(i)] = h.exec(h.pod(i), "cat", "/data/id", "/data/link")
+	}
+	return ids
+}
+
+// stop waits until no replica is left.
+func (h *handWritten) stop() {
+	h.Helper()
+	h.scale("web", 0)
+	for i := range h.nodes {
+		await(h.test, "the replica is gone", pods, h.in(h.pod(i)), none)
+	}
+}
+
+// command runs `kubectl hostdir import` on the StatefulSet.
+func (h *handWritten) command(args ...string) (string, error) {
+	h.Helper()
+	args = append([]string{"--namespace", h.namespace, "import", "statefulset/web"}, args...)
+	out, err := exec.Command(filepath.Join(h.repository, "bin", "kubectl-hostdir"), args...).CombinedOutput()
+	return string(out), err
+}
+
+func (h *handWritten) mustCommand(args ...string) {
+	h.Helper()
+	if out, err := h.command(args...); err != nil {
+		h.Fatalf("kubectl hostdir import %q: %v\n%s", args, err, out)
+	}
+}
+
+// same holds that the replicas have what they had.
+func (h *handWritten) same(when string, before map[string]string) {
+	h.Helper()
+	if after := h.run(); fmt.Sprint(after) != fmt.Sprint(before) {
+		h.Errorf("%s the replicas have %q, before they had %q", when, after, before)
+	}
+}
+
+// handWrittenVolumesMove imports by a rename, where the disk's own filesystem has the
+// directories.
+func handWrittenVolumesMove(t *test) {
+	t.outside = append(t.outside, func() { t.install(t) })
+	t.install(t, "--set", "import[0]="+oldDirs)
+	t.bringAlong("")
+}
+
+// handWrittenVolumesAreCopied imports into volumes whose sizes are enforced.
+func handWrittenVolumesAreCopied(t *test) {
+	t.outside = append(t.outside, func() { t.installPools(t) })
+	t.installPools(t, "--set", "import[0]="+oldDirs)
+	t.bringAlong("limited")
+}
+
+// bringAlong imports hand-written volumes, brings them back, and imports them for good.
+func (t *test) bringAlong(pool string) {
+	h := t.handWritten()
+	for i := range t.nodes {
+		t.podRuns(h.pod(i))
+		t.exec(h.pod(i), "sh", "-c", "mkdir /data/deep; echo deep > /data/deep/file; ln /data/deep/file /data/link; chown -R 1001:1002 /data/deep; truncate -s 4M /data/sparse")
+	}
+	before := h.run()
+	uids := map[string]string{}
+	for i := range t.nodes {
+		claim, err := t.CoreV1().PersistentVolumeClaims(t.namespace).Get(context.Background(), h.claim(i), metav1.GetOptions{})
+		t.check(err)
+		uids[h.claim(i)] = string(claim.UID)
+	}
+	to := []string{"--yes"}
+	if pool != "" {
+		to = append(to, "--pool="+pool)
+	}
+
+	if out, err := h.command(to...); err == nil || !strings.Contains(out, "scale its StatefulSet") {
+		t.Errorf("imported while pods use it: %v\n%s", err, out)
+	}
+	h.stop()
+	h.mustCommand(to...)
+	for i, node := range t.nodes {
+		pv := t.volumeOf(h.claim(i))
+		if pv.Name != h.pv(i) || pv.Spec.CSI == nil || t.nodeOf(pv) != node || string(pv.Spec.ClaimRef.UID) != uids[h.claim(i)] {
+			t.Errorf("claim %s is bound to %+v", h.claim(i), pv.Spec)
+		}
+		if owner := t.onNode(t, node, "sh", "-c", "ls -d "+h.dir(i)+" 2>/dev/null || true"); pool == "" && owner != "" {
+			t.Errorf("what was moved is still at %s", owner)
+		}
+	}
+	h.same("imported,", before)
+	t.exec(h.pod(0), "sh", "-c", "[ $(stat -c %h:%u:%g /data/link) = 2:1001:1002 ]")
+	h.grows()
+
+	h.stop()
+	h.mustCommand("--undo", "--yes")
+	for i := range t.nodes {
+		if pv := t.volumeOf(h.claim(i)); pv.Spec.HostPath == nil || pv.Spec.HostPath.Path != h.dir(i) {
+			t.Errorf("undone, claim %s is bound to %+v", h.claim(i), pv.Spec)
+		}
+	}
+	h.same("undone,", before)
+
+	h.stop()
+	h.mustCommand(to...)
+	h.mustCommand("--finish", "--yes")
+	for i, node := range t.nodes {
+		if left := t.onNode(t, node, "sh", "-c", "ls -d "+h.dir(i)+" 2>/dev/null || true"); left != "" {
+			t.Errorf("finished, and %s is still there", left)
+		}
+	}
+	h.same("finished,", before)
+	checkFindsNothing(t)
+
+	h.stop()
+	t.kubectl("delete", "statefulset/web")
+	for i := range t.nodes {
+		t.reclaim(h.pv(i), corev1.PersistentVolumeReclaimDelete)
+		t.deleteClaim(h.claim(i))
+		await(t, "the volume is gone", volumes, named(h.pv(i)), none)
+	}
+}
+
+// grows lets a claim grow, once Kubernetes has a class of its name that says it may.
+func (h *handWritten) grows() {
+	mode, expand := storagev1.VolumeBindingWaitForFirstConsumer, true
+	_, err := h.StorageV1().StorageClasses().Create(context.Background(), &storagev1.StorageClass{
+		ObjectMeta: metav1.ObjectMeta{Name: h.class}, Provisioner: driver, VolumeBindingMode: &mode, AllowVolumeExpansion: &expand,
+	}, metav1.CreateOptions{})
+	h.check(err)
+	defer func() {
+		h.check(h.StorageV1().StorageClasses().Delete(context.Background(), h.class, metav1.DeleteOptions{}))
+	}()
+	h.ask(h.claim(0), 32*mebibyte)
+	await(h.test, "the claim has grown", claims, h.in(h.claim(0)), hasSize(32*mebibyte))
+}
