@@ -147,6 +147,12 @@ func (im *importer) importAll(ctx context.Context, all []*toImport) error {
 		switch {
 		case err != nil:
 			refused = append(refused, fmt.Errorf("pv/%s: %w", t.name, err))
+		case plan == nil && t.claim != nil && t.claim.Annotations[importing] != "":
+			// The last command ended before it could say so.
+			if err := im.mark(ctx, t.claim, ""); err != nil {
+				return err
+			}
+			fmt.Fprintf(im.s.Out, "pv/%s imported\n", t.name)
 		case plan == nil:
 			fmt.Fprintf(im.s.ErrOut, "pv/%s is hostdir's already.\n", t.name)
 		default:
@@ -286,6 +292,9 @@ func importOrder(t *toImport, parameters map[string]string) (admin.ImportOrder, 
 
 // importOne has the node import the directory, and then exchanges the PersistentVolumes.
 func (im *importer) importOne(ctx context.Context, t *toImport, parameters map[string]string) error {
+	if err := im.mark(ctx, t.claim, "import of "+source(t.old)+" on node "+t.node.name); err != nil {
+		return err
+	}
 	if source(t.volume) != "" {
 		if err := im.keepData(ctx, t.volume); err != nil {
 			return err
@@ -308,7 +317,10 @@ func (im *importer) importOne(ctx context.Context, t *toImport, parameters map[s
 	if err := im.replace(ctx, newVolume(t.old, t.claim, done)); err != nil {
 		return err
 	}
-	return im.awaitBound(ctx, t.claim)
+	if err := im.awaitBound(ctx, t.claim); err != nil {
+		return err
+	}
+	return im.mark(ctx, t.claim, "")
 }
 
 // undoAll brings the old volumes back. Each is made again before its node forgets it.
@@ -359,6 +371,9 @@ func (im *importer) checkUndo(ctx context.Context, t *toImport) error {
 
 func (im *importer) undoOne(ctx context.Context, t *toImport) error {
 	old := asBefore(t.old, t.claim)
+	if err := im.mark(ctx, t.claim, "undoing the import of "+t.begun.Source+" on node "+t.node.name); err != nil {
+		return err
+	}
 	if err := im.takeAway(ctx, t.name, old); err != nil {
 		return err
 	}
@@ -368,6 +383,9 @@ func (im *importer) undoOne(ctx context.Context, t *toImport) error {
 		})
 		if err == nil && keep {
 			err = im.replace(ctx, old)
+		}
+		if err == nil && keep {
+			err = im.mark(ctx, t.claim, "") // while the node still knows of it
 		}
 		if err != nil {
 			return err
