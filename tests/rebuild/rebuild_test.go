@@ -136,8 +136,10 @@ func (c *cluster) isBound(t *testing.T, namespace, node string) (*corev1.Persist
 	return claim, v
 }
 
-func TestKilledAnywhere(t *testing.T) {
+func TestRebuild(t *testing.T) {
 	c := start(t)
+	t.Run("a claim is Lost", c.lostClaim)
+	t.Run("a claim waits", c.waitingClaim)
 	t.Run("etcd is lost", func(t *testing.T) {
 		apiserver.AtEachWrite(t, func(t *testing.T, crash *apiserver.Crash) {
 			namespace := c.tenant(t)
@@ -178,10 +180,9 @@ func TestKilledAnywhere(t *testing.T) {
 	})
 }
 
-// TestLostClaim has a volume come back whose PersistentVolume somebody deleted under its
+// lostClaim has a volume come back whose PersistentVolume somebody deleted under its
 // claim: the claim is the same, and so is the volume.
-func TestLostClaim(t *testing.T) {
-	c := start(t)
+func (c *cluster) lostClaim(t *testing.T) {
 	namespace := c.tenant(t)
 	c.runAgain(t, volume(namespace, "node-a"))
 	before, v := c.isBound(t, namespace, "node-a")
@@ -198,9 +199,8 @@ func TestLostClaim(t *testing.T) {
 	}
 }
 
-// TestWaitingClaim has a claim that was made first bind to its volume.
-func TestWaitingClaim(t *testing.T) {
-	c := start(t)
+// waitingClaim has a claim that was made first bind to its volume.
+func (c *cluster) waitingClaim(t *testing.T) {
 	namespace, class := c.tenant(t), class
 	_, err := c.CoreV1().PersistentVolumeClaims(namespace).Create(t.Context(), &corev1.PersistentVolumeClaim{
 		ObjectMeta: metav1.ObjectMeta{Name: "data"},

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 
 	"github.com/hostdir/hostdir/pkg/admin"
 )
@@ -55,6 +56,9 @@ func (p planner) create(r *Row, v Volume) {
 		fresh.Spec.ClaimRef.UID = there.UID
 	}
 	r.Volume, r.Class, r.new = Create, class, fresh
+	if !slices.ContainsFunc(p.Classes, func(c storagev1.StorageClass) bool { return c.Name == class }) {
+		r.say("there is no StorageClass %s: it cannot grow before that is made", class)
+	}
 	p.claimOf(r, fresh)
 }
 

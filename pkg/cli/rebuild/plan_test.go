@@ -103,7 +103,8 @@ var plans = []struct {
 	pvc   Verb
 	says  string
 }{
-	{name: "etcd is lost", world: World{Volumes: []Volume{volume("a", "v")}}, pv: Create, pvc: Create},
+	{name: "etcd is lost", world: World{Volumes: []Volume{volume("a", "v")}, Classes: []storagev1.StorageClass{class("hostdir", nil)}}, pv: Create, pvc: Create},
+	{name: "etcd is lost, and so is the class", world: World{Volumes: []Volume{volume("a", "v")}}, pv: Create, pvc: Create, says: "no StorageClass hostdir"},
 	{name: "its PersistentVolume is there", world: World{Volumes: []Volume{volume("a", "v")}, PersistentVolumes: persistentVolumes{persistentVolume("a", "v", "uid-1")}, Claims: claims{claim("pv-1")}}, pv: Exists, pvc: Exists},
 	{name: "reserved, and the claim is not there", world: World{Volumes: []Volume{volume("a", "v")}, PersistentVolumes: persistentVolumes{persistentVolume("a", "v", "")}}, pv: Exists, pvc: Create},
 	{name: "Released", world: World{Volumes: []Volume{volume("a", "v")}, PersistentVolumes: persistentVolumes{persistentVolume("a", "v", "uid-0")}}, pv: Exists, says: "bound to a claim shop/data that is gone"},
