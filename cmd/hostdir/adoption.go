@@ -1,10 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
@@ -16,7 +16,7 @@ import (
 // adoption makes the PersistentVolume with which Kubernetes takes up a volume
 // that it has forgotten.
 type adoption struct {
-	// The record of a volume has neither: CSI does not hand them to the driver.
+	// Empty is what the record says, or hostdir and ReadWriteOnce if it says nothing.
 	storageClass, accessMode string
 	// claim is the one that the volume is reserved for, as "namespace/name", "" for
 	// the one that it was made for.
@@ -24,8 +24,8 @@ type adoption struct {
 }
 
 func (a *adoption) addFlags(flags *pflag.FlagSet) {
-	flags.StringVar(&a.storageClass, "storage-class", "hostdir", "the StorageClass that the claim names")
-	flags.StringVar(&a.accessMode, "access-mode", "ReadWriteOnce", "the access mode that the claim asks for")
+	flags.StringVar(&a.storageClass, "storage-class", "", "the StorageClass that the claim names (default: the one that the volume was made with, or hostdir if its record does not say)")
+	flags.StringVar(&a.accessMode, "access-mode", "", "the access mode that the claim asks for (default: as recorded, or ReadWriteOnce)")
 	flags.StringVar(&a.claim, "claim", "", "reserve it for this claim, as NAMESPACE/NAME (default: the claim that the volume was made for)")
 }
 
@@ -61,46 +61,18 @@ func (a *adoption) reservedFor(v admin.Adoptable) (admin.Claim, error) {
 	return *v.Claim, nil
 }
 
-type object map[string]any
-
-// write writes the PersistentVolume as YAML. It is retained: whoever has deleted
-// the volume by mistake once is not to lose it the same way again. It is reserved
-// for a claim, which need not exist yet. A comment says how hostdir knows which.
+// write writes the PersistentVolume as YAML. A comment says how hostdir knows for
+// which claim.
 func (a *adoption) write(w io.Writer, v admin.Adoptable) error {
 	claim, err := a.reservedFor(v)
 	if err != nil {
 		return err
 	}
-	var here []object
-	for key, value := range v.NodeLabels {
-		here = append(here, object{"key": key, "operator": "In", "values": []string{value}})
+	modes := v.AccessModes
+	if a.accessMode != "" || len(modes) == 0 {
+		modes = []string{cmp.Or(a.accessMode, "ReadWriteOnce")}
 	}
-	csi := object{"driver": v.Driver, "volumeHandle": v.ID}
-	if len(v.Attributes) > 0 {
-		csi["volumeAttributes"] = v.Attributes
-	}
-	spec := object{
-		"capacity":                      object{"storage": strconv.FormatInt(v.CapacityBytes, 10)},
-		"accessModes":                   []string{a.accessMode},
-		"persistentVolumeReclaimPolicy": "Retain",
-		"storageClassName":              a.storageClass,
-		"csi":                           csi,
-		"nodeAffinity":                  object{"required": object{"nodeSelectorTerms": []object{{"matchExpressions": here}}}},
-		"claimRef":                      object{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": claim.Namespace, "name": claim.Name},
-	}
-	if len(v.MountOptions) > 0 {
-		spec["mountOptions"] = v.MountOptions
-	}
-	text, err := yaml.Marshal(object{
-		"apiVersion": "v1",
-		"kind":       "PersistentVolume",
-		"metadata": object{
-			"name": v.PersistentVolume,
-			// So that the provisioner deletes it, should its policy be changed to that.
-			"annotations": object{"pv.kubernetes.io/provisioned-by": v.Driver},
-		},
-		"spec": spec,
-	})
+	text, err := yaml.Marshal(v.Manifest(claim, cmp.Or(a.storageClass, v.Class.Name, "hostdir"), modes))
 	if err == nil {
 		_, err = fmt.Fprintf(w, "---\n%s%s", origin(v, claim), text)
 	}

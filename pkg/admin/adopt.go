@@ -2,6 +2,9 @@ package admin
 
 import (
 	"context"
+	"fmt"
+
+	"github.com/hostdir/hostdir/pkg/config"
 )
 
 // Adoptable is a volume with what a PersistentVolume needs to adopt it.
@@ -15,6 +18,12 @@ type Adoptable struct {
 	Claim         *Claim   `json:"claim,omitempty"`
 	CapacityBytes int64    `json:"capacityBytes"`
 	MountOptions  []string `json:"mountOptions,omitempty"`
+	// AccessModes are those that the claim asked for, none if the record is older than
+	// that they are kept.
+	AccessModes []string `json:"accessModes,omitempty"`
+	// Class is what the StorageClass said. Its name is empty if its parameters did not
+	// say that.
+	Class config.Class `json:"class"`
 	// Attributes are those of the PersistentVolume's CSI source.
 	Attributes map[string]string `json:"attributes,omitempty"`
 	// Warnings are what a person has to know before it is adopted.
@@ -26,8 +35,21 @@ type Adoptable struct {
 // Adoptables is the answer to POST /volumes/pv.
 type Adoptables struct {
 	Volumes []Adoptable `json:"volumes"`
-	// LeftOut says of each volume that is none of them why.
-	LeftOut []string `json:"leftOut,omitempty"`
+	LeftOut []LeftOut   `json:"leftOut,omitempty"`
+}
+
+// LeftOut is a volume of which only a person can say what is to become of it.
+type LeftOut struct {
+	// Adoptable is no more than ID and Path if the volume's record cannot be read.
+	Adoptable
+	Why string `json:"why"`
+	// Quarantine is true if its record cannot be read.
+	Quarantine bool `json:"quarantine,omitempty"`
+}
+
+// String is for people.
+func (l LeftOut) String() string {
+	return fmt.Sprintf("volume %s at %s: %s", l.ID, l.Path, l.Why)
 }
 
 // Adoptables asks what the PersistentVolume of a volume must say, or with "" those

@@ -79,6 +79,7 @@ func newRoot(s *session) *cobra.Command {
 	s.addFlags(root.PersistentFlags())
 	root.AddCommand(
 		newDisks(s),
+		newRebuild(s),
 		newWhy(s),
 		newImport(s),
 	)

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,8 @@ const DefaultPool = "default"
 // Class is what a StorageClass's parameters ask for. The record of a volume
 // keeps it, so that it outlives the StorageClass.
 type Class struct {
+	// Name is the name of the StorageClass where its parameters say it: CSI does not.
+	Name string `json:"name,omitempty"`
 	// Pool is the name of the pool.
 	Pool string `json:"pool"`
 	// Mode is the permission of the data directory, in octal. Only pods reach
@@ -104,6 +107,8 @@ func ParseClass(parameters map[string]string) (Class, error) {
 	for key, value := range parameters {
 		var err error
 		switch key {
+		case "className":
+			c.Name, err = ParseClassName(value)
 		case "pool":
 			c.Pool = value
 			if !PoolNamePattern.MatchString(value) {
@@ -129,7 +134,7 @@ func ParseClass(parameters map[string]string) (Class, error) {
 		case NodeLossKey:
 			c.OnNodeLoss, err = ParseNodeLoss(value)
 		default:
-			return Class{}, fmt.Errorf("%w: unknown StorageClass parameter %q; known are pool, mode, uid, gid, quota, trashTTL, inodes, reuse, onNodeLoss and csi.storage.k8s.io/fstype", errdefs.ErrInvalid, key)
+			return Class{}, fmt.Errorf("%w: unknown StorageClass parameter %q; known are pool, mode, uid, gid, quota, trashTTL, inodes, reuse, onNodeLoss, className and csi.storage.k8s.io/fstype", errdefs.ErrInvalid, key)
 		}
 		if err != nil {
 			return Class{}, fmt.Errorf("%w: StorageClass parameter %s=%q %w", errdefs.ErrInvalid, key, value, err)
@@ -175,7 +180,21 @@ func (c Class) String() string {
 	if c.OnNodeLoss != NodeLossKeep {
 		text += " onNodeLoss=" + string(c.OnNodeLoss)
 	}
+	if c.Name != "" {
+		text += " className=" + c.Name
+	}
 	return text
+}
+
+// classNamePattern is what Kubernetes allows in names of StorageClasses.
+var classNamePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+
+// ParseClassName checks the name of a StorageClass.
+func ParseClassName(s string) (string, error) {
+	if len(s) > 253 || !classNamePattern.MatchString(s) {
+		return "", errors.New("is not the name of a StorageClass")
+	}
+	return s, nil
 }
 
 // parseMode accepts permissions, setgid and the sticky bit. Setuid means

@@ -80,6 +80,24 @@ func mountOptions(caps []*csi.VolumeCapability) []string {
 	return slices.Clone(caps[0].GetMount().GetMountFlags())
 }
 
+// claimModes are the access modes of the claim for which csi-provisioner asks for
+// these capabilities: one for each mode.
+func claimModes(caps []*csi.VolumeCapability) (modes []string) {
+	for _, c := range caps {
+		mode := "ReadWriteOnce"
+		switch c.GetAccessMode().GetMode() {
+		case csi.VolumeCapability_AccessMode_SINGLE_NODE_SINGLE_WRITER:
+			mode = "ReadWriteOncePod"
+		case csi.VolumeCapability_AccessMode_SINGLE_NODE_READER_ONLY: // no claim asks for it
+			continue
+		}
+		if !slices.Contains(modes, mode) {
+			modes = append(modes, mode)
+		}
+	}
+	return modes
+}
+
 // filesystemType returns the type of filesystem that a request asks for, "" if it
 // asks for none. A volume has one: two of them are ErrInvalid.
 func filesystemType(parameters map[string]string, caps ...*csi.VolumeCapability) (string, error) {

@@ -55,6 +55,7 @@ func (d *Driver) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequest)
 		Class:         class,
 		Filesystem:    filesystem,
 		MountOptions:  mountOptions(req.GetVolumeCapabilities()),
+		AccessModes:   claimModes(req.GetVolumeCapabilities()),
 		Claim: store.Claim{
 			Namespace: req.GetParameters()[metadataPrefix+"pvc/namespace"],
 			Name:      req.GetParameters()[metadataPrefix+"pvc/name"],

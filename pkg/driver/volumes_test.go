@@ -221,6 +221,33 @@ func TestValidateVolumeCapabilities(t *testing.T) {
 	}
 }
 
+// TestAccessModesAreKept writes down what the claim has asked for, in its words.
+func TestAccessModesAreKept(t *testing.T) {
+	for _, test := range []struct {
+		modes []csi.VolumeCapability_AccessMode_Mode
+		want  []string
+	}{
+		{[]csi.VolumeCapability_AccessMode_Mode{writer}, []string{"ReadWriteOnce"}},
+		{[]csi.VolumeCapability_AccessMode_Mode{multiWriter}, []string{"ReadWriteOnce"}},
+		{[]csi.VolumeCapability_AccessMode_Mode{singleWriter}, []string{"ReadWriteOncePod"}},
+		{[]csi.VolumeCapability_AccessMode_Mode{multiWriter, singleWriter, writer}, []string{"ReadWriteOnce", "ReadWriteOncePod"}},
+		{[]csi.VolumeCapability_AccessMode_Mode{reader}, nil},
+	} {
+		s, req := startDriver(t), createRequest("pvc-1")
+		req.VolumeCapabilities = nil
+		for _, mode := range test.modes {
+			req.VolumeCapabilities = append(req.VolumeCapabilities, capability(mode))
+		}
+		resp, err := s.controller.CreateVolume(s.ctx, req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v, err := s.Store.Volume(s.ctx, resp.GetVolume().GetVolumeId()); err != nil || !slices.Equal(v.AccessModes, test.want) {
+			t.Errorf("of %v are kept %q (%v), want %q", test.modes, v.AccessModes, err, test.want)
+		}
+	}
+}
+
 // TestMountOptionsAreKept writes down what the class has mounted its volumes with:
 // who adopts the volume one day needs it.
 func TestMountOptionsAreKept(t *testing.T) {

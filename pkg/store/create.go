@@ -35,6 +35,8 @@ type CreateRequest struct {
 	Filesystem string
 	// MountOptions are those of the class: whoever adopts the volume needs them.
 	MountOptions []string
+	// AccessModes are the claim's, in Kubernetes' words, kept for the same purpose.
+	AccessModes []string
 	// Claim and PersistentVolume may be empty.
 	Claim            Claim
 	PersistentVolume string
@@ -59,6 +61,7 @@ func (s *Store) Create(ctx context.Context, req CreateRequest) (Volume, error) {
 		CapacityBytes:    capacity,
 		Class:            req.Class,
 		MountOptions:     req.MountOptions,
+		AccessModes:      req.AccessModes,
 		Node:             s.node,
 		Claim:            req.Claim,
 		PersistentVolume: req.PersistentVolume,

@@ -42,6 +42,11 @@ var goldenRecords = map[string]Record{
 		Version: 1, ID: goldenUUID + ".pvc-3", Name: "pvc-3", CapacityBytes: 1 << 20,
 		Class: config.Class{Pool: "default", Mode: "0777", Quota: config.QuotaOff, TrashTTL: "168h0m0s"}, Node: "node-1", Created: goldenTime,
 	},
+	"adoption.json": {
+		Version: 1, ID: goldenUUID + ".pvc-4", Name: "pvc-4", CapacityBytes: 1 << 20,
+		Class: config.Class{Name: "hostdir-retain", Pool: "default", Mode: "0777", Quota: config.QuotaAuto}, Node: "node-1",
+		MountOptions: []string{"noatime"}, AccessModes: []string{"ReadWriteOnce", "ReadWriteOncePod"}, Created: goldenTime,
+	},
 }
 
 const (

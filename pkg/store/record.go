@@ -36,7 +36,9 @@ type Record struct {
 	Class         config.Class `json:"class"`
 	// MountOptions are those that the class asked for.
 	MountOptions []string `json:"mountOptions,omitempty"`
-	Node         string   `json:"node"`
+	// AccessModes are the claim's, in Kubernetes' words.
+	AccessModes []string `json:"accessModes,omitempty"`
+	Node        string   `json:"node"`
 	// Claim and PersistentVolume are empty when the caller did not say them.
 	Claim            Claim  `json:"claim,omitzero"`
 	PersistentVolume string `json:"persistentVolume,omitempty"`
@@ -196,6 +198,11 @@ func (r Record) check() error {
 	}
 	if r.Claim != (Claim{}) && !r.Claim.isPlain() {
 		return fmt.Errorf("%q in namespace %q is not a claim's name", r.Claim.Name, r.Claim.Namespace)
+	}
+	if r.Class.Name != "" {
+		if _, err := config.ParseClassName(r.Class.Name); err != nil {
+			return fmt.Errorf("its class %q %w", r.Class.Name, err)
+		}
 	}
 	if r.Class.Inodes != "" {
 		if _, err := config.ParseInodes(r.Class.Inodes); err != nil {

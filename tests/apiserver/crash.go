@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"testing"
 
@@ -113,6 +114,32 @@ func (c *Crash) Wrap(inner client.WithWatch) client.WithWatch {
 		},
 	})
 }
+
+// Transport makes the clients of a rest.Config crash: a value for its WrapTransport.
+func (c *Crash) Transport(inner http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		var response *http.Response
+		do := func() (err error) {
+			response, err = inner.RoundTrip(r)
+			return err
+		}
+		var err error
+		if r.Method == http.MethodGet {
+			err = c.read(do)
+		} else {
+			err = c.write(r.Method+" "+r.URL.Path, nil, "", do)
+		}
+		if err != nil && response != nil { // its answer is lost
+			response.Body.Close()
+			response = nil
+		}
+		return response, err
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 var errDead = errors.New("the program was killed")
 

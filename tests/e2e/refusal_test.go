@@ -26,7 +26,7 @@ func refusedClaimsSayWhy(t *test) {
 		{"block", func(s *corev1.PersistentVolumeClaimSpec) { s.VolumeMode = &block },
 			[]string{"no block volumes (volumeMode: Block)", "only directories (volumeMode: Filesystem)"}},
 		{"parameter", func(s *corev1.PersistentVolumeClaimSpec) { s.StorageClassName = &class },
-			[]string{`unknown StorageClass parameter "colour"`, "known are pool, mode, uid, gid, quota, trashTTL, inodes, reuse, onNodeLoss and csi.storage.k8s.io/fstype"}},
+			[]string{`unknown StorageClass parameter "colour"`, "known are pool, mode, uid, gid, quota, trashTTL, inodes, reuse, onNodeLoss, className and csi.storage.k8s.io/fstype"}},
 	}
 	for _, test := range tests {
 		c := newClaim(test.name)

@@ -30,6 +30,7 @@ var together = []promise{
 	{"a retained volume keeps its data until it may be deleted", retainedVolumeKeepsData},
 	{"a claim deleted by mistake comes back with its data", mistakenDeletionIsUndone},
 	{"a StatefulSet finds the data of a claim deleted under it", replicaFindsUndeletedData},
+	{"volumes that Kubernetes has forgotten come back with their claims and data", lostVolumesAreRebuilt},
 	{"a StatefulSet that was deleted with its claims finds its data, ten times", deletedSetFindsItsData},
 	{"data outlives persistentVolumeClaimRetentionPolicy Delete in a class that reuses", retentionPoliciesKeepData},
 	{"a claim deleted and made again at once finds its data", hastyClaimFindsItsData},

@@ -87,7 +87,7 @@ func TestCreateRefuses(t *testing.T) {
 			}}
 		}, codes.ResourceExhausted, "topology.kubernetes.io/zone"},
 
-		{"unknown parameter", parameter("quality", "best"), codes.InvalidArgument, "known are pool, mode, uid, gid, quota, trashTTL, inodes, reuse, onNodeLoss and csi.storage.k8s.io/fstype"},
+		{"unknown parameter", parameter("quality", "best"), codes.InvalidArgument, "known are pool, mode, uid, gid, quota, trashTTL, inodes, reuse, onNodeLoss, className and csi.storage.k8s.io/fstype"},
 		{"a parameter of another release", parameter("replicas", "2"), codes.InvalidArgument, `"replicas"`},
 		{"a trash in days", parameter("trashTTL", "7d"), codes.InvalidArgument, `trashTTL="7d"`},
 		{"a parameter in capitals", parameter("Pool", "default"), codes.InvalidArgument, `"Pool"`},

@@ -177,7 +177,7 @@ func (n *node) look(ctx context.Context, listed *csi.Volume, name string) (*volu
 	}
 	want := store.Record{
 		Version: 1, ID: listed.GetVolumeId(), Name: name, CapacityBytes: listed.GetCapacityBytes(), Node: plugin.NodeName,
-		Class: record.Class, Claim: record.Claim, Quota: record.Quota, Created: record.Created,
+		AccessModes: []string{"ReadWriteOnce"}, Class: record.Class, Claim: record.Claim, Quota: record.Quota, Created: record.Created,
 	}
 	if !reflect.DeepEqual(record, want) {
 		return nil, fmt.Errorf("its record is %+v, listed is %v", record, listed)

@@ -40,11 +40,11 @@ func (s *Server) allAdoptables() admin.Adoptables {
 	for _, v := range volumes {
 		switch {
 		case v.Quarantine != nil:
-			leaveOut(&all, v, "%v; `hostdir check` says what to do", v.Quarantine)
+			s.leaveOut(&all, v, "%v; `hostdir check` says what to do", v.Quarantine)
 		case v.Claim == (store.Claim{}):
-			leaveOut(&all, v, "it is not known which claim it was made for: name it by its ID, and the claim with --claim")
+			s.leaveOut(&all, v, "it is not known which claim it was made for: name it by its ID, and the claim with --claim")
 		case len(ofClaim[v.Claim]) > 1:
-			leaveOut(&all, v, "%d volumes were made for claim %s: name the ID of the right one", len(ofClaim[v.Claim]), v.Claim)
+			s.leaveOut(&all, v, "%d volumes were made for claim %s: name the ID of the right one", len(ofClaim[v.Claim]), v.Claim)
 		default:
 			all.Volumes = append(all.Volumes, s.adoptable(*v.Volume))
 		}
@@ -52,14 +52,20 @@ func (s *Server) allAdoptables() admin.Adoptables {
 	return all
 }
 
-func leaveOut(a *admin.Adoptables, v store.VolumeStatus, why string, args ...any) {
-	a.LeftOut = append(a.LeftOut, fmt.Sprintf("volume %s at %s: %s", v.ID, v.Path, fmt.Sprintf(why, args...)))
+func (s *Server) leaveOut(a *admin.Adoptables, v store.VolumeStatus, why string, args ...any) {
+	left := admin.LeftOut{Why: fmt.Sprintf(why, args...)}
+	if v.Quarantine != nil {
+		left.Quarantine, left.Adoptable = true, admin.Adoptable{ID: v.ID, Path: v.Path}
+	} else {
+		left.Adoptable = s.adoptable(*v.Volume)
+	}
+	a.LeftOut = append(a.LeftOut, left)
 }
 
 func (s *Server) adoptable(v store.Volume) admin.Adoptable {
 	return admin.Adoptable{
 		ID: v.ID, Path: v.Path, PersistentVolume: cmp.Or(v.PersistentVolume, v.Name), CapacityBytes: v.CapacityBytes,
-		Claim: claimOrNil(v.Claim), MountOptions: v.MountOptions, Attributes: v.Class.Attributes(), Driver: s.Driver, NodeLabels: s.NodeLabels,
+		Claim: claimOrNil(v.Claim), MountOptions: v.MountOptions, AccessModes: v.AccessModes, Class: v.Class, Attributes: v.Class.Attributes(), Driver: s.Driver, NodeLabels: s.NodeLabels,
 	}
 }
 

@@ -117,6 +117,7 @@ func TestAdoptables(t *testing.T) {
 	adoptable := func(v store.Volume, claim *admin.Claim, warnings ...string) admin.Adoptable {
 		return admin.Adoptable{
 			ID: v.ID, Path: v.Path, PersistentVolume: v.Name, Claim: claim, CapacityBytes: v.CapacityBytes, MountOptions: v.MountOptions, Warnings: warnings,
+			AccessModes: v.AccessModes, Class: v.Class,
 			Driver: "csi.hostdir.io", NodeLabels: map[string]string{"csi.hostdir.io/node": plugin.NodeName},
 		}
 	}
@@ -125,7 +126,14 @@ func TestAdoptables(t *testing.T) {
 	if diff := cmp.Diff([]admin.Adoptable{adoptable(a, (*admin.Claim)(&a.Claim))}, all.Volumes); diff != "" || err != nil {
 		t.Errorf("all (-want +got):\n%s%v", diff, err)
 	}
-	left := strings.Join(all.LeftOut, "\n")
+	var texts []string
+	for _, l := range all.LeftOut {
+		texts = append(texts, l.String())
+		if l.Quarantine != (l.ID == broken.ID) || !l.Quarantine && l.CapacityBytes == 0 {
+			t.Errorf("left out is %+v", l)
+		}
+	}
+	left := strings.Join(texts, "\n")
 	for _, want := range []string{
 		broken.ID + " at " + broken.Path + ": its volume.json is gone; `hostdir check`",
 		nameless.ID + " at " + nameless.Path + ": it is not known which claim",

@@ -43,7 +43,7 @@ func TestTrash(t *testing.T) {
 	back, err := c.Undelete(t.Context(), "shop/a")
 	want := admin.Adoptable{
 		ID: v.ID, Path: v.Path, PersistentVolume: "pvc-a", Claim: &admin.Claim{Namespace: "shop", Name: "a"}, CapacityBytes: v.CapacityBytes,
-		Driver: "csi.hostdir.io", NodeLabels: map[string]string{"csi.hostdir.io/node": plugin.NodeName},
+		Driver: "csi.hostdir.io", NodeLabels: map[string]string{"csi.hostdir.io/node": plugin.NodeName}, Class: v.Class,
 	}
 	if diff := cmp.Diff(want, back); diff != "" || err != nil {
 		t.Errorf("brought back (-want +got):\n%s%v", diff, err)
