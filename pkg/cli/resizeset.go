@@ -53,6 +53,9 @@ func (s *session) resizeSet(ctx context.Context, name, template string, size res
 	if err != nil {
 		return err
 	}
+	if old.gone {
+		fmt.Fprintf(s.ErrOut, "statefulset %s/%s was deleted by an earlier call, and is made again from ConfigMap %s\n", namespace, name, keptSet(name))
+	}
 	claims, err := s.claimsOf(ctx, old)
 	if err != nil {
 		return err
@@ -266,9 +269,7 @@ func exchangePlan(old *set, next *appsv1.StatefulSet, growths []*growth) (string
 	if err != nil {
 		return "", err
 	}
-	if old.gone {
-		fmt.Fprintf(&text, "statefulset %s was deleted by an earlier call, and is made again from ConfigMap %s\n", name, keptSet(old.Name))
-	} else if string(before) != string(after) {
+	if !old.gone && string(before) != string(after) {
 		fmt.Fprintf(&text, "statefulset %s is deleted without its pods and claims, and created with the new template; pods are not started again\n", name)
 	}
 	text.WriteString(difference(string(before), string(after)))
