@@ -48,6 +48,7 @@ func (s *session) release(ctx context.Context, arg string, consent *consent, tim
 	var claim types.NamespacedName
 	if !isVolume {
 		var err error
+		name = ""
 		if claim, err = s.claimRef(arg); err != nil {
 			return err
 		}
