@@ -49,8 +49,6 @@ type importCluster struct {
 	killed     bool
 }
 
-var errKilled = errors.New("the program was killed")
-
 // write counts a write and says whether it is done, and whether its answer comes.
 func (c *importCluster) write() (before, after error) {
 	c.mu.Lock()

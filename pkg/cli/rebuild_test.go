@@ -107,7 +107,7 @@ func (c *lostCluster) made(t *testing.T) (names []string) {
 	return names
 }
 
-func lostVolume(node, name, namespace, claim string) admin.Adoptable {
+func recordedVolume(node, name, namespace, claim string) admin.Adoptable {
 	return admin.Adoptable{
 		ID: "uuid-of-" + node + "." + name, PersistentVolume: name, Claim: &admin.Claim{Namespace: namespace, Name: claim}, CapacityBytes: 1 << 30,
 		AccessModes: []string{"ReadWriteOnce"}, Class: config.Class{Name: "hostdir", Pool: "default"},
@@ -121,8 +121,8 @@ func lostNode(volumes ...admin.Adoptable) map[string]any {
 
 func twoNodes() *lostCluster {
 	return newLostCluster(map[string]map[string]any{
-		"a": lostNode(lostVolume("a", "pv-0", "shop", "data-web-0")),
-		"b": lostNode(lostVolume("b", "pv-1", "shop", "data-web-1")),
+		"a": lostNode(recordedVolume("a", "pv-0", "shop", "data-web-0")),
+		"b": lostNode(recordedVolume("b", "pv-1", "shop", "data-web-1")),
 	})
 }
 
@@ -170,7 +170,7 @@ func TestRebuild(t *testing.T) {
 func TestRebuildTellsConflicts(t *testing.T) {
 	c := twoNodes()
 	c.answers["a"]["/volumes/pv"] = admin.Adoptables{
-		Volumes: []admin.Adoptable{lostVolume("a", "pv-0", "shop", "data-web-0"), lostVolume("a", "pv-2", "shop", "data-web-1")},
+		Volumes: []admin.Adoptable{recordedVolume("a", "pv-0", "shop", "data-web-0"), recordedVolume("a", "pv-2", "shop", "data-web-1")},
 		LeftOut: []admin.LeftOut{{Adoptable: admin.Adoptable{ID: "uuid-of-a.pv-3"}, Why: "its volume.json is gone", Quarantine: true}},
 	}
 	stdout, stderr, status := c.rebuild(t, "", "--claims", "--yes")

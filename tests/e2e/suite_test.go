@@ -49,6 +49,9 @@ var together = []promise{
 	{"why names what is wrong with what a claim asks for", whyNamesWhatClaimsAskFor},
 	{"why names what a pod and a deleted claim wait for", whyNamesWhatPodsWaitFor},
 	{"why names what became of a volume", whyNamesWhatBecameOfVolumes},
+	{"a StatefulSet's claims and template are resized, and its pods run on", statefulSetIsResized},
+	{"volumes that no claim has are released into the trash", volumesAreReleased},
+	{"claims are renamed, and moved to another namespace, with their data", claimsAreRenamed},
 	{"the rendered manifests are what the API server takes", manifestsAreTaken},
 }
 

@@ -174,7 +174,7 @@ func (l *nodeloss) secure(ctx context.Context, w *world, s step) error {
 func (l *nodeloss) found(ctx context.Context, s step) error {
 	v := s.volume
 	patch := annotated(v, map[string]any{
-		NodeLostSince: nil, DiskMissingSince: nil, Told: nil, GiveUpAnnotation: nil, pv.GivenUpAnnotation: nil,
+		NodeLostSince: nil, DiskMissingSince: nil, Told: nil, pv.GiveUpAnnotation: nil, pv.GivenUpAnnotation: nil,
 	}, nil)
 	reason, text := "NodeReturned", fmt.Sprintf("node %s is back with disk %s of volume %s", s.node, pv.Disk(v), v.Name)
 	if pv.GivenUp(v) {
@@ -189,7 +189,7 @@ func (l *nodeloss) found(ctx context.Context, s step) error {
 			text += "; its claim was given up before, so that nobody uses it. Its data is kept, with the policy Retain: delete the PersistentVolume and, on the node, the volume, or give it to a claim (docs/node-loss.md)"
 		}
 	}
-	if v.Annotations[GiveUpAnnotation] != "" {
+	if v.Annotations[pv.GiveUpAnnotation] != "" {
 		reason, text = "GiveUpRefused", text+": it is not lost, and what was said of it is withdrawn"
 	}
 	if err := l.patch(ctx, v, patch); err != nil {

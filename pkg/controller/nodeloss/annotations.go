@@ -10,15 +10,8 @@ import (
 	"github.com/hostdir/hostdir/pkg/controller/pv"
 )
 
-// Annotations. All but the first two are this loop's own.
+// Annotations of this loop's own; those that people write are pv's.
 const (
-	// PolicyAnnotation on a claim, or on a PersistentVolume, is what people want in
-	// place of the class's onNodeLoss.
-	PolicyAnnotation = "csi.hostdir.io/on-node-loss"
-	// GiveUpAnnotation on a PersistentVolume is a person's word that the volume is
-	// lost: who and when.
-	GiveUpAnnotation = "csi.hostdir.io/give-up"
-
 	// NodeLostSince is since when the Node object is absent; on claims, too, whose
 	// provisioning had begun there.
 	NodeLostSince = "csi.hostdir.io/node-lost-since"
@@ -43,7 +36,7 @@ const (
 
 // isMarked reports whether the loop has begun something about a volume.
 func isMarked(v *corev1.PersistentVolume) bool {
-	for _, key := range []string{NodeLostSince, DiskMissingSince, GiveUpAnnotation, pv.GivenUpAnnotation} {
+	for _, key := range []string{NodeLostSince, DiskMissingSince, pv.GiveUpAnnotation, pv.GivenUpAnnotation} {
 		if _, ok := v.Annotations[key]; ok {
 			return true
 		}

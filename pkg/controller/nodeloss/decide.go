@@ -155,7 +155,7 @@ func (d *decider) findLost() {
 			d.lostAt[node] = since
 		}
 		all, known := d.byHand[node]
-		d.byHand[node] = (all || !known) && v.Annotations[GiveUpAnnotation] != ""
+		d.byHand[node] = (all || !known) && v.Annotations[pv.GiveUpAnnotation] != ""
 	}
 }
 
@@ -167,7 +167,7 @@ func (d *decider) volume(v *corev1.PersistentVolume) {
 	if node == "" {
 		return
 	}
-	byHand := v.Annotations[GiveUpAnnotation] != ""
+	byHand := v.Annotations[pv.GiveUpAnnotation] != ""
 	s := step{volume: v, claim: d.claimOf(v), node: node, absent: !d.nodes[node]}
 	if s.absent {
 		_, ok := moment(v.Annotations[NodeLostSince], d.now)
@@ -228,24 +228,9 @@ func (d *decider) claimOf(v *corev1.PersistentVolume) *corev1.PersistentVolumeCl
 	return c
 }
 
-// policy returns what is wanted of a lost volume. What cannot be read is keep.
-func policy(v *corev1.PersistentVolume, c *corev1.PersistentVolumeClaim) (config.NodeLossPolicy, error) {
-	text := v.Annotations[PolicyAnnotation]
-	if c != nil && c.Annotations[PolicyAnnotation] != "" {
-		text = c.Annotations[PolicyAnnotation]
-	}
-	if text == "" {
-		if p := pv.OnNodeLoss(v); p == config.NodeLossRelease || p == config.NodeLossRecreate {
-			return p, nil
-		}
-		return config.NodeLossKeep, nil
-	}
-	return config.ParseNodeLoss(text)
-}
-
 // lost decides about a volume that is lost.
 func (d *decider) lost(s step, byHand bool) {
-	p, err := policy(s.volume, s.claim)
+	p, err := pv.WantedOnNodeLoss(s.volume, s.claim)
 	d.figures.lost[p]++
 	switch {
 	case err != nil:

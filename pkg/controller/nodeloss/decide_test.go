@@ -142,7 +142,7 @@ func TestDecide(t *testing.T) {
 		{"release, in use", newWorld(onLoss(newVolume("a", "gone", NodeLostSince, long), release)), "tell pv-a in-use"},
 		{"release, Released", newWorld(released(onLoss(newVolume("a", "gone", NodeLostSince, long), release))), "secure pv-a"},
 		{"release, secured", newWorld(secured(released(onLoss(newVolume("a", "gone", NodeLostSince, long), release)))), "delete-volume pv-a"},
-		{"release, Released on another's word", newWorld(released(newVolume("a", "gone", NodeLostSince, long, PolicyAnnotation, "release"))), "secure pv-a"},
+		{"release, Released on another's word", newWorld(released(newVolume("a", "gone", NodeLostSince, long, pv.NodeLossAnnotation, "release"))), "secure pv-a"},
 		{"release, being deleted", newWorld(change(newWorld(released(onLoss(newVolume("a", "gone", NodeLostSince, long), release))), func(w *world) {
 			w.volumes[0].DeletionTimestamp = &metav1.Time{Time: now}
 		}).volumes...), "secure pv-a"},
@@ -152,7 +152,7 @@ func TestDecide(t *testing.T) {
 		{"release, Released while the cache has the claim", change(newWorld(onLoss(newVolume("a", "gone", NodeLostSince, long), release)), func(w *world) {
 			released(w.volumes[0])
 		}), "tell pv-a in-use"},
-		{"policy that is none", newWorld(newVolume("a", "gone", NodeLostSince, long, PolicyAnnotation, "burn")), "tell pv-a unknown-policy"},
+		{"policy that is none", newWorld(newVolume("a", "gone", NodeLostSince, long, pv.NodeLossAnnotation, "burn")), "tell pv-a unknown-policy"},
 		{"the node is back", newWorld(newVolume("a", "alive", NodeLostSince, long)), "back pv-a"},
 		{"the node is back, its disk is not known", newWorld(newVolume("a", "alive", DiskMissingSince, long)), "ask alive"},
 		{"the node is back, its plugin does not answer", change(newWorld(newVolume("a", "alive", DiskMissingSince, long)), func(w *world) { w.disks["alive"] = nil }), ""},
@@ -163,17 +163,17 @@ func TestDecide(t *testing.T) {
 		{"the node is back without its disk", change(newWorld(onLoss(newVolume("a", "alive", DiskMissingSince, long), recreate)), func(w *world) {
 			w.disks["alive"] = map[string]bool{"another": true}
 		}), "tell pv-a disk-lost"},
-		{"the disk is given up", change(newWorld(released(onLoss(newVolume("a", "alive", GiveUpAnnotation, "me", DiskMissingSince, long), release))), func(w *world) {
+		{"the disk is given up", change(newWorld(released(onLoss(newVolume("a", "alive", pv.GiveUpAnnotation, "me", DiskMissingSince, long), release))), func(w *world) {
 			w.disks["alive"] = map[string]bool{"another": true}
 		}), "secure pv-a"},
-		{"given up while the disk is there", change(newWorld(released(onLoss(newVolume("a", "alive", GiveUpAnnotation, "me"), release))), func(w *world) {
+		{"given up while the disk is there", change(newWorld(released(onLoss(newVolume("a", "alive", pv.GiveUpAnnotation, "me"), release))), func(w *world) {
 			w.disks["alive"] = map[string]bool{"disk-alive": true}
 		}), "found pv-a"},
-		{"given up while the plugin does not answer", change(newWorld(released(onLoss(newVolume("a", "alive", GiveUpAnnotation, "me"), release))), func(w *world) { w.disks["alive"] = nil }), "back pv-a"},
-		{"given up while the plugin does not answer yet", change(newWorld(released(onLoss(newVolume("a", "alive", GiveUpAnnotation, "me", DiskMissingSince, ago(30*time.Second)), release))), func(w *world) { w.disks["alive"] = nil }), ""},
-		{"given up while the plugin does not answer for long", change(newWorld(released(onLoss(newVolume("a", "alive", GiveUpAnnotation, "me", DiskMissingSince, long), release))), func(w *world) { w.disks["alive"] = nil }), "secure pv-a"},
+		{"given up while the plugin does not answer", change(newWorld(released(onLoss(newVolume("a", "alive", pv.GiveUpAnnotation, "me"), release))), func(w *world) { w.disks["alive"] = nil }), "back pv-a"},
+		{"given up while the plugin does not answer yet", change(newWorld(released(onLoss(newVolume("a", "alive", pv.GiveUpAnnotation, "me", DiskMissingSince, ago(30*time.Second)), release))), func(w *world) { w.disks["alive"] = nil }), ""},
+		{"given up while the plugin does not answer for long", change(newWorld(released(onLoss(newVolume("a", "alive", pv.GiveUpAnnotation, "me", DiskMissingSince, long), release))), func(w *world) { w.disks["alive"] = nil }), "secure pv-a"},
 		{"given up, and the node is absent again", newWorld(newVolume("a", "gone", DiskMissingSince, long, NodeLostSince, long)), "mark pv-a"},
-		{"given up within the grace", newWorld(released(onLoss(newVolume("a", "gone", GiveUpAnnotation, "me", NodeLostSince, ago(time.Second)), release))), "secure pv-a"},
+		{"given up within the grace", newWorld(released(onLoss(newVolume("a", "gone", pv.GiveUpAnnotation, "me", NodeLostSince, ago(time.Second)), release))), "secure pv-a"},
 
 		{"recreate, pods not known", change(newWorld(replica()), func(w *world) { delete(w.pods, "shop") }), "list shop"},
 		{"recreate, no pod", newWorld(replica()), "tell pv-data-db-0 no-waiting-replica"},
@@ -186,7 +186,7 @@ func TestDecide(t *testing.T) {
 			claim(w).Finalizers = []string{reuseFinalizer}
 		}), "let-go pv-data-db-0"},
 		{"recreate, Released", newWorld(secured(released(replica()))), "delete-volume pv-data-db-0"},
-		{"recreate, but the claim says keep", change(waits(newWorld(replica())), func(w *world) { claim(w).Annotations[PolicyAnnotation] = "keep" }), "tell pv-data-db-0 kept"},
+		{"recreate, but the claim says keep", change(waits(newWorld(replica())), func(w *world) { claim(w).Annotations[pv.NodeLossAnnotation] = "keep" }), "tell pv-data-db-0 kept"},
 		{"recreate, the pod has a node", change(waits(newWorld(replica())), func(w *world) { w.pods["shop"][0].Spec.NodeName = "gone" }), "tell pv-data-db-0 no-waiting-replica"},
 		{"recreate, the pod is a Deployment's", change(waits(newWorld(replica())), func(w *world) { w.pods["shop"][0].OwnerReferences[0].Kind = "ReplicaSet" }), "tell pv-data-db-0 no-waiting-replica"},
 		{"recreate, the claim is of no template", change(waits(newWorld(replica())), func(w *world) { w.pods["shop"][0].Spec.Volumes[0].Name = "shared" }), "tell pv-data-db-0 no-waiting-replica"},
@@ -205,7 +205,7 @@ func TestDecide(t *testing.T) {
 			w.options.PerHour = 1
 			w.ledger.Entries["x"] = entry{At: now.Add(-61 * time.Minute), Node: "gone"}
 		}), "secure pv-data-db-0"},
-		{"too many this hour, but given up by hand", change(waits(newWorld(replica(GiveUpAnnotation, "me"))), func(w *world) { w.options.PerHour = 0 }), "secure pv-data-db-0"},
+		{"too many this hour, but given up by hand", change(waits(newWorld(replica(pv.GiveUpAnnotation, "me"))), func(w *world) { w.options.PerHour = 0 }), "secure pv-data-db-0"},
 		{"too many this hour, but it was counted", change(waits(newWorld(secured(replica()))), func(w *world) {
 			w.options.PerHour = 1
 			w.ledger.Entries["pv-data-db-0"] = entry{At: now.Add(-time.Minute), Node: "gone"}
@@ -224,7 +224,7 @@ func TestDecide(t *testing.T) {
 		{"two nodes of twelve at once", newWorld(released(onLoss(newVolume("a", "gone", NodeLostSince, long), release)), newVolume("b", "gone-too", Told, "kept", NodeLostSince, ago(30*time.Minute))), "tell pv-a held-too-many-nodes"},
 		{"two nodes of twelve, hours apart", newWorld(released(onLoss(newVolume("a", "gone", NodeLostSince, long), release)), newVolume("b", "gone-too", Told, "kept", NodeLostSince, ago(3*time.Hour))), "secure pv-a"},
 		{"two nodes of twenty-one at once", change(newWorld(released(onLoss(newVolume("a", "gone", NodeLostSince, long), release)), newVolume("b", "gone-too", Told, "kept", NodeLostSince, long)), func(w *world) { w.nodeCount = 19 }), "secure pv-a"},
-		{"two nodes at once, one of them given up by hand", newWorld(released(onLoss(newVolume("a", "gone", NodeLostSince, long), release)), newVolume("b", "gone-too", Told, "kept", NodeLostSince, long, GiveUpAnnotation, "me")), "secure pv-a"},
+		{"two nodes at once, one of them given up by hand", newWorld(released(onLoss(newVolume("a", "gone", NodeLostSince, long), release)), newVolume("b", "gone-too", Told, "kept", NodeLostSince, long, pv.GiveUpAnnotation, "me")), "secure pv-a"},
 		{"a node of which all was given up this hour, and another", change(newWorld(released(onLoss(newVolume("a", "gone", NodeLostSince, long), release))), func(w *world) {
 			w.ledger.Entries["x"] = entry{At: now.Add(-time.Minute), Node: "gone-too"}
 		}), "tell pv-a held-too-many-nodes"},

@@ -34,10 +34,10 @@ func (s step) notice(o Options) (reason, text string) {
 	if !s.absent {
 		lost = fmt.Sprintf("disk %s of volume %s (%s) is given up", pv.Disk(v), v.Name, claim)
 	}
-	byHand := fmt.Sprintf("kubectl annotate pv %s %s=\"NAME, DATE\"", v.Name, GiveUpAnnotation)
+	byHand := fmt.Sprintf("kubectl annotate pv %s %s=\"NAME, DATE\"", v.Name, pv.GiveUpAnnotation)
 	switch s.state {
 	case kept:
-		return "NodeLost", lost + fmt.Sprintf("; the policy is keep: the volume waits for it. If it never returns, say so with the annotation %s=recreate on the claim, and see docs/node-loss.md", PolicyAnnotation)
+		return "NodeLost", lost + fmt.Sprintf("; the policy is keep: the volume waits for it. If it never returns, say so with the annotation %s=recreate on the claim, and see docs/node-loss.md", pv.NodeLossAnnotation)
 	case inUse:
 		return "NodeLost", lost + "; the volume is let go of once its claim is deleted"
 	case noReplica:
@@ -51,7 +51,7 @@ func (s step) notice(o Options) (reason, text string) {
 	case dryRun:
 		return "NodeLossDryRun", lost + "; without --node-loss-dry-run it would be given up now"
 	case badPolicy:
-		return "NodeLost", lost + fmt.Sprintf("; its annotation %s is none of keep, release and recreate: the volume waits for the node", PolicyAnnotation)
+		return "NodeLost", lost + fmt.Sprintf("; its annotation %s is none of keep, release and recreate: the volume waits for the node", pv.NodeLossAnnotation)
 	case diskLost:
 		return "DiskLost", fmt.Sprintf("node %s is back without the disk %s of volume %s (%s). Bring the disk back; if it is gone for good, say so: %s", s.node, pv.Disk(v), v.Name, claim, byHand)
 	}

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/hostdir/hostdir/pkg/config"
+	"github.com/hostdir/hostdir/pkg/controller/pv"
 )
 
 // A random cluster has nodes that come and go, some with other disks, people who give
@@ -254,7 +255,7 @@ func (c *cluster) happen() {
 			if nodeOf(&v) == node && c.rand.IntN(2) == 0 {
 				c.say("%s is given up by hand", v.Name)
 				c.byHand[v.UID] = true
-				metav1.SetMetaDataAnnotation(&v.ObjectMeta, GiveUpAnnotation, "me")
+				metav1.SetMetaDataAnnotation(&v.ObjectMeta, pv.GiveUpAnnotation, "me")
 				c.must(c.Update(c.Context(), &v))
 			}
 		}

@@ -32,6 +32,33 @@ func OnNodeLoss(v *corev1.PersistentVolume) config.NodeLossPolicy {
 	return config.NodeLossPolicy(v.Spec.CSI.VolumeAttributes[config.NodeLossKey])
 }
 
+// Annotations by which people say what becomes of volumes whose node is gone.
+const (
+	// NodeLossAnnotation on a claim, or on a PersistentVolume, is what they want in
+	// place of the class's onNodeLoss.
+	NodeLossAnnotation = "csi.hostdir.io/on-node-loss"
+	// GiveUpAnnotation on a PersistentVolume is a person's word that the volume is
+	// lost: who and when.
+	GiveUpAnnotation = "csi.hostdir.io/give-up"
+)
+
+// WantedOnNodeLoss returns what people want to become of a volume when its node is gone
+// for good: by annotation of its claim, which may be nil, of itself, or by its class. It
+// fails for an annotation that cannot be read, with NodeLossKeep or "".
+func WantedOnNodeLoss(v *corev1.PersistentVolume, c *corev1.PersistentVolumeClaim) (config.NodeLossPolicy, error) {
+	text := v.Annotations[NodeLossAnnotation]
+	if c != nil && c.Annotations[NodeLossAnnotation] != "" {
+		text = c.Annotations[NodeLossAnnotation]
+	}
+	if text == "" {
+		if p := OnNodeLoss(v); p == config.NodeLossRelease || p == config.NodeLossRecreate {
+			return p, nil
+		}
+		return config.NodeLossKeep, nil
+	}
+	return config.ParseNodeLoss(text)
+}
+
 // Node returns the name of the only node that has the volume, "" if it does not say
 // one. Topology is by one label, driver/node.
 func Node(v *corev1.PersistentVolume, driver string) string {

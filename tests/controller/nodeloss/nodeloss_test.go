@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/hostdir/hostdir/pkg/controller/nodeloss"
+	"github.com/hostdir/hostdir/pkg/controller/pv"
 	"github.com/hostdir/hostdir/tests/apiserver"
 )
 
@@ -385,7 +386,7 @@ func tenAtOnce(s *scene) {
 
 func (s *scene) giveUp(v *corev1.PersistentVolume) {
 	s.Helper()
-	s.check(s.Patch(s.Context(), v, client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"somebody, today"}}}`, nodeloss.GiveUpAnnotation))))
+	s.check(s.Patch(s.Context(), v, client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"somebody, today"}}}`, pv.GiveUpAnnotation))))
 }
 
 // byHand gives up a volume whose Node object is there, and whose plugin is not.
