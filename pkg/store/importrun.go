@@ -116,7 +116,7 @@ func (b *importBuild) build(ctx context.Context) (err error) {
 	defer func() { b.aside.Close() }()
 	if b.note.Method == ImportRename {
 		err = b.move(ctx)
-		if errors.Is(err, unix.EXDEV) {
+		if errors.Is(err, errCannotMove) {
 			klog.FromContext(ctx).Info("the directory cannot be moved to the disk, although it is on the same filesystem: it is copied", "source", b.note.Source, "path", b.disk.path, "reason", err.Error())
 			err = b.turnToCopy()
 		}
@@ -197,6 +197,9 @@ func (b *importBuild) move(ctx context.Context) error {
 	return b.label(ctx, data, quota.Project{ID: b.record.Quota.ID, Inherit: true})
 }
 
+// errCannotMove is returned for a directory that has to be copied after all.
+var errCannotMove = errors.New("no rename leads to the disk")
+
 // rename moves the directory. Mounted in the container at two places, one filesystem is
 // two to rename(2), so it is reached through the disk's own mount.
 func (b *importBuild) rename() error {
@@ -212,13 +215,15 @@ func (b *importBuild) rename() error {
 	defer source.Close()
 	through, err := x.parent.Through(b.aside)
 	if errors.Is(err, errors.ErrUnsupported) {
-		return fmt.Errorf("%w: %w", unix.EXDEV, err)
+		return fmt.Errorf("%w: %w", errCannotMove, err)
 	}
 	if err != nil {
 		return err
 	}
 	defer through.Close()
-	if err := through.RenameTo(x.name, b.aside, dataDir); err != nil {
+	if err := through.RenameTo(x.name, b.aside, dataDir); errors.Is(err, unix.EXDEV) { // the disk is in a project, say
+		return fmt.Errorf("%w: %w", errCannotMove, err)
+	} else if err != nil {
 		return err
 	}
 	// Somebody may have put another one in its place.

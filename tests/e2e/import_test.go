@@ -3,10 +3,9 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"os/exec"
-	"path/filepath"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -14,6 +13,9 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/hostdir/hostdir/pkg/cli"
 )
 
 // oldDirs is where the hand-written volumes of a node lie.
@@ -86,18 +88,20 @@ func (h *handWritten) stop() {
 	}
 }
 
-// command runs `kubectl hostdir import` on the StatefulSet.
-func (h *handWritten) command(args ...string) (string, error) {
+// command runs `kubectl hostdir import` on the StatefulSet. It returns all that the
+// command says, and its exit status.
+func (h *handWritten) command(args ...string) (said string, status int) {
 	h.Helper()
-	args = append([]string{"--namespace", h.namespace, "import", "statefulset/web"}, args...)
-	out, err := exec.Command(filepath.Join(h.repository, "bin", "kubectl-hostdir"), args...).CombinedOutput()
-	return string(out), err
+	var out bytes.Buffer
+	args = append([]string{"import", "statefulset/web", "--namespace", h.namespace}, args...)
+	status = cli.Run(context.Background(), "dev", genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &out}, args)
+	return out.String(), status
 }
 
 func (h *handWritten) mustCommand(args ...string) {
 	h.Helper()
-	if out, err := h.command(args...); err != nil {
-		h.Fatalf("kubectl hostdir import %q: %v\n%s", args, err, out)
+	if said, status := h.command(args...); status != cli.OK {
+		h.Fatalf("kubectl hostdir import %q ends with %d:\n%s", args, status, said)
 	}
 }
 
@@ -143,8 +147,8 @@ func (t *test) bringAlong(pool string) {
 		to = append(to, "--pool="+pool)
 	}
 
-	if out, err := h.command(to...); err == nil || !strings.Contains(out, "scale its StatefulSet") {
-		t.Errorf("imported while pods use it: %v\n%s", err, out)
+	if said, status := h.command(to...); status != cli.Wrong || !strings.Contains(said, "scale its StatefulSet") {
+		t.Errorf("imported while pods use it, the status is %d:\n%s", status, said)
 	}
 	h.stop()
 	h.mustCommand(to...)
