@@ -48,14 +48,19 @@ func wrong(format string, args ...any) error {
 
 // Run does what the arguments say and returns the program's exit status.
 func Run(ctx context.Context, version string, streams genericiooptions.IOStreams, args []string) int {
-	root := newRoot(&session{IOStreams: streams, version: version, flags: genericclioptions.NewConfigFlags(true)})
+	s := &session{IOStreams: streams, version: version, flags: genericclioptions.NewConfigFlags(true)}
+	return s.run(ctx, args)
+}
+
+func (s *session) run(ctx context.Context, args []string) int {
+	root := newRoot(s)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return OK
 	}
 	if text := err.Error(); text != "" {
-		fmt.Fprintln(streams.ErrOut, "Error:", text)
+		fmt.Fprintln(s.ErrOut, "Error:", text)
 	}
 	if with, ok := errors.AsType[*statusError](err); ok {
 		return with.status
