@@ -85,6 +85,7 @@ func newRoot(s *session) *cobra.Command {
 	root.AddCommand(
 		newDisks(s),
 		newRebuild(s),
+		newVolumes(s),
 		newWhy(s),
 		newImport(s),
 	)

@@ -15,6 +15,7 @@ import (
 type output struct {
 	format    string
 	noHeaders bool
+	watch     bool
 }
 
 func (o *output) addFlags(flags *pflag.FlagSet) {
@@ -32,6 +33,10 @@ type rows struct {
 	cells  [][]string
 	// names are what -o name shows, one for each row.
 	names []string
+	// tones colour the rows, if there are any.
+	tones []tone
+	// passing are the columns that change by themselves, such as ages.
+	passing []int
 }
 
 // print writes a result: value for programs, the table for people.
@@ -58,23 +63,45 @@ func (o *output) print(w io.Writer, value any, table func() rows) error {
 }
 
 func (o *output) table(w io.Writer, r rows) error {
+	if !o.noHeaders {
+		r.cells = append([][]string{r.header}, r.cells...)
+		r.tones = append([]tone{plain}, r.tones...)
+	}
+	return o.lines(w, r, nil)
+}
+
+// lines writes rows without headers, aligned, and with only not nil some of them.
+func (o *output) lines(w io.Writer, r rows, only []bool) error {
 	columns := len(r.header)
 	if o.format != "wide" {
 		columns -= r.wide
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	if !o.noHeaders {
-		fmt.Fprintln(t, strings.Join(r.header[:columns], "\t"))
-	}
+	var text strings.Builder
+	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	for _, cells := range r.cells {
 		line := make([]string, columns)
 		for i := range line {
 			line[i] = strings.Join(strings.Fields(cells[i]), " ")
-			if line[i] == "" {
+			if cells[i] == "" && r.header[i] != "" {
 				line[i] = unknown
 			}
 		}
 		fmt.Fprintln(t, strings.Join(line, "\t"))
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	colour := hasColour(w)
+	var out strings.Builder
+	for i, line := range strings.SplitAfter(text.String(), "\n") {
+		if only != nil && i < len(only) && !only[i] {
+			continue
+		}
+		if i < len(r.tones) && colour {
+			line = paint(colour, r.tones[i], strings.TrimSuffix(line, "\n")) + "\n"
+		}
+		out.WriteString(line)
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
 }
