@@ -68,7 +68,7 @@ type claim struct {
 	unusedSince              *time.Time
 }
 
-func newClaim(c *corev1.PersistentVolumeClaim) claim {
+func claimOf(c *corev1.PersistentVolumeClaim) claim {
 	found := claim{
 		NamespacedName: types.NamespacedName{Namespace: c.Namespace, Name: c.Name},
 		volumeName:     c.Spec.VolumeName, phase: c.Status.Phase, created: c.CreationTimestamp.Time,
@@ -86,8 +86,8 @@ func newClaim(c *corev1.PersistentVolumeClaim) claim {
 	return found
 }
 
-// newVolume reads a PersistentVolume of the driver.
-func newVolume(v *corev1.PersistentVolume, driver string) *volume {
+// volumeOf reads a PersistentVolume of the driver.
+func volumeOf(v *corev1.PersistentVolume, driver string) *volume {
 	found := &volume{Status: string(v.Status.Phase), PersistentVolume: v.Name, ID: v.Spec.CSI.VolumeHandle, Node: pv.Node(v, driver), Created: &v.CreationTimestamp.Time}
 	if ref := v.Spec.ClaimRef; ref != nil {
 		found.Namespace, found.Claim = ref.Namespace, ref.Name
@@ -202,13 +202,13 @@ func (s *session) look(ctx context.Context, clients kubernetes.Interface, namesp
 	all.Go(func() {
 		volumesErr = each(ctx, pages(clients.CoreV1().PersistentVolumes().List), func(v *corev1.PersistentVolume) {
 			if pv.Is(v, s.driver) && (namespace == "" || v.Spec.ClaimRef != nil && v.Spec.ClaimRef.Namespace == namespace) {
-				k.volumes = append(k.volumes, newVolume(v, s.driver))
+				k.volumes = append(k.volumes, volumeOf(v, s.driver))
 			}
 		})
 	})
 	all.Go(func() {
 		claimsErr = each(ctx, pages(clients.CoreV1().PersistentVolumeClaims(namespace).List), func(c *corev1.PersistentVolumeClaim) {
-			found := newClaim(c)
+			found := claimOf(c)
 			k.claims[found.NamespacedName] = found
 		})
 	})

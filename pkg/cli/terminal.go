@@ -7,8 +7,8 @@ import (
 	"golang.org/x/term"
 )
 
-// isTerminal reports whether a person sees what is written there.
-func isTerminal(w any) bool {
+// onTerminal reports whether a person sees what is written there.
+func onTerminal(w any) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
@@ -16,7 +16,7 @@ func isTerminal(w any) bool {
 // hasColour reports whether lines may be coloured: on a terminal, unless the person
 // does not want it (no-color.org).
 func hasColour(w io.Writer) bool {
-	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return onTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
 // paint colours a line, where that is wanted.
