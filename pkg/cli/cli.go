@@ -88,6 +88,8 @@ The exit status is 0 if all is well, 1 if something is wrong, and 2 if it cannot
 	root.AddCommand(
 		newDisks(s),
 		newRebuild(s),
+		newPath(s),
+		newShow(s),
 		newVolumes(s),
 		newWhy(s),
 		newImport(s),

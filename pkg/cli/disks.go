@@ -24,7 +24,7 @@ func newDisks(s *session) *cobra.Command {
 		Short: "Show the disks of all nodes, their state and their room",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			return out.repeat(command.Context(), s.Out, func(ctx context.Context) (shown, error) { return s.showDisks(ctx, node) })
+			return out.repeat(command.Context(), s, func(ctx context.Context) (shown, error) { return s.showDisks(ctx, node) })
 		},
 	}
 	out.addFlags(command.Flags())

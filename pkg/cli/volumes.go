@@ -30,7 +30,7 @@ func newVolumes(s *session) *cobra.Command {
 		Short: "Show the claims of a namespace as df does: where they are, what they hold",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			return out.repeat(command.Context(), s.Out, func(ctx context.Context) (shown, error) { return s.showVolumes(ctx, query) })
+			return out.repeat(command.Context(), s, func(ctx context.Context) (shown, error) { return s.showVolumes(ctx, query) })
 		},
 	}
 	flags := command.Flags()
@@ -127,16 +127,17 @@ func (s *session) showVolumes(ctx context.Context, q volumesQuery) (shown, error
 	slices.SortFunc(all, func(a, b *volume) int {
 		return cmp.Or(orders[by].compare(a, b), cmp.Compare(a.name(), b.name()), cmp.Compare(a.ID, b.ID))
 	})
-	found.unseen.write(s.ErrOut)
+	var notes strings.Builder
+	found.unseen.write(&notes)
 	if longest > 0 && !told {
-		fmt.Fprintln(s.ErrOut, "No claim says since when it is unused: either all are used, or the cluster does not tell (Kubernetes 1.37 does)")
+		fmt.Fprintln(&notes, "No claim says since when it is unused: either all are used, or the cluster does not tell (Kubernetes 1.37 does)")
 	} else if len(all) == 0 {
-		fmt.Fprintln(s.ErrOut, "No volumes of hostdir found")
+		fmt.Fprintln(&notes, "No volumes of hostdir found")
 	}
 	if all == nil {
 		all = []*volume{}
 	}
-	return shown{all, func() rows { return volumeRows(all, q.allNamespaces, now) }, found.unseen.failure()}, nil
+	return shown{all, func() rows { return volumeRows(all, q.allNamespaces, now) }, notes.String(), found.unseen.failure()}, nil
 }
 
 // parseDays reads a duration that may be in days.

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +15,8 @@ import (
 type shown struct {
 	value any
 	table func() rows
+	// notes is talk for standard error.
+	notes string
 	err   error
 }
 
@@ -27,8 +28,8 @@ func (o *output) addWatch(flags *pflag.FlagSet) {
 }
 
 // repeat shows a result, and if that is wanted what changes of it until the person
-// ends it. A look that fails is told by whoever looks, and the next one may succeed.
-func (o *output) repeat(ctx context.Context, w io.Writer, look func(context.Context) (shown, error)) error {
+// ends it.
+func (o *output) repeat(ctx context.Context, s *session, look func(context.Context) (shown, error)) error {
 	if o.watch && o.format != "table" && o.format != "wide" {
 		return fmt.Errorf("--watch shows lines of a table, and not --output=%s", o.format)
 	}
@@ -36,13 +37,14 @@ func (o *output) repeat(ctx context.Context, w io.Writer, look func(context.Cont
 	if err != nil {
 		return err
 	}
-	if err := o.print(w, result.value, result.table); err != nil || !o.watch {
+	fmt.Fprint(s.ErrOut, result.notes)
+	if err := o.print(s.Out, result.value, result.table); err != nil || !o.watch {
 		if err != nil {
 			return err
 		}
 		return result.err
 	}
-	last := result.table()
+	last, notes := result.table(), result.notes
 	for {
 		select {
 		case <-ctx.Done():
@@ -56,8 +58,12 @@ func (o *output) repeat(ctx context.Context, w io.Writer, look func(context.Cont
 		if err != nil {
 			return err
 		}
+		if result.notes != notes {
+			notes = result.notes
+			fmt.Fprint(s.ErrOut, notes)
+		}
 		now := result.table()
-		if err := o.lines(w, now, now.changedSince(last)); err != nil {
+		if err := o.lines(s.Out, now, now.changedSince(last)); err != nil {
 			return err
 		}
 		last = now
