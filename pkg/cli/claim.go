@@ -29,7 +29,7 @@ type claimView struct {
 	unseen unseen
 }
 
-// claimView looks at a claim. An error says that there is none, or that it is not
+// claimView looks at a claim in the API server. An error says that there is none, or that it is not
 // hostdir's.
 func (s *session) claimView(ctx context.Context, ref types.NamespacedName) (*claimView, error) {
 	clients, err := s.client()
@@ -42,6 +42,9 @@ func (s *session) claimView(ctx context.Context, ref types.NamespacedName) (*cla
 	}
 	if err != nil {
 		return nil, err
+	}
+	if of := claimOf(object).driver; of != "" && of != s.driver {
+		return nil, fmt.Errorf("claim %s is not hostdir's: its volumes are made by %s", ref, of)
 	}
 	c := &claimView{object: object}
 	if c.pv, err = s.volumeOfClaim(ctx, object); err != nil {
@@ -56,14 +59,6 @@ func (s *session) claimView(ctx context.Context, ref types.NamespacedName) (*cla
 		}
 	}))
 	c.volume = c.known(s.driver)
-	if object.Spec.VolumeName == "" {
-		return c, nil
-	}
-	if c.Node == "" {
-		c.unseen.add("the volume's directory", errors.New("it is not known which node has it"))
-		return c, nil
-	}
-	c.ask(ctx, s)
 	return c, ctx.Err()
 }
 
@@ -95,8 +90,15 @@ func (c *claimView) known(driver string) volume {
 	return volume{Namespace: of.Namespace, Claim: of.Name, Status: string(of.phase), SizeBytes: of.size, Node: of.node, Created: &of.created}
 }
 
-// ask asks the volume's node.
+// ask asks the volume's node, if there is a volume.
 func (c *claimView) ask(ctx context.Context, s *session) {
+	if c.object.Spec.VolumeName == "" {
+		return
+	}
+	if c.Node == "" {
+		c.unseen.add("the volume's directory", errors.New("it is not known which node has it"))
+		return
+	}
 	n, err := s.node(ctx, c.Node)
 	if err != nil {
 		c.unseen.add("hostdir on node "+c.Node, err)

@@ -86,6 +86,7 @@ The exit status is 0 if all is well, 1 if something is wrong, and 2 if it cannot
 	s.addFlags(root.PersistentFlags())
 	s.addOverview(root)
 	root.AddCommand(
+		newBrowse(s),
 		newDisks(s),
 		newRebuild(s),
 		newPath(s),

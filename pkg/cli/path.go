@@ -29,6 +29,7 @@ func (s *session) path(ctx context.Context, arg string) error {
 	if err := c.bound(); err != nil {
 		return err
 	}
+	c.ask(ctx, s)
 	if c.Path == "" {
 		c.unseen.write(s.ErrOut)
 		return fmt.Errorf("where the data of claim %s is cannot be told", ref)

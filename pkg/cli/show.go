@@ -74,6 +74,7 @@ func (s *session) show(ctx context.Context, arg string, out *output) error {
 	if err != nil {
 		return err
 	}
+	c.ask(ctx, s)
 	d := c.detail()
 	events, err := c.events(ctx, s.clients)
 	d.Events = events

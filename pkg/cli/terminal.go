@@ -3,8 +3,10 @@ package cli
 import (
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/term"
+	"k8s.io/client-go/tools/remotecommand"
 )
 
 // onTerminal reports whether a person sees what is written there.
@@ -25,4 +27,49 @@ func paint(colour bool, t tone, line string) string {
 		return line
 	}
 	return string(t) + line + reset
+}
+
+// terminalSize tells the size of the person's terminal when it changes. It looks, which
+// all systems can.
+type terminalSize struct {
+	fd   int
+	last remotecommand.TerminalSize
+	done chan struct{}
+}
+
+const sizePause = 250 * time.Millisecond
+
+// Next waits for another size, and returns nil when the session is over.
+func (t *terminalSize) Next() *remotecommand.TerminalSize {
+	for {
+		width, height, err := term.GetSize(t.fd)
+		if now := (remotecommand.TerminalSize{Width: uint16(width), Height: uint16(height)}); err == nil && now != t.last {
+			t.last = now
+			return &now
+		}
+		select {
+		case <-t.done:
+			return nil
+		case <-time.After(sizePause):
+		}
+	}
+}
+
+// rawTerminal hands the person's terminal, if there is one, to a program elsewhere: keys
+// such as Ctrl-C go there. Restore gives it back.
+func (s *session) rawTerminal() (size *terminalSize, restore func(), err error) {
+	in, ok := s.In.(*os.File)
+	if !ok || !onTerminal(in) || !onTerminal(s.Out) {
+		return nil, func() {}, nil
+	}
+	fd := int(in.Fd())
+	before, err := term.MakeRaw(fd)
+	if err != nil {
+		return nil, nil, err
+	}
+	size = &terminalSize{fd: fd, done: make(chan struct{})}
+	return size, func() {
+		close(size.done)
+		term.Restore(fd, before)
+	}, nil
 }
