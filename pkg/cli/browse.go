@@ -88,10 +88,11 @@ func (s *session) browse(ctx context.Context, arg string, o browseOptions) (err 
 		}
 	}()
 	fmt.Fprintf(s.ErrOut, "Claim %s is at %s in pod %s, read-only; the pod is deleted when this ends\n", ref, browseMount, pod.Name)
-	if pod, err = s.awaitPod(ctx, pod, o.timeout); err != nil {
+	running, err := s.awaitPod(ctx, pod, o.timeout)
+	if err != nil {
 		return err
 	}
-	return s.shell(ctx, pod, o.command)
+	return s.shell(ctx, running, o.command)
 }
 
 // browsable says why no pod can look into the claim, nil if one can.
@@ -149,8 +150,7 @@ func browsePod(c *claimView, o browseOptions) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			GenerateName: "hostdir-browse-", Namespace: c.Namespace,
-			Labels:      map[string]string{"app.kubernetes.io/managed-by": "kubectl-hostdir"},
-			Annotations: map[string]string{"sidecar.istio.io/inject": "false"},
+			Labels: map[string]string{"app.kubernetes.io/managed-by": "kubectl-hostdir"},
 		},
 		Spec: corev1.PodSpec{
 			RestartPolicy: corev1.RestartPolicyNever, ActiveDeadlineSeconds: &deadline, TerminationGracePeriodSeconds: &grace,
@@ -201,7 +201,7 @@ func (s *session) awaitPod(ctx context.Context, pod *corev1.Pod, timeout time.Du
 }
 
 // cannotStart are the reasons that do not pass.
-var cannotStart = map[string]bool{"ErrImagePull": true, "ImagePullBackOff": true, "InvalidImageName": true, "ErrImageNeverPull": true, "CreateContainerConfigError": true, "CreateContainerError": true, "RunContainerError": true}
+var cannotStart = map[string]bool{"ErrImagePull": true, "ImagePullBackOff": true, "InvalidImageName": true, "ErrImageNeverPull": true, "CreateContainerConfigError": true}
 
 // whyNotStarted is the last that Kubernetes said about the pod.
 func (s *session) whyNotStarted(ctx context.Context, pod *corev1.Pod) string {

@@ -95,5 +95,7 @@ The exit status is 0 if all is well, 1 if something is wrong, and 2 if it cannot
 		newWhy(s),
 		newImport(s),
 	)
+	s.completeFlags(root)
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	return root
 }

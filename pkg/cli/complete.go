@@ -19,10 +19,25 @@ const shellPatience = 3 * time.Second
 // out: there is no place for an error on the command line.
 type completion func(ctx context.Context) []string
 
-// complete sets the completion of a flag.
-func (s *session) complete(command *cobra.Command, flag string, names completion) {
-	if err := command.RegisterFlagCompletionFunc(flag, names.cobra()); err != nil {
-		panic(err) // there is no such flag
+// completeFlags completes the flags that mean the same for all commands.
+func (s *session) completeFlags(command *cobra.Command) {
+	for name, complete := range map[string]cobra.CompletionFunc{
+		"node":   completion(s.completeNodes).cobra(),
+		"pool":   completion(s.completePools).cobra(),
+		"output": cobra.FixedCompletions([]string{"table", "wide", "json", "yaml", "name"}, cobra.ShellCompDirectiveNoFileComp),
+	} {
+		if command.Flags().Lookup(name) == nil {
+			continue
+		}
+		if err := command.RegisterFlagCompletionFunc(name, complete); err != nil {
+			panic(err) // two completions for one flag
+		}
+	}
+	if parent := command.Parent(); parent != nil && parent.Name() == "disks" && command.ValidArgsFunction == nil {
+		command.ValidArgsFunction = completion(s.completeDisks).first()
+	}
+	for _, c := range command.Commands() {
+		s.completeFlags(c)
 	}
 }
 
@@ -80,17 +95,26 @@ func (s *session) completeNodes(ctx context.Context) []string {
 	return names
 }
 
-// completeDisks names the paths of disks.
+// completePools names the pools.
+func (s *session) completePools(ctx context.Context) []string {
+	return s.ofDisks(ctx, func(_ *node, d admin.Disk) string { return d.Pool })
+}
+
+// completeDisks names disks as NODE:PATH.
 func (s *session) completeDisks(ctx context.Context) []string {
+	return s.ofDisks(ctx, func(n *node, d admin.Disk) string { return n.name + ":" + d.Path })
+}
+
+func (s *session) ofDisks(ctx context.Context, name func(*node, admin.Disk) string) []string {
 	nodes, err := s.nodes(ctx)
 	if err != nil {
 		return nil
 	}
-	var paths []string
+	var names []string
 	for _, a := range askAll(ctx, nodes, shellPatience, func(ctx context.Context, n *node) (admin.Disks, error) { return n.plugin.Disks(ctx) }) {
 		for _, d := range a.value.Disks {
-			paths = append(paths, d.Path)
+			names = append(names, name(a.node, d))
 		}
 	}
-	return paths
+	return names
 }

@@ -30,7 +30,6 @@ func newDisks(s *session) *cobra.Command {
 	out.addFlags(command.Flags())
 	out.addWatch(command.Flags())
 	command.Flags().StringVar(&node, "node", "", "only of this node")
-	s.complete(command, "node", s.completeNodes)
 	return command
 }
 

@@ -123,7 +123,9 @@ func quotaWords(v admin.Volume) string {
 // inventory is the volumes of a namespace or of all, as far as they can be seen.
 type inventory struct {
 	volumes []*volume
-	unseen  unseen
+	// unsure are claims of which it cannot be told whether they are hostdir's.
+	unsure []string
+	unseen unseen
 }
 
 // kubeView is what the API server shows.
@@ -148,6 +150,14 @@ func (s *session) inventory(ctx context.Context, namespace, onNode string) (*inv
 	i := &inventory{}
 	kube := s.look(ctx, clients, namespace, &i.unseen)
 	known := kube.join(s.driver)
+	if !kube.seen {
+		for _, v := range known {
+			if kube.claims[v.ref()].driver == "" {
+				i.unsure = append(i.unsure, v.name())
+			}
+		}
+		slices.Sort(i.unsure)
+	}
 	nodes, err := s.chosen(ctx, onNode)
 	if err != nil {
 		i.unseen.add("hostdir on the nodes", err)

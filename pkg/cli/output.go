@@ -62,15 +62,9 @@ func (o *output) print(w io.Writer, value any, table func() rows) error {
 	}
 }
 
-func (o *output) table(w io.Writer, r rows) error {
-	if !o.noHeaders {
-		r.cells = append([][]string{r.header}, r.cells...)
-		r.tones = append([]tone{plain}, r.tones...)
-	}
-	return o.lines(w, r, nil)
-}
+func (o *output) table(w io.Writer, r rows) error { return o.lines(w, r, nil) }
 
-// lines writes rows without headers, aligned, and with only not nil some of them.
+// lines writes a table, or with only not nil some of its rows, as the table has them.
 func (o *output) lines(w io.Writer, r rows, only []bool) error {
 	columns := len(r.header)
 	if o.format != "wide" {
@@ -78,11 +72,14 @@ func (o *output) lines(w io.Writer, r rows, only []bool) error {
 	}
 	var text strings.Builder
 	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	if !o.noHeaders {
+		fmt.Fprintln(t, strings.Join(r.header[:columns], "\t"))
+	}
 	for _, cells := range r.cells {
 		line := make([]string, columns)
 		for i := range line {
 			line[i] = strings.Join(strings.Fields(cells[i]), " ")
-			if cells[i] == "" && r.header[i] != "" {
+			if cells[i] == "" {
 				line[i] = unknown
 			}
 		}
@@ -91,16 +88,24 @@ func (o *output) lines(w io.Writer, r rows, only []bool) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	colour := hasColour(w)
+	lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
 	var out strings.Builder
-	for i, line := range strings.SplitAfter(text.String(), "\n") {
-		if only != nil && i < len(only) && !only[i] {
+	if !o.noHeaders {
+		if only == nil {
+			out.WriteString(lines[0] + "\n")
+		}
+		lines = lines[1:]
+	}
+	colour := hasColour(w)
+	for i := range r.cells {
+		if only != nil && !only[i] {
 			continue
 		}
-		if i < len(r.tones) && colour {
-			line = paint(colour, r.tones[i], strings.TrimSuffix(line, "\n")) + "\n"
+		line := lines[i]
+		if i < len(r.tones) {
+			line = paint(colour, r.tones[i], line)
 		}
-		out.WriteString(line)
+		out.WriteString(line + "\n")
 	}
 	_, err := io.WriteString(w, out.String())
 	return err

@@ -41,7 +41,6 @@ func newVolumes(s *session) *cobra.Command {
 	flags.StringVar(&query.pool, "pool", "", "only of this pool")
 	flags.StringVar(&query.sort, "sort", "claim", "by what: "+strings.Join(orderNames(), ", "))
 	flags.StringVar(&query.unused, "unused", "", "only claims that no pod has used for so long, such as 30d or 12h")
-	s.complete(command, "node", s.completeNodes)
 	command.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(orderNames(), cobra.ShellCompDirectiveNoFileComp))
 	return command
 }
@@ -129,6 +128,9 @@ func (s *session) showVolumes(ctx context.Context, q volumesQuery) (shown, error
 	})
 	var notes strings.Builder
 	found.unseen.write(&notes)
+	if len(found.unsure) > 0 {
+		fmt.Fprintf(&notes, "Whether these claims are hostdir's cannot be told without their PersistentVolumes: %s\n", fewOf(found.unsure))
+	}
 	if longest > 0 && !told {
 		fmt.Fprintln(&notes, "No claim says since when it is unused: either all are used, or the cluster does not tell (Kubernetes 1.37 does)")
 	} else if len(all) == 0 {
