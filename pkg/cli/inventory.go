@@ -80,7 +80,8 @@ func claimOf(c *corev1.PersistentVolumeClaim) claim {
 	}
 	for _, condition := range c.Status.Conditions {
 		if condition.Type == corev1.PersistentVolumeClaimUnused && condition.Status == corev1.ConditionTrue {
-			found.unusedSince = &condition.LastTransitionTime.Time
+			since := condition.LastTransitionTime.Time
+			found.unusedSince = &since
 		}
 	}
 	return found
@@ -88,7 +89,8 @@ func claimOf(c *corev1.PersistentVolumeClaim) claim {
 
 // volumeOf reads a PersistentVolume of the driver.
 func volumeOf(v *corev1.PersistentVolume, driver string) *volume {
-	found := &volume{Status: string(v.Status.Phase), PersistentVolume: v.Name, ID: v.Spec.CSI.VolumeHandle, Node: pv.Node(v, driver), Created: &v.CreationTimestamp.Time}
+	created := v.CreationTimestamp.Time // a pointer into the object would keep all of it
+	found := &volume{Status: string(v.Status.Phase), PersistentVolume: v.Name, ID: v.Spec.CSI.VolumeHandle, Node: pv.Node(v, driver), Created: &created}
 	if ref := v.Spec.ClaimRef; ref != nil {
 		found.Namespace, found.Claim = ref.Namespace, ref.Name
 	}
@@ -279,11 +281,12 @@ func pages[L runtime.Object](list func(context.Context, metav1.ListOptions) (L, 
 	}
 }
 
-// each visits what a list has, and keeps one page of it in memory.
+// each visits what a list has, one page after the other. Who keeps a pointer into what
+// is visited keeps its page.
 func each[T runtime.Object](ctx context.Context, list pager.ListPageFunc, visit func(T)) error {
 	p := pager.New(list)
 	p.PageBufferSize = 0
-	return p.EachListItemWithAlloc(ctx, metav1.ListOptions{}, func(o runtime.Object) error {
+	return p.EachListItem(ctx, metav1.ListOptions{}, func(o runtime.Object) error {
 		visit(o.(T))
 		return nil
 	})
