@@ -49,6 +49,7 @@ var together = []promise{
 	{"why names what is wrong with what a claim asks for", whyNamesWhatClaimsAskFor},
 	{"why names what a pod and a deleted claim wait for", whyNamesWhatPodsWaitFor},
 	{"why names what became of a volume", whyNamesWhatBecameOfVolumes},
+	{"kubectl hostdir shows a claim, its path and what is in it", pluginShowsClaims},
 	{"the rendered manifests are what the API server takes", manifestsAreTaken},
 }
 
@@ -61,6 +62,7 @@ var alone = []promise{
 	{"writes go on while plugin and kubelet restart", writesGoOn},
 	{"the plugin registers again when its registration is removed", pluginRegistersAgain},
 	{"pods run again with their data after a power cut of their node", powerCutKeepsData},
+	{"kubectl hostdir says that all is well", overviewIsWell},
 	{"why names what of hostdir is down", whyNamesWhoIsDown},
 	{"why names what is wrong with a node", whyNamesWhatIsWrongWithANode},
 	{"a second pool serves its disks as they are mounted", secondPoolServesDisks},
