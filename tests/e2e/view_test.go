@@ -18,12 +18,12 @@ import (
 	"github.com/hostdir/hostdir/pkg/cli"
 )
 
-// plugin runs `kubectl hostdir` as a person does, in the test's namespace.
-func (t *test) plugin(stdin string, args ...string) (stdout, stderr string, status int) {
+// see runs `kubectl hostdir` as a person does, in the test's namespace.
+func (t *test) see(stdin string, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	streams := genericiooptions.IOStreams{In: strings.NewReader(stdin), Out: &out, ErrOut: &errs}
-	status = cli.Run(context.Background(), "dev", streams, append(args, "--namespace", t.namespace))
+	status = cli.Run(context.Background(), "dev", streams, append([]string{"--namespace", t.namespace}, args...))
 	return out.String(), errs.String(), status
 }
 
@@ -38,7 +38,7 @@ type viewed struct {
 
 func (t *test) viewed(args ...string) ([]viewed, string) {
 	t.Helper()
-	stdout, stderr, status := t.plugin("", append([]string{"volumes", "-o", "json"}, args...)...)
+	stdout, stderr, status := t.see("", append([]string{"volumes", "-o", "json"}, args...)...)
 	var all []viewed
 	if err := json.Unmarshal([]byte(stdout), &all); err != nil || status != cli.OK {
 		t.Fatalf("status %d, %v: %s%s", status, err, stdout, stderr)
@@ -68,10 +68,10 @@ func pluginShowsClaims(t *test) {
 	if filepath.Clean(v.Path) != inside {
 		t.Errorf("volumes says that the data is at %s, it is at %s", v.Path, inside)
 	}
-	if stdout, stderr, status := t.plugin("", "path", "data"); status != cli.OK || stdout != node+":"+v.Path+"\n" {
+	if stdout, stderr, status := t.see("", "path", "data"); status != cli.OK || stdout != node+":"+v.Path+"\n" {
 		t.Errorf("path: status %d, %q %s; want %s:%s", status, stdout, stderr, node, v.Path)
 	}
-	stdout, stderr, status := t.plugin("", "show", "data")
+	stdout, stderr, status := t.see("", "show", "data")
 	if status != cli.OK {
 		t.Errorf("show: status %d, %s", status, stderr)
 	}
@@ -81,15 +81,15 @@ func pluginShowsClaims(t *test) {
 		}
 	}
 
-	t.browses("data", node)
+	t.browses("data")
 	t.deletePod("web")
-	t.browses("data", node)
+	t.browses("data")
 
 	// Who has rights in the namespace alone sees what the API server shows of it.
 	t.kubectl("create", "role", "tenant", "--verb=get,list", "--resource=persistentvolumeclaims,pods,events")
 	t.kubectl("create", "rolebinding", "tenant", "--role=tenant", "--user="+t.namespace)
 	t.eventually("the tenant has the rights", func() error {
-		_, stderr, status := t.plugin("", "volumes", "--as", t.namespace)
+		_, stderr, status := t.see("", "volumes", "--as", t.namespace)
 		if status != cli.OK || strings.Contains(stderr, "at claims") || strings.Contains(stderr, "at pods") {
 			return fmt.Errorf("status %d, %s", status, stderr)
 		}
@@ -104,24 +104,24 @@ func pluginShowsClaims(t *test) {
 			t.Errorf("a tenant is not told %q: %s", words, stderr)
 		}
 	}
-	stdout, stderr, status = t.plugin("", "show", "data", "--as", t.namespace)
+	stdout, stderr, status = t.see("", "show", "data", "--as", t.namespace)
 	if status != cli.OK || !strings.Contains(stdout, t.namespace+"/data\n") || !strings.Contains(stderr, "you may not") {
 		t.Errorf("show for a tenant: status %d, %s%s", status, stdout, stderr)
 	}
-	if _, stderr, status := t.plugin("", "path", "data", "--as", t.namespace); status != cli.Unknown || !strings.Contains(stderr, "cannot be told") {
+	if _, stderr, status := t.see("", "path", "data", "--as", t.namespace); status != cli.Unknown || !strings.Contains(stderr, "cannot be told") {
 		t.Errorf("path for a tenant: status %d, %s", status, stderr)
 	}
 }
 
 // browses looks into the claim, tries to write to it, and leaves no pod behind.
-func (t *test) browses(claim, node string) {
+func (t *test) browses(claim string) {
 	t.Helper()
 	image := podSpec("").Containers[0].Image
-	stdout, stderr, status := t.plugin("cat file; touch other || echo refused\n", "browse", claim, "--image", image)
+	stdout, stderr, status := t.see("cat file; touch other || echo refused\n", "browse", claim, "--image", image)
 	if status != cli.OK || stdout != "treasure\nrefused\n" {
 		t.Errorf("browse: status %d, %q %s", status, stdout, stderr)
 	}
-	if _, stderr, status := t.plugin("", "browse", claim, "--image", image, "--", "false"); status != cli.Wrong {
+	if _, stderr, status := t.see("", "browse", claim, "--image", image, "--", "false"); status != cli.Wrong {
 		t.Errorf("browse: a command fails, but the status is %d, %s", status, stderr)
 	}
 	t.eventually("no pod of browse is left", func() error {
@@ -136,7 +136,7 @@ func (t *test) browses(claim, node string) {
 // overviewIsWell waits for what tests before this one have provoked to pass.
 func overviewIsWell(t *test) {
 	t.eventually("kubectl hostdir says that all is well", func() error {
-		stdout, stderr, status := t.plugin("")
+		stdout, stderr, status := t.see("")
 		if status != cli.OK || !strings.HasPrefix(stdout, "hostdir is well; ") {
 			time.Sleep(time.Second)
 			return fmt.Errorf("status %d: %s%s", status, stdout, stderr)
@@ -149,7 +149,7 @@ func overviewIsWell(t *test) {
 		return nil
 	})
 	// Without the right to look, that is what it says.
-	if stdout, _, status := t.plugin("", "--as", t.namespace); status != cli.Unknown || !strings.Contains(stdout, "you may not") {
+	if stdout, _, status := t.see("", "--as", t.namespace); status != cli.Unknown || !strings.Contains(stdout, "you may not") {
 		t.Errorf("status %d: %s", status, stdout)
 	}
 }
