@@ -101,7 +101,7 @@ func (c *claimView) ask(ctx context.Context, s *session) {
 	}
 	n, err := s.node(ctx, c.Node)
 	if err != nil {
-		c.unseen.add("hostdir on node "+c.Node, err)
+		c.unseen.add("hostdir on the nodes", err)
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -164,6 +165,8 @@ func (s *session) inventory(ctx context.Context, namespace, onNode string) (*inv
 	if err != nil {
 		i.unseen.add("hostdir on the nodes", err)
 		nodes = nil
+	} else if onNode == "" {
+		i.unseen.addAbsent(known, nodes)
 	}
 	if namespace != "" && kube.seen {
 		nodes = slices.DeleteFunc(nodes, func(n *node) bool {
@@ -180,7 +183,7 @@ func (s *session) inventory(ctx context.Context, namespace, onNode string) (*inv
 	}
 	for _, a := range askAll(ctx, nodes, patience, func(ctx context.Context, n *node) (admin.Volumes, error) { return n.plugin.Volumes(ctx) }) {
 		if a.err != nil {
-			i.unseen.add("hostdir on node "+a.node.name, a.err)
+			i.unseen.add("hostdir on the nodes", a.err)
 		}
 		for _, of := range a.value.Volumes {
 			v := byID[of.ID]
@@ -204,6 +207,20 @@ func (s *session) inventory(ctx context.Context, namespace, onNode string) (*inv
 	}
 	i.volumes = known
 	return i, ctx.Err()
+}
+
+// addAbsent notes the nodes that have volumes, but no pod of hostdir.
+func (u *unseen) addAbsent(volumes []*volume, nodes []*node) {
+	seen := map[string]bool{"": true}
+	for _, n := range nodes {
+		seen[n.name] = true
+	}
+	for _, v := range volumes {
+		if !seen[v.Node] {
+			seen[v.Node] = true
+			u.add("hostdir on node "+v.Node, errors.New("it has no pod there"))
+		}
+	}
 }
 
 // look lists what there is in the API server, side by side.

@@ -233,10 +233,13 @@ func overviewRows(disks []nodeDisk) rows {
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // addSilence notes a node that does not answer: that is wrong, unless the person just
-// may not ask.
+// may not ask. Why a pod that is not ready does not answer is said already.
 func (o *overview) addSilence(s *session, a answer[nodeView]) {
 	if isForbidden(a.err) {
-		o.Unseen.add("hostdir on node "+a.node.name, a.err)
+		o.Unseen.add("hostdir on the nodes", a.err)
+		return
+	}
+	if !isReady(a.node.pod) {
 		return
 	}
 	err := a.err
@@ -246,12 +249,12 @@ func (o *overview) addSilence(s *session, a answer[nodeView]) {
 	o.wrong("node "+a.node.name, err.Error(), fmt.Sprintf("kubectl -n %s logs %s -c %s", s.system, a.node.pod.Name, container))
 }
 
-// addPod notes what Kubernetes says of hostdir on a node.
+// addPod notes what Kubernetes says of hostdir on a node. A pod that is not ready is why
+// kubelet does not know it.
 func (o *overview) addPod(s *session, n *node, known, registered bool) {
 	if !isReady(n.pod) {
 		o.wrong("node "+n.name, fmt.Sprintf("hostdir's pod %s is not ready: %s", n.pod.Name, podWords(n.pod)), fmt.Sprintf("kubectl -n %s describe pod %s", s.system, n.pod.Name))
-	}
-	if known && !registered {
+	} else if known && !registered {
 		o.wrong("node "+n.name, "kubelet does not know hostdir: the CSINode does not name "+s.driver+", and no pod with its volumes starts there",
 			fmt.Sprintf("kubectl -n %s logs %s -c %s; deleting the pod lets it register anew", s.system, n.pod.Name, container))
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -20,19 +21,14 @@ type lack struct {
 	Forbidden bool `json:"forbidden"`
 }
 
-// add notes an error, if it is one. What is forbidden on many nodes is noted once.
+// add notes an error, if it is one. What is forbidden is noted once.
 func (u *unseen) add(what string, err error) {
 	if err == nil {
 		return
 	}
 	l := lack{what, err.Error(), isForbidden(err)}
-	if l.Forbidden && strings.HasPrefix(what, "hostdir on ") {
-		l.What = "hostdir on the nodes"
-		for _, before := range *u {
-			if before.Forbidden && before.What == l.What {
-				return
-			}
-		}
+	if l.Forbidden && slices.ContainsFunc(*u, func(before lack) bool { return before.Forbidden && before.What == what }) {
+		return
 	}
 	*u = append(*u, l)
 }

@@ -219,7 +219,17 @@ CLAIM      POD    NODE  POOL     SIZE  USED                     AGE  UNUSED  QUO
 www-web-0  web-0  a     default  1Gi   412Mi  [####......] 40%  3h   -       xfs
 www-web-1  -      b     -        1Gi   -                        3h   40d     -
 --- stderr
-Could not look at hostdir on node b: node b: the node plugin does not answer: no route
+Could not look at hostdir on the nodes: node b: the node plugin does not answer: no route
+Error: not everything is shown
+`},
+		{"hostdir is away from a node", func(c *testCluster) {
+			c.clients.CoreV1().Pods("hostdir-system").Delete(t.Context(), "hostdir-node-b", metav1.DeleteOptions{})
+		}, "-n shop", Unknown, `
+CLAIM      POD    NODE  POOL     SIZE  USED                     AGE  UNUSED  QUOTA
+www-web-0  web-0  a     default  1Gi   412Mi  [####......] 40%  3h   -       xfs
+www-web-1  -      b     -        1Gi   -                        3h   40d     -
+--- stderr
+Could not look at hostdir on node b: it has no pod there
 Error: not everything is shown
 `},
 		{"a word that is none", nil, "--sort colour", Unknown, `
@@ -281,7 +291,7 @@ b     default  /pool  ready  [....................]    0     0         100Gi  2 
 			p.Status.Conditions, p.Status.ContainerStatuses = nil, []corev1.ContainerStatus{{Name: "hostdir", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}}}
 			c.clients.CoreV1().Pods("hostdir-system").Update(t.Context(), p, metav1.UpdateOptions{})
 		}, "", Wrong, `
-hostdir has problems: 11; nodes: 2, disks: 4, volumes: 3
+hostdir has problems: 9; nodes: 2, disks: 4, volumes: 3
 
 NODE  POOL     DISK    STATE           USED # PROMISED = FREE .  USED  PROMISED  FREE  VOLUMES  QUOTA
 a     default  /pool   ready           [####################]    99Gi  1Gi       0     2        xfs
@@ -313,14 +323,29 @@ node a: volumes whose quota is not in force: 1; they can fill their disk
 node b: hostdir's pod hostdir-node-b is not ready: container hostdir: CrashLoopBackOff
     kubectl -n hostdir-system describe pod hostdir-node-b
 
+hostdir-controller: none of its pods is available: claims do not grow, lost nodes are not noticed, and claims bind more slowly
+    kubectl -n hostdir-system describe deployment hostdir-controller
+`},
+		{"kubelet does not know it", func(c *testCluster, _, _ canned) {
+			c.clients.StorageV1().CSINodes().Delete(t.Context(), "b", metav1.DeleteOptions{})
+		}, "", Wrong, `
+hostdir has problems: 1; nodes: 2, disks: 2, volumes: 4
+
+NODE  POOL     DISK   STATE  USED # PROMISED = FREE .  USED  PROMISED  FREE   VOLUMES  QUOTA
+a     default  /pool  ready  [########======......]    40Gi  30Gi      30Gi   2        xfs
+b     default  /pool  ready  [....................]    0     0         100Gi  2        xfs
+
 node b: kubelet does not know hostdir: the CSINode does not name csi.hostdir.io, and no pod with its volumes starts there
     kubectl -n hostdir-system logs hostdir-node-b -c hostdir; deleting the pod lets it register anew
+`},
+		{"a node does not answer", func(c *testCluster, _, _ canned) { c.plugins["b"] = nil }, "", Wrong, `
+hostdir has problems: 1; nodes: 2, disks: 1, volumes: 2
+
+NODE  POOL     DISK   STATE  USED # PROMISED = FREE .  USED  PROMISED  FREE  VOLUMES  QUOTA
+a     default  /pool  ready  [########======......]    40Gi  30Gi      30Gi  2        xfs
 
 node b: the node plugin does not answer: no route
     kubectl -n hostdir-system logs hostdir-node-b -c hostdir
-
-hostdir-controller: none of its pods is available: claims do not grow, lost nodes are not noticed, and claims bind more slowly
-    kubectl -n hostdir-system describe deployment hostdir-controller
 `},
 		{"names of what is wrong", func(c *testCluster, _, _ canned) { c.plugins["b"] = nil }, "-o name", Wrong, `
 node b
