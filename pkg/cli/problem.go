@@ -1,8 +1,13 @@
 package cli
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/hostdir/hostdir/pkg/admin"
 )
@@ -84,4 +89,61 @@ func mendDisk(node, at string, d admin.Disk) string {
 		return "wait a moment: it is being read. kubectl hostdir disks --node " + node + " -w"
 	}
 	return "kubectl hostdir check --node " + node
+}
+
+// addSilence notes a node that does not answer: that is wrong, unless the person just
+// may not ask. Why a pod that is not ready does not answer is said already.
+func (o *overview) addSilence(s *session, a answer[nodeView]) {
+	if isForbidden(a.err) {
+		o.Unseen.add("hostdir on the nodes", a.err)
+		return
+	}
+	if !isReady(a.node.pod) {
+		return
+	}
+	err := a.err
+	if inner := errors.Unwrap(err); inner != nil {
+		err = inner // without the node's name, which is said before
+	}
+	o.wrong("node "+a.node.name, err.Error(), fmt.Sprintf("kubectl -n %s logs %s -c %s", s.system, a.node.pod.Name, container))
+}
+
+// addPod notes what Kubernetes says of hostdir on a node. A pod that is not ready is why
+// kubelet does not know it.
+func (o *overview) addPod(s *session, n *node, known, registered bool) {
+	if !isReady(n.pod) {
+		o.wrong("node "+n.name, fmt.Sprintf("hostdir's pod %s is not ready: %s", n.pod.Name, podWords(n.pod)), fmt.Sprintf("kubectl -n %s describe pod %s", s.system, n.pod.Name))
+	} else if known && !registered {
+		o.wrong("node "+n.name, "kubelet does not know hostdir: the CSINode does not name "+s.driver+", and no pod with its volumes starts there",
+			fmt.Sprintf("kubectl -n %s logs %s -c %s; deleting the pod lets it register anew", s.system, n.pod.Name, container))
+	}
+}
+
+// podWords is why a pod is not ready.
+func podWords(p *corev1.Pod) string {
+	for _, c := range p.Status.ContainerStatuses {
+		switch {
+		case c.State.Waiting != nil:
+			return "container " + c.Name + ": " + c.State.Waiting.Reason
+		case c.State.Terminated != nil:
+			return "container " + c.Name + ": " + c.State.Terminated.Reason
+		}
+	}
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodReady && c.Message != "" {
+			return c.Message
+		}
+	}
+	return "it is " + cmp.Or(string(p.Status.Phase), "Pending")
+}
+
+// addController notes that nobody does what is done once for the cluster.
+func (o *overview) addController(s *session, deployments []appsv1.Deployment) {
+	for _, d := range deployments {
+		if d.Name != "hostdir-controller" || d.Spec.Replicas != nil && *d.Spec.Replicas == 0 || d.Status.AvailableReplicas > 0 {
+			continue
+		}
+		o.wrong("hostdir-controller", "none of its pods is available: claims do not grow, lost nodes are not noticed, and claims bind more slowly",
+			fmt.Sprintf("kubectl -n %s describe deployment %s", s.system, d.Name))
+	}
 }
