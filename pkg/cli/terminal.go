@@ -9,8 +9,8 @@ import (
 	"k8s.io/client-go/tools/remotecommand"
 )
 
-// onTerminal reports whether a person sees what is written there.
-func onTerminal(w any) bool {
+// isTerminal reports whether a person sees what is written there.
+func isTerminal(w any) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
@@ -18,7 +18,7 @@ func onTerminal(w any) bool {
 // hasColour reports whether lines may be coloured: on a terminal, unless the person
 // does not want it (no-color.org).
 func hasColour(w io.Writer) bool {
-	return onTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
 // paint colours a line, where that is wanted.
@@ -59,7 +59,7 @@ func (t *terminalSize) Next() *remotecommand.TerminalSize {
 // such as Ctrl-C go there. Restore gives it back.
 func (s *session) rawTerminal() (size *terminalSize, restore func(), err error) {
 	in, ok := s.In.(*os.File)
-	if !ok || !onTerminal(in) || !onTerminal(s.Out) {
+	if !ok || !isTerminal(in) || !isTerminal(s.Out) {
 		return nil, func() {}, nil
 	}
 	fd := int(in.Fd())
