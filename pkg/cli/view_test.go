@@ -211,7 +211,7 @@ www-web-0  web-0  a     -     1Gi   -       3h   -       -      Bound   pvc-1   
 www-web-1  -      b     -     1Gi   -       3h   40d     -      Bound   pvc-2        -
 --- stderr
 Could not look at PersistentVolumes: you may not (persistentvolumes is forbidden: not yours)
-Could not look at hostdir on the nodes: you may not (pods is forbidden: not yours; the ClusterRole hostdir-viewer allows what kubectl hostdir asks of nodes)
+Could not look at hostdir on the nodes: you may not (pods is forbidden: not yours; the Role hostdir-nodes in that namespace allows what kubectl hostdir asks of nodes)
 Whether these claims are hostdir's cannot be told without their PersistentVolumes: shop/foreign
 `},
 		{"a node is silent", func(c *testCluster) { c.plugins["b"] = nil }, "-n shop", Unknown, `
@@ -360,7 +360,7 @@ Could not look at hostdir on the nodes: you may not (node a: the node plugin doe
 		{"no rights at all", func(c *testCluster, _, _ canned) { c.onlyIn("shop") }, "", Unknown, `
 hostdir could not be looked at in full; nodes: 0, disks: 0, volumes: 0
 
-Could not look at hostdir's pods: you may not (pods is forbidden: not yours; the ClusterRole hostdir-viewer allows what kubectl hostdir asks of nodes)
+Could not look at hostdir's pods: you may not (pods is forbidden: not yours; the Role hostdir-nodes in that namespace allows what kubectl hostdir asks of nodes)
 Could not look at CSINodes: you may not (csinodes is forbidden: not yours)
 Could not look at hostdir-controller: you may not (deployments is forbidden: not yours)
 `},
@@ -452,7 +452,7 @@ AGE   TYPE    ABOUT      REASON     EVENT
 120m  Normal  Pod/web-0  Scheduled  assigned to a
 --- stderr
 Could not look at PersistentVolume pvc-1: you may not (persistentvolumes is forbidden: not yours)
-Could not look at hostdir on the nodes: you may not (pods is forbidden: not yours; the ClusterRole hostdir-viewer allows what kubectl hostdir asks of nodes)
+Could not look at hostdir on the nodes: you may not (pods is forbidden: not yours; the Role hostdir-nodes in that namespace allows what kubectl hostdir asks of nodes)
 `},
 		{"show the name", nil, "show shop/www-web-1 -o name", OK, `
 shop/www-web-1
@@ -475,7 +475,7 @@ Error: claim shop/waits has no volume yet; kubectl hostdir why shop/waits says w
 		{"path without rights on nodes", func(c *testCluster) { c.onlyIn("shop") }, "path shop/www-web-0", Unknown, `
 --- stderr
 Could not look at PersistentVolume pvc-1: you may not (persistentvolumes is forbidden: not yours)
-Could not look at hostdir on the nodes: you may not (pods is forbidden: not yours; the ClusterRole hostdir-viewer allows what kubectl hostdir asks of nodes)
+Could not look at hostdir on the nodes: you may not (pods is forbidden: not yours; the Role hostdir-nodes in that namespace allows what kubectl hostdir asks of nodes)
 Error: where the data of claim shop/www-web-0 is cannot be told
 `},
 	} {
