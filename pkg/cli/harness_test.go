@@ -89,6 +89,7 @@ func (l *oneConn) Addr() net.Addr { return execAddr("test") }
 // canned answers with what is written down for "METHOD PATH"; an error is a refusal.
 type canned map[string]any
 
+// ServeHTTP answers one question or order.
 func (c canned) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch value := c[r.Method+" "+r.URL.Path].(type) {
 	case nil:
