@@ -52,6 +52,7 @@ var together = []promise{
 	{"a StatefulSet's claims and template are resized, and its pods run on", statefulSetIsResized},
 	{"volumes that no claim has are released into the trash", volumesAreReleased},
 	{"claims are renamed, and moved to another namespace, with their data", claimsAreRenamed},
+	{"kubectl hostdir shows a claim, its path and what is in it", pluginShowsClaims},
 	{"the rendered manifests are what the API server takes", manifestsAreTaken},
 }
 
@@ -111,6 +112,7 @@ func TestHostdir(t *testing.T) {
 		}
 	})
 	t.Run("hostdir check finds nothing wrong", func(t *testing.T) { checkFindsNothing(begin(t, c)) })
+	t.Run("kubectl hostdir says that all is well", func(t *testing.T) { overviewIsWell(begin(t, c)) })
 	t.Run("limited", func(t *testing.T) {
 		c.installLimited(t)
 		for _, p := range limited {
