@@ -37,20 +37,20 @@ func drawBar(cells int, size, used, promised int64) string {
 type tone string
 
 const (
-	plain tone = ""
-	good  tone = "\x1b[32m"
-	warm  tone = "\x1b[33m"
-	bad   tone = "\x1b[31m"
-	reset      = "\x1b[0m"
+	noTone   tone = ""
+	goodTone tone = "\x1b[32m"
+	warmTone tone = "\x1b[33m"
+	badTone  tone = "\x1b[31m"
+	toneEnd       = "\x1b[0m"
 )
 
 // toneOf is that of something that fills up.
 func toneOf(fullness float64) tone {
 	switch {
 	case fullness >= 0.95:
-		return bad
+		return badTone
 	case fullness >= 0.8:
-		return warm
+		return warmTone
 	}
-	return plain
+	return noTone
 }

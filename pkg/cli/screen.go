@@ -33,7 +33,7 @@ func (o *output) overview(w io.Writer, v *overview) error {
 		}
 	}
 	for _, p := range v.Problems {
-		fmt.Fprintf(w, "\n%s\n    %s\n", paint(colour, bad, p.About+": "+oneLine(p.Says)), p.Mend)
+		fmt.Fprintf(w, "\n%s\n    %s\n", paint(colour, badTone, p.About+": "+oneLine(p.Says)), p.Mend)
 	}
 	if len(v.Unseen) > 0 {
 		fmt.Fprintln(w)
@@ -45,11 +45,11 @@ func (o *output) overview(w io.Writer, v *overview) error {
 func (v *overview) tone() tone {
 	switch v.Health {
 	case isWell:
-		return good
+		return goodTone
 	case isWrong:
-		return bad
+		return badTone
 	}
-	return warm
+	return warmTone
 }
 
 func (v *overview) healthLine() string {
@@ -78,7 +78,7 @@ const diskBarCells = 20
 func overviewRows(disks []nodeDisk) rows {
 	r := rows{header: []string{"NODE", "POOL", "DISK", "STATE", "USED # PROMISED = FREE .", "USED", "PROMISED", "FREE", "VOLUMES", "QUOTA"}}
 	for _, d := range disks {
-		bar, used, promised, free, t := unknown, unknown, unknown, unknown, plain
+		bar, used, promised, free, t := unknown, unknown, unknown, unknown, noTone
 		if d.SizeBytes != nil && d.FreeBytes != nil {
 			holds := *d.SizeBytes - *d.FreeBytes
 			kept := max(0, *d.FreeBytes-d.AvailableBytes)
@@ -87,7 +87,7 @@ func overviewRows(disks []nodeDisk) rows {
 			t = toneOf(1 - roomLeft(d))
 		}
 		if d.State != admin.Ready {
-			t = bad
+			t = badTone
 		}
 		quota := string(d.Quota)
 		if d.Quota == admin.NoQuota {

@@ -23,10 +23,10 @@ func hasColour(w io.Writer) bool {
 
 // paint colours a line, where that is wanted.
 func paint(colour bool, t tone, line string) string {
-	if !colour || t == plain || line == "" {
+	if !colour || t == noTone || line == "" {
 		return line
 	}
-	return string(t) + line + reset
+	return string(t) + line + toneEnd
 }
 
 // terminalSize tells the size of the person's terminal when it changes. It looks, which

@@ -686,10 +686,10 @@ func TestBars(t *testing.T) {
 }
 
 func TestColour(t *testing.T) {
-	if got := paint(true, bad, "x"); got != "\x1b[31mx\x1b[0m" {
+	if got := paint(true, badTone, "x"); got != "\x1b[31mx\x1b[0m" {
 		t.Errorf("%q", got)
 	}
-	if got := paint(false, bad, "x") + paint(true, plain, "x"); got != "xx" {
+	if got := paint(false, badTone, "x") + paint(true, noTone, "x"); got != "xx" {
 		t.Errorf("%q", got)
 	}
 	file, err := os.Create(filepath.Join(t.TempDir(), "file"))

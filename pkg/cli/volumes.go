@@ -173,13 +173,13 @@ func volumeRows(all []*volume, namespaces bool, now time.Time) rows {
 		if v.SizeBytes > 0 {
 			capacity = config.FormatSize(v.SizeBytes)
 		}
-		tone := plain
+		tone := noTone
 		if v.UsedBytes != nil {
 			used, bar = config.FormatSize(*v.UsedBytes), usedBar(*v.UsedBytes, v.SizeBytes)
 			tone = toneOf(v.fullness())
 		}
 		if v.Quota == "quarantined" {
-			tone = bad
+			tone = badTone
 		}
 		r.cells = append(r.cells, []string{
 			name, fewOf(v.Pods), v.Node, v.Pool, capacity, used, bar, age(v.Created, now), age(v.UnusedSince, now), v.Quota,
