@@ -93,3 +93,20 @@ func (v DeletedVolume) row(now time.Time) []string {
 	}
 	return []string{claim, name, v.Pool, size, sizeOrUnknown(v.UsedBytes), deleted, purged, v.Entry}
 }
+
+// Find returns those that a person can mean with ref (see VolumeRef) and that are not
+// being purged yet.
+func (t Trash) Find(ref string) []DeletedVolume {
+	var found []DeletedVolume
+	for _, v := range t.Volumes {
+		if v.Deleted != nil && (ref == v.Entry || ref == v.ID || ref == v.Name || v.Claim != nil && ref == v.Claim.String()) {
+			found = append(found, v)
+		}
+	}
+	return found
+}
+
+// PurgePlan is what a person is asked about.
+func (t Trash) PurgePlan(ref string) string {
+	return fmt.Sprintf("This removes the deleted volume %s for good, and nothing else of what is in the trash (volumes: %d).", ref, len(t.Volumes))
+}
