@@ -43,6 +43,15 @@ func (c *Client) Version() string {
 // reason in the body.
 const Refused = http.StatusConflict
 
+// ErrRefused is returned for an order that the plugin does not carry out. The error's
+// text is the plugin's.
+var ErrRefused = errors.New("the node plugin refuses")
+
+type refusal string
+
+func (r refusal) Error() string        { return string(r) }
+func (r refusal) Is(target error) bool { return target == ErrRefused }
+
 // Disks asks for the disks.
 func (c *Client) Disks(ctx context.Context) (d Disks, err error) {
 	err = c.get(ctx, "/disks", &d)
@@ -104,7 +113,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, answe
 		}
 		return nil
 	case Refused:
-		return errors.New(firstLine(resp.Body))
+		return refusal(firstLine(resp.Body))
 	default:
 		return fmt.Errorf("the node plugin answers %s: %s", resp.Status, firstLine(resp.Body))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/hostdir/hostdir/pkg/config"
@@ -66,15 +67,19 @@ func (t Trash) WriteTable(w io.Writer, now time.Time) error {
 	var rows [][]string
 	var notes []string
 	for _, v := range t.Volumes {
-		rows = append(rows, v.row(now))
+		rows = append(rows, v.Cells(now))
 		if v.PurgeError != "" {
 			notes = append(notes, fmt.Sprintf("%s: it cannot be removed: %s", v.Path, v.PurgeError))
 		}
 	}
-	return writeTable(w, "MADE-FOR VOLUME POOL SIZE USED DELETED PURGED-IN ENTRY", rows, notes)
+	return writeTable(w, strings.Join(TrashHeader, " "), rows, notes)
 }
 
-func (v DeletedVolume) row(now time.Time) []string {
+// TrashHeader is above Cells.
+var TrashHeader = []string{"MADE-FOR", "VOLUME", "POOL", "SIZE", "USED", "DELETED", "PURGED-IN", "ENTRY"}
+
+// Cells are a line of a table for people.
+func (v DeletedVolume) Cells(now time.Time) []string {
 	claim, name, size, deleted, purged := unknown, unknown, unknown, unknown, unknown
 	if v.Claim != nil {
 		claim = v.Claim.String()

@@ -83,12 +83,16 @@ func newRoot(s *session) *cobra.Command {
 	root.SetErr(s.ErrOut)
 	s.addFlags(root.PersistentFlags())
 	root.AddCommand(
+		newCheck(s),
 		newDisks(s),
 		newRebuild(s),
 		newGiveUp(s),
 		newRelease(s),
 		newRename(s),
 		newResize(s),
+		newPurge(s),
+		newTrash(s),
+		newUndelete(s),
 		newWhy(s),
 		newImport(s),
 	)

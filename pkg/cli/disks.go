@@ -21,7 +21,7 @@ func newDisks(s *session) *cobra.Command {
 	var node string
 	command := &cobra.Command{
 		Use:   "disks",
-		Short: "Show the disks of all nodes, their state and their room",
+		Short: "Show the disks of all nodes, their state and their room; decide about one",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			return s.showDisks(command.Context(), node, &out)
@@ -29,6 +29,7 @@ func newDisks(s *session) *cobra.Command {
 	}
 	out.addFlags(command.Flags())
 	command.Flags().StringVar(&node, "node", "", "only of this node")
+	command.AddCommand(newDiskOrders(s)...)
 	return command
 }
 
@@ -48,6 +49,7 @@ func (s *session) showDisks(ctx context.Context, name string, out *output) error
 		return err
 	}
 	answers := askAll(ctx, nodes, patience, func(ctx context.Context, n *node) (admin.Disks, error) { return n.plugin.Disks(ctx) })
+	s.warnVersions(nodes)
 	all, unusable := []nodeDisk{}, 0
 	for _, a := range answers {
 		for _, d := range a.value.Disks {
