@@ -91,6 +91,7 @@ func newRoot(s *session) *cobra.Command {
 		newRename(s),
 		newResize(s),
 		newPurge(s),
+		newReport(s),
 		newTrash(s),
 		newUndelete(s),
 		newWhy(s),
