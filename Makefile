@@ -83,6 +83,10 @@ demo-down: ## End the demo and leave nothing behind
 	@go build -o bin/cluster ./tests/cluster
 	@bin/cluster down --name $(DEMO_CLUSTER)
 
+.PHONY: screenshots
+screenshots: ## Pictures of kubectl hostdir for docs/images, of the demo's cluster
+	@tests/screenshots/take $(DEMO_CLUSTER)
+
 .PHONY: figures
 figures: packages ## Times and memory, measured on a real Kubernetes
 	@tests/run $(TEST_CLUSTER) figures
