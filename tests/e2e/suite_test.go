@@ -52,6 +52,7 @@ var together = []promise{
 	{"a StatefulSet's claims and template are resized, and its pods run on", statefulSetIsResized},
 	{"volumes that no claim has are released into the trash", volumesAreReleased},
 	{"claims are renamed, and moved to another namespace, with their data", claimsAreRenamed},
+	{"people look and mend with the roles of the chart", peopleUseTheirRoles},
 	{"the rendered manifests are what the API server takes", manifestsAreTaken},
 }
 
