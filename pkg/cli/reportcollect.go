@@ -135,14 +135,14 @@ func (s *session) log(ctx context.Context, pod, container string, previous bool)
 func (s *session) collectNodes(ctx context.Context, a *archive, nodes []*node) {
 	askAll(ctx, nodes, checkPatience, func(ctx context.Context, n *node) (struct{}, error) {
 		here := "nodes/" + n.name + "/"
-		disks, err := within(ctx, patience, n.plugin.Disks)
+		disks, err := askWithin(ctx, patience, n.plugin.Disks)
 		a.addJSON(here+"disks.json", disks, err)
 		if err != nil {
 			return struct{}{}, err // what does not answer once is not asked three times more
 		}
-		volumes, err := within(ctx, patience, n.plugin.Volumes)
+		volumes, err := askWithin(ctx, patience, n.plugin.Volumes)
 		a.addJSON(here+"volumes.json", volumes, err)
-		trash, err := within(ctx, patience, n.plugin.Trash)
+		trash, err := askWithin(ctx, patience, n.plugin.Trash)
 		a.addJSON(here+"trash.json", trash, err)
 		check, err := n.plugin.Check(ctx)
 		a.addJSON(here+"check.json", check, err)
@@ -150,8 +150,8 @@ func (s *session) collectNodes(ctx context.Context, a *archive, nodes []*node) {
 	})
 }
 
-// within asks, and waits so long for the answer.
-func within[T any](ctx context.Context, timeout time.Duration, ask func(context.Context) (T, error)) (T, error) {
+// askWithin asks, and waits so long for the answer.
+func askWithin[T any](ctx context.Context, timeout time.Duration, ask func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return ask(ctx)
