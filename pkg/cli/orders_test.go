@@ -14,8 +14,8 @@ import (
 	"github.com/hostdir/hostdir/pkg/admin"
 )
 
-// twoNodes have what the tests order about; orders are those that were given.
-type twoNodes struct {
+// orderNodes have what the tests order about; orders are those that were given.
+type orderNodes struct {
 	*testCluster
 	a, b    canned
 	volumes []admin.VolumeRef
@@ -28,13 +28,13 @@ const (
 	entryOfB = "pvc-2.20261126T100000Z.uuid-b"
 )
 
-func newTwoNodes() *twoNodes {
+func newOrderNodes() *orderNodes {
 	deleted := time.Now().Add(-150 * time.Minute)
 	purge := deleted.Add(24 * time.Hour)
 	used := int64(5 << 20)
 	finding := admin.Finding{Kind: "WrongMode", Path: "/pool", Problem: "it is open", Remedy: "close it", Repairable: true}
 	foreign := admin.Finding{Kind: "ForeignFile", Path: "/pool/a", VolumeID: "disk-b.pvc-2", Problem: "it is not ours", Remedy: "move it away"}
-	c := &twoNodes{}
+	c := &orderNodes{}
 	c.a = canned{
 		"GET /trash": admin.Trash{Volumes: []admin.DeletedVolume{{
 			Entry: entryOfA, ID: "disk-a.pvc-1", Name: "pvc-1", Claim: &admin.Claim{Namespace: "shop", Name: "www"}, Pool: "default", Path: "/pool/trash/" + entryOfA,
@@ -156,7 +156,7 @@ func TestOrders(t *testing.T) {
 			stderr: "node b: disk /pool takes new volumes again\nError: node b: /pool: the configuration names /pool\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := newTwoNodes()
+			c := newOrderNodes()
 			stdout, stderr, status := c.run(t, test.stdin, test.args...)
 			if status != test.status {
 				t.Errorf("status %d, want %d", status, test.status)
@@ -177,14 +177,14 @@ func TestOrders(t *testing.T) {
 // A node that does not answer may have what is meant: nothing is ordered.
 func TestOrdersWithoutANode(t *testing.T) {
 	for _, args := range [][]string{{"undelete", "pvc-1"}, {"purge", "pvc-1"}, {"disks", "cordon", "/mnt/a"}, {"trash"}, {"check"}} {
-		c := newTwoNodes()
+		c := newOrderNodes()
 		c.plugins["b"] = nil
 		_, stderr, status := c.run(t, "", args...)
 		if status != Unknown || !strings.Contains(stderr, "Error: node b: ") || len(c.volumes)+len(c.disks) > 0 {
 			t.Errorf("%v: status %d, ordered %v %v, %s", args, status, c.volumes, c.disks, stderr)
 		}
 	}
-	c := newTwoNodes()
+	c := newOrderNodes()
 	c.plugins["b"] = nil
 	if _, stderr, status := c.run(t, "", "purge", "pvc-1", "--node=a", "--yes"); status != OK || len(c.volumes) != 1 {
 		t.Errorf("of a node that is named: status %d, %s", status, stderr)
