@@ -30,7 +30,7 @@ help: ## List the targets
 
 .PHONY: build
 build: ## Build the programs into bin/
-	CGO_ENABLED=0 go build -tags grpcnotrace -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./cmd/hostdir ./cmd/hostdir-controller
+	CGO_ENABLED=0 go build -tags grpcnotrace -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./cmd/hostdir ./cmd/hostdir-controller ./cmd/kubectl-hostdir
 	go build -o bin/cluster ./tests/cluster
 
 .PHONY: check
@@ -83,6 +83,10 @@ demo-down: ## End the demo and leave nothing behind
 	@go build -o bin/cluster ./tests/cluster
 	@bin/cluster down --name $(DEMO_CLUSTER)
 
+.PHONY: screenshots
+screenshots: ## Pictures of kubectl hostdir for docs/images, of the demo's cluster
+	@tests/screenshots/take $(DEMO_CLUSTER)
+
 .PHONY: figures
 figures: packages ## Times and memory, measured on a real Kubernetes
 	@tests/run $(TEST_CLUSTER) figures
@@ -107,6 +111,10 @@ image: ## Build the image IMAGE with docker, podman or buildah
 manifests: ## Render deploy/kubernetes from the chart (needs Helm 4)
 	@deploy/render
 
+.PHONY: dist
+dist: ## The plugin of kubectl for all systems into dist/, with checksums and krew's manifest
+	@deploy/dist $(VERSION) dist
+
 .PHONY: clean
-clean: ## Remove bin/ (the cache of built programs stays: see tests/cluster/README.md)
-	rm -rf bin
+clean: ## Remove bin/ and dist/ (the cache of built programs stays: see tests/cluster/README.md)
+	rm -rf bin dist

@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
-	"github.com/hostdir/hostdir/pkg/admin"
 	"github.com/hostdir/hostdir/pkg/program"
 )
 
@@ -48,18 +46,5 @@ func check(ctx context.Context, c *call, repair bool) error {
 	if err != nil {
 		return err
 	}
-	return verdict(found)
-}
-
-// verdict is an error if anything is wrong.
-func verdict(found admin.Check) error {
-	wrong, repairable := len(found.Findings), len(found.Repairable())
-	switch {
-	case wrong == 0:
-		return nil
-	case repairable == 0:
-		return fmt.Errorf("findings: %d", wrong)
-	default:
-		return fmt.Errorf("findings: %d, of which --repair fixes %d", wrong, repairable)
-	}
+	return found.Verdict()
 }

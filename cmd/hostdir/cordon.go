@@ -14,7 +14,7 @@ func cordons() []*program.Command {
 		func(ctx context.Context, c *call) error {
 			now, err := c.plugin.Cordon(ctx, c.args[0], true)
 			if err == nil {
-				fmt.Printf("%s: %s\n", c.args[0], now.Why)
+				fmt.Printf("%s: %s\n", c.args[0], now)
 			}
 			return err
 		})
@@ -27,7 +27,7 @@ func cordons() []*program.Command {
 			case now.Why != "":
 				return errors.New(now.Why)
 			}
-			fmt.Println(c.args[0] + ": it takes new volumes")
+			fmt.Printf("%s: %s\n", c.args[0], now)
 			return nil
 		})
 	return []*program.Command{cordon, uncordon}

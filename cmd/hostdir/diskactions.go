@@ -35,9 +35,6 @@ func actOnDisk(ctx context.Context, c *call, action admin.DiskOrder) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s is in use: disk %s, volumes: %d\n", done.Path, done.UUID, done.Volumes)
-	if done.Warning != "" {
-		return fmt.Errorf("it is done, but hostdir cannot write it down and may ask again after a restart: %s", done.Warning)
-	}
-	return nil
+	fmt.Println(done)
+	return done.Err()
 }

@@ -107,7 +107,7 @@ func (p *node) serve(ctx context.Context) error {
 		Store:    volumes,
 		Mounter:  mounts,
 	}
-	operators := &server.Server{Store: volumes, Driver: csi.Name, NodeLabels: csi.NodeLabels(), Mounts: mounter.Mounts, CheckUnused: mounts.CheckUnused}
+	operators := &server.Server{Store: volumes, Version: version, Driver: csi.Name, NodeLabels: csi.NodeLabels(), Mounts: mounter.Mounts, CheckUnused: mounts.CheckUnused}
 	p.figures.Store(&metrics.Metrics{Version: version, Store: volumes, Calls: &csi.Calls})
 	err = program.ServeAll(ctx, program.Servers{
 		"disks":        func(ctx context.Context) error { volumes.Run(ctx); return nil },

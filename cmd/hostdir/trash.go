@@ -8,7 +8,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/hostdir/hostdir/pkg/admin"
 	"github.com/hostdir/hostdir/pkg/program"
 )
 
@@ -44,7 +43,7 @@ func purge(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := c.confirm(purgePlan(c.args[0], trash), os.Stdin, os.Stdout); err != nil {
+	if err := c.confirm(trash.PurgePlan(c.args[0]), os.Stdin, os.Stdout); err != nil {
 		return err
 	}
 	volume, err := c.plugin.Purge(ctx, c.args[0])
@@ -53,8 +52,4 @@ func purge(ctx context.Context, c *call) error {
 	}
 	fmt.Println("Being removed:", volume.Path)
 	return nil
-}
-
-func purgePlan(ref string, trash admin.Trash) string {
-	return fmt.Sprintf("This removes the deleted volume %s for good, and nothing else of what is in the trash (volumes: %d).", ref, len(trash.Volumes))
 }

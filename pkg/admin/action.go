@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 )
 
 // DiskAction is the body of POST /disks/init and /disks/accept, and without a
@@ -22,11 +24,27 @@ type DiskDone struct {
 	Warning string `json:"warning,omitempty"`
 }
 
+// String is what a person is told.
+func (d DiskDone) String() string {
+	return fmt.Sprintf("%s is in use: disk %s, volumes: %d", d.Path, d.UUID, d.Volumes)
+}
+
+// Err is what went wrong although it is done, nil if nothing did.
+func (d DiskDone) Err() error {
+	if d.Warning == "" {
+		return nil
+	}
+	return fmt.Errorf("it is done, but hostdir cannot write it down and may ask again after a restart: %s", d.Warning)
+}
+
 // Cordoned is the answer to POST /disks/cordon and /disks/uncordon: why the disk takes
 // no new volumes now, "" if it does.
 type Cordoned struct {
 	Why string `json:"why,omitempty"`
 }
+
+// String is what a person is told.
+func (c Cordoned) String() string { return cmp.Or(c.Why, "it takes new volumes") }
 
 // CordonPath is where a disk is cordoned, or uncordoned.
 func CordonPath(on bool) string {

@@ -50,6 +50,19 @@ func (c Check) Repairable() []Finding {
 	return all
 }
 
+// Verdict is an error if anything is wrong.
+func (c Check) Verdict() error {
+	wrong, repairable := len(c.Findings), len(c.Repairable())
+	switch {
+	case wrong == 0:
+		return nil
+	case repairable == 0:
+		return fmt.Errorf("findings: %d", wrong)
+	default:
+		return fmt.Errorf("findings: %d, of which --repair fixes %d", wrong, repairable)
+	}
+}
+
 // WriteText writes for people what was repaired, what is wrong and what to do, a
 // paragraph for each.
 func (c Check) WriteText(w io.Writer) error {

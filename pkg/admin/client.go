@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,11 +20,37 @@ type Client struct {
 	Socket string
 	// Dial reaches the plugin in another way, nil for the socket.
 	Dial func(ctx context.Context) (net.Conn, error)
+
+	version atomic.Pointer[string]
+}
+
+// VersionHeader carries the plugin's version with every answer, so that nobody has to
+// ask for it.
+const VersionHeader = "Hostdir-Version"
+
+// Older stands for the version of a plugin that does not tell it yet.
+const Older = "older"
+
+// Version is the plugin's, as its last answer told: "" before the first one.
+func (c *Client) Version() string {
+	if v := c.version.Load(); v != nil {
+		return *v
+	}
+	return ""
 }
 
 // Refused is the status of an order that the plugin does not carry out, with the
 // reason in the body.
 const Refused = http.StatusConflict
+
+// ErrRefused is returned for an order that the plugin does not carry out. The error's
+// text is the plugin's.
+var ErrRefused = errors.New("the node plugin refuses")
+
+type refusal string
+
+func (r refusal) Error() string        { return string(r) }
+func (r refusal) Is(target error) bool { return target == ErrRefused }
 
 // Disks asks for the disks.
 func (c *Client) Disks(ctx context.Context) (d Disks, err error) {
@@ -76,6 +104,8 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, answe
 			"kubectl -n hostdir-system exec POD -c hostdir -- /hostdir COMMAND", err)
 	}
 	defer resp.Body.Close()
+	version := cmp.Or(resp.Header.Get(VersionHeader), Older)
+	c.version.Store(&version)
 	switch resp.StatusCode {
 	case http.StatusOK:
 		if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
@@ -83,7 +113,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, answe
 		}
 		return nil
 	case Refused:
-		return errors.New(firstLine(resp.Body))
+		return refusal(firstLine(resp.Body))
 	default:
 		return fmt.Errorf("the node plugin answers %s: %s", resp.Status, firstLine(resp.Body))
 	}

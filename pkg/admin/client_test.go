@@ -52,3 +52,36 @@ func socketPath(t *testing.T) string {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return filepath.Join(dir, "admin.sock")
 }
+
+func TestVersion(t *testing.T) {
+	for _, test := range []struct {
+		name, want string
+		answer     http.HandlerFunc
+	}{
+		{"told", "v1", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set(VersionHeader, "v1"); fmt.Fprint(w, "{}") }},
+		{"told with an error", "v1", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set(VersionHeader, "v1")
+			http.Error(w, "no", Refused)
+		}},
+		{"not told", Older, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			socket := socketPath(t)
+			listener, err := net.Listen("unix", socket)
+			if err != nil {
+				t.Fatal(err)
+			}
+			server := &http.Server{Handler: test.answer}
+			go server.Serve(listener)
+			t.Cleanup(func() { server.Close() })
+			c := &Client{Socket: socket}
+			if v := c.Version(); v != "" {
+				t.Errorf("before any answer the version is %q", v)
+			}
+			_, _ = c.Disks(t.Context())
+			if v := c.Version(); v != test.want {
+				t.Errorf("the version is %q, want %q", v, test.want)
+			}
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/hostdir/hostdir/pkg/config"
@@ -66,15 +67,19 @@ func (t Trash) WriteTable(w io.Writer, now time.Time) error {
 	var rows [][]string
 	var notes []string
 	for _, v := range t.Volumes {
-		rows = append(rows, v.row(now))
+		rows = append(rows, v.Cells(now))
 		if v.PurgeError != "" {
 			notes = append(notes, fmt.Sprintf("%s: it cannot be removed: %s", v.Path, v.PurgeError))
 		}
 	}
-	return writeTable(w, "MADE-FOR VOLUME POOL SIZE USED DELETED PURGED-IN ENTRY", rows, notes)
+	return writeTable(w, strings.Join(TrashHeader, " "), rows, notes)
 }
 
-func (v DeletedVolume) row(now time.Time) []string {
+// TrashHeader is above Cells.
+var TrashHeader = []string{"MADE-FOR", "VOLUME", "POOL", "SIZE", "USED", "DELETED", "PURGED-IN", "ENTRY"}
+
+// Cells are a line of a table for people.
+func (v DeletedVolume) Cells(now time.Time) []string {
 	claim, name, size, deleted, purged := unknown, unknown, unknown, unknown, unknown
 	if v.Claim != nil {
 		claim = v.Claim.String()
@@ -92,4 +97,21 @@ func (v DeletedVolume) row(now time.Time) []string {
 		purged = "now"
 	}
 	return []string{claim, name, v.Pool, size, sizeOrUnknown(v.UsedBytes), deleted, purged, v.Entry}
+}
+
+// Find returns those that a person can mean with ref (see VolumeRef) and that are not
+// being purged yet.
+func (t Trash) Find(ref string) []DeletedVolume {
+	var found []DeletedVolume
+	for _, v := range t.Volumes {
+		if v.Deleted != nil && (ref == v.Entry || ref == v.ID || ref == v.Name || v.Claim != nil && ref == v.Claim.String()) {
+			found = append(found, v)
+		}
+	}
+	return found
+}
+
+// PurgePlan is what a person is asked about.
+func (t Trash) PurgePlan(ref string) string {
+	return fmt.Sprintf("This removes the deleted volume %s for good, and nothing else of what is in the trash (volumes: %d).", ref, len(t.Volumes))
 }

@@ -87,6 +87,7 @@ The exit status is 0 if all is well, 1 if something is wrong, and 2 if it cannot
 	s.addOverview(root)
 	root.AddCommand(
 		newBrowse(s),
+		newCheck(s),
 		newDisks(s),
 		newRebuild(s),
 		newGiveUp(s),
@@ -96,6 +97,10 @@ The exit status is 0 if all is well, 1 if something is wrong, and 2 if it cannot
 		newPath(s),
 		newShow(s),
 		newVolumes(s),
+		newPurge(s),
+		newReport(s),
+		newTrash(s),
+		newUndelete(s),
 		newWhy(s),
 		newImport(s),
 	)

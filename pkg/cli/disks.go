@@ -21,7 +21,7 @@ func newDisks(s *session) *cobra.Command {
 	var node string
 	command := &cobra.Command{
 		Use:   "disks",
-		Short: "Show the disks of all nodes, their state and their room",
+		Short: "Show the disks of all nodes, their state and their room; decide about one",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			return out.repeat(command.Context(), s, func(ctx context.Context) (shown, error) { return s.showDisks(ctx, node) })
@@ -30,6 +30,7 @@ func newDisks(s *session) *cobra.Command {
 	out.addFlags(command.Flags())
 	out.addWatch(command.Flags())
 	command.Flags().StringVar(&node, "node", "", "only of this node")
+	command.AddCommand(newDiskOrders(s)...)
 	return command
 }
 
@@ -49,6 +50,7 @@ func (s *session) showDisks(ctx context.Context, name string) (shown, error) {
 		return shown{}, err
 	}
 	answers := askAll(ctx, nodes, patience, func(ctx context.Context, n *node) (admin.Disks, error) { return n.plugin.Disks(ctx) })
+	s.warnVersions(nodes)
 	all, unusable := []nodeDisk{}, 0
 	for _, a := range answers {
 		for _, d := range a.value.Disks {

@@ -99,8 +99,16 @@ func (l *oneConn) Addr() net.Addr { return execAddr("test") }
 // canned answers with what is written down for "METHOD PATH"; an error is a refusal.
 type canned map[string]any
 
-// ServeHTTP answers one question or order.
+// ServeHTTP answers one question or order, and tells testVersion but for a canned
+// "version".
 func (c canned) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	version := testVersion
+	if v, ok := c["version"].(string); ok {
+		version = v
+	}
+	if version != admin.Older {
+		w.Header().Set(admin.VersionHeader, version)
+	}
 	switch value := c[r.Method+" "+r.URL.Path].(type) {
 	case nil:
 		http.NotFound(w, r)

@@ -155,3 +155,15 @@ func unanswered[T any](answers []answer[T]) error {
 	}
 	return errors.Join(errs...)
 }
+
+// ordered is what came of an order to the node.
+func (n *node) ordered(err error) error {
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("node %s: %w", n.name, err)
+	if errors.Is(err, admin.ErrRefused) {
+		return &statusError{Wrong, err}
+	}
+	return err
+}

@@ -29,6 +29,7 @@ var visible = []struct {
 	{"states of disks", []string{"pkg/admin"}, "operating.md", constants("DiskState")},
 	{"flags of the programs", []string{"pkg/program"}, "configuration.md", flags},
 	{"flags of hostdir and its commands", []string{"cmd/hostdir"}, "", flags},
+	{"flags of kubectl hostdir", []string{"pkg/cli"}, "", flags},
 	{"flags of hostdir-controller", []string{"cmd/hostdir-controller", "pkg/controller"}, "configuration.md", flags},
 	{"values of quota", []string{"pkg/config"}, "configuration.md", constants("QuotaPolicy")},
 	{"causes of why", []string{"pkg/cli/why"}, "why.md", constants("Name")},

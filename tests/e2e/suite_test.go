@@ -53,6 +53,7 @@ var together = []promise{
 	{"volumes that no claim has are released into the trash", volumesAreReleased},
 	{"claims are renamed, and moved to another namespace, with their data", claimsAreRenamed},
 	{"kubectl hostdir shows a claim, its path and what is in it", pluginShowsClaims},
+	{"people look and mend with the roles of the chart", peopleUseTheirRoles},
 	{"the rendered manifests are what the API server takes", manifestsAreTaken},
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -50,7 +51,7 @@ func serve(t *testing.T, config, base string) *served {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	c := &served{Client: &admin.Client{Socket: socket}, store: s, base: base}
-	server := &Server{Store: s, Driver: "csi.hostdir.io", NodeLabels: map[string]string{"csi.hostdir.io/node": plugin.NodeName}, Mounts: noMounts, CheckUnused: c.checkUnused}
+	server := &Server{Store: s, Version: "v9", Driver: "csi.hostdir.io", NodeLabels: map[string]string{"csi.hostdir.io/node": plugin.NodeName}, Mounts: noMounts, CheckUnused: c.checkUnused}
 	go func() { done <- server.Serve(ctx, socket) }()
 	t.Cleanup(func() {
 		cancel()
@@ -151,6 +152,17 @@ func TestNothing(t *testing.T) {
 	got, err := serve(t, plugin.Layout(t, "").Config, "").Volumes(t.Context())
 	if err != nil || got.Volumes == nil || len(got.Volumes) != 0 {
 		t.Errorf("no volumes are %#v (%v)", got.Volumes, err)
+	}
+}
+
+func TestEveryAnswerHasTheVersion(t *testing.T) {
+	c := serve(t, plugin.Layout(t, "").Config, "")
+	if c.Version() != "v9" { // serve has asked for the disks
+		t.Errorf("the version is %q, want v9", c.Version())
+	}
+	refused := &admin.Client{Socket: c.Socket}
+	if _, err := refused.Purge(t.Context(), "no-such-volume"); !errors.Is(err, admin.ErrRefused) || refused.Version() != "v9" {
+		t.Errorf("what is refused: %v, by version %q", err, refused.Version())
 	}
 }
 

@@ -20,6 +20,8 @@ import (
 // Server answers operators.
 type Server struct {
 	Store *store.Store
+	// Version is the program's, which every answer carries.
+	Version string
 	// Driver is the CSI driver's name, NodeLabels those of the node in which
 	// its volumes are accessible: what a PersistentVolume must say.
 	Driver     string
@@ -46,9 +48,17 @@ func (s *Server) Serve(ctx context.Context, socketPath string) error {
 	mux.HandleFunc("GET /check", s.check)
 	mux.HandleFunc("POST /repair", carryOut(s.repair))
 	// No time is set for the rest: an order may take long, and is root's.
-	server := &http.Server{Handler: mux, MaxHeaderBytes: 16 << 10, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	server := &http.Server{Handler: s.signed(mux), MaxHeaderBytes: 16 << 10, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 	defer server.Close()
 	return socket.Serve(ctx, socketPath, server)
+}
+
+// signed adds the version to every answer, those to unknown questions too.
+func (s *Server) signed(answers http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(admin.VersionHeader, s.Version)
+		answers.ServeHTTP(w, r)
+	})
 }
 
 func answer(write func(w io.Writer) error) http.HandlerFunc {
