@@ -169,13 +169,8 @@ func claimOfVolume(v *corev1.PersistentVolume) types.NamespacedName {
 
 // busyWith says what somebody is doing with a volume, "" for nothing.
 func busyWith(v *corev1.PersistentVolume) string {
-	for key := range v.Annotations {
-		switch {
-		case strings.HasPrefix(key, "csi.hostdir.io/import"):
-			return "being imported"
-		case key == renameAnnotation:
-			return "of a claim that is being renamed: call that command again"
-		}
+	if _, renamed := v.Annotations[renameAnnotation]; renamed {
+		return "of a claim that is being renamed: call that command again"
 	}
 	if ref := v.Spec.ClaimRef; ref != nil && strings.HasPrefix(ref.Name, ":") {
 		return "being taken from a claim: wait for some seconds"

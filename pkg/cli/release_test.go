@@ -57,9 +57,9 @@ func TestReleaseVolume(t *testing.T) {
 		{name: "for anybody", arg: "pv/pv-1", change: func(v *corev1.PersistentVolume, _ *corev1.PersistentVolumeClaim) { v.Spec.ClaimRef = nil }, status: Wrong, says: "in doubt"},
 		{name: "made by a person", arg: "pv/pv-1", change: func(v *corev1.PersistentVolume, _ *corev1.PersistentVolumeClaim) { v.Annotations = nil }, status: Wrong, says: "release pv/uuid-1.pv-1"},
 		{name: "another driver's", arg: "pv/pv-1", change: func(v *corev1.PersistentVolume, _ *corev1.PersistentVolumeClaim) { v.Spec.CSI.Driver = "x" }, status: Wrong, says: "not one of hostdir"},
-		{name: "being imported", arg: "pv/pv-1", change: func(v *corev1.PersistentVolume, _ *corev1.PersistentVolumeClaim) {
-			v.Annotations["csi.hostdir.io/import"] = "begun"
-		}, status: Wrong, says: "being imported"},
+		{name: "imported once", arg: "pv/pv-1", change: func(v *corev1.PersistentVolume, _ *corev1.PersistentVolumeClaim) {
+			v.Annotations[importedFrom] = "/mnt/x"
+		}, status: OK, says: "is released"},
 		{name: "being renamed", arg: "pv/pv-1", change: func(v *corev1.PersistentVolume, _ *corev1.PersistentVolumeClaim) {
 			v.Annotations[renameAnnotation] = "{}"
 		}, status: Wrong, says: "being renamed"},

@@ -153,6 +153,8 @@ func (s *session) planRenaming(ctx context.Context, from, to types.NamespacedNam
 		return nil, none, wrong("claim %s is being deleted", from)
 	case old.Spec.VolumeName == "" || old.Status.Phase != corev1.ClaimBound:
 		return nil, none, wrong("claim %s is %s: only a bound one has a volume; make a claim of the new name instead", from, old.Status.Phase)
+	case old.Annotations[importing] != "":
+		return nil, none, wrong("the volume of claim %s is being imported: finish that first", from)
 	case asks.Cmp(has) > 0:
 		return nil, none, wrong("claim %s is growing from %s to %s: rename it when it has; `kubectl hostdir why %s` says what it waits for", from, has.String(), asks.String(), from)
 	}

@@ -97,6 +97,7 @@ func TestRenameRefuses(t *testing.T) {
 		{"it grows", with(func(_ *corev1.PersistentVolume, c *corev1.PersistentVolumeClaim) {
 			c.Spec.Resources.Requests[corev1.ResourceStorage] = resource.MustParse("2Gi")
 		}), "is growing"},
+		{"being imported", with(func(_ *corev1.PersistentVolume, c *corev1.PersistentVolumeClaim) { c.Annotations[importing] = "begun" }), "is being imported"},
 		{"another driver's", with(func(v *corev1.PersistentVolume, _ *corev1.PersistentVolumeClaim) { v.Spec.CSI.Driver = "x" }), "not one of hostdir"},
 		{"given up", with(func(v *corev1.PersistentVolume, _ *corev1.PersistentVolumeClaim) {
 			v.Annotations[pv.GivenUpAnnotation] = "{}"

@@ -47,7 +47,7 @@ func (s *session) need(ctx context.Context, rights ...right) error {
 		}
 	}
 	if len(missing) > 0 {
-		return wrong("nothing was done: you may not %s", strings.Join(missing, ", nor "))
+		return wrong("nothing is done, for you may not %s", strings.Join(missing, ", nor "))
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -137,6 +138,15 @@ func volumesAreReleased(t *test) {
 		return nil
 	}))
 	t.kubectl("delete", "pvc/reserved")
+	await(t, "the volume is replaced by its twin", volumes, named(v.Name), none)
+	t.eventually("the twin is reserved", func() error {
+		for _, twin := range t.all() {
+			if twin.Status.Phase == corev1.VolumeAvailable {
+				return nil
+			}
+		}
+		return errors.New("no volume is Available")
+	})
 	t.acts("release", "reserved")
 	for _, left := range t.all() {
 		t.Errorf("PersistentVolume %s is left", left.Name)
