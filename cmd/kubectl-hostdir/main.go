@@ -23,7 +23,7 @@ func main() {
 	// What the libraries of Kubernetes log is about connections that were closed on
 	// purpose; what a person has to know comes as an error.
 	klog.SetLogger(logr.Discard())
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 	status := cli.Run(ctx, version, streams, os.Args[1:])
 	stop()

@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/hostdir/hostdir/pkg/admin"
@@ -34,15 +33,6 @@ func (b *bar) end() {
 	if b.shown && isTerminal(b.w) {
 		fmt.Fprintln(b.w)
 	}
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 const barWidth = 20

@@ -70,8 +70,10 @@ func (s *session) run(ctx context.Context, args []string) int {
 
 func newRoot(s *session) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "kubectl-hostdir",
-		Short:         "See and mend hostdir's volumes",
+		Use:   "kubectl-hostdir",
+		Short: "See and mend hostdir's volumes",
+		Long: `Without a command: one screen of what hostdir has in the cluster, and what is wrong.
+The exit status is 0 if all is well, 1 if something is wrong, and 2 if it cannot be told.`,
 		Version:       s.version,
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
@@ -82,8 +84,10 @@ func newRoot(s *session) *cobra.Command {
 	root.SetOut(s.Out)
 	root.SetErr(s.ErrOut)
 	s.addFlags(root.PersistentFlags())
+	s.addOverview(root)
 	root.AddCommand(
 		newCheck(s),
+		newBrowse(s),
 		newDisks(s),
 		newRebuild(s),
 		newGiveUp(s),
@@ -94,8 +98,13 @@ func newRoot(s *session) *cobra.Command {
 		newReport(s),
 		newTrash(s),
 		newUndelete(s),
+		newPath(s),
+		newShow(s),
+		newVolumes(s),
 		newWhy(s),
 		newImport(s),
 	)
+	s.completeFlags(root)
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	return root
 }

@@ -24,10 +24,11 @@ func newDisks(s *session) *cobra.Command {
 		Short: "Show the disks of all nodes, their state and their room; decide about one",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			return s.showDisks(command.Context(), node, &out)
+			return out.repeat(command.Context(), s, func(ctx context.Context) (shown, error) { return s.showDisks(ctx, node) })
 		},
 	}
 	out.addFlags(command.Flags())
+	out.addWatch(command.Flags())
 	command.Flags().StringVar(&node, "node", "", "only of this node")
 	command.AddCommand(newDiskOrders(s)...)
 	return command
@@ -43,10 +44,10 @@ func (s *session) chosen(ctx context.Context, name string) ([]*node, error) {
 }
 
 // showDisks shows what is known, and fails if there is more.
-func (s *session) showDisks(ctx context.Context, name string, out *output) error {
+func (s *session) showDisks(ctx context.Context, name string) (shown, error) {
 	nodes, err := s.chosen(ctx, name)
 	if err != nil {
-		return err
+		return shown{}, err
 	}
 	answers := askAll(ctx, nodes, patience, func(ctx context.Context, n *node) (admin.Disks, error) { return n.plugin.Disks(ctx) })
 	s.warnVersions(nodes)
@@ -59,16 +60,11 @@ func (s *session) showDisks(ctx context.Context, name string, out *output) error
 			}
 		}
 	}
-	if err := out.print(s.Out, all, func() rows { return diskRows(all) }); err != nil {
-		return err
+	result := shown{value: all, table: func() rows { return diskRows(all) }, err: unanswered(answers)}
+	if result.err == nil && unusable > 0 {
+		result.err = wrong("disks that cannot be used: %d", unusable)
 	}
-	if err := unanswered(answers); err != nil {
-		return err
-	}
-	if unusable > 0 {
-		return wrong("disks that cannot be used: %d", unusable)
-	}
-	return nil
+	return result, nil
 }
 
 func diskRows(all []nodeDisk) rows {

@@ -16,6 +16,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/remotecommand"
 
 	"github.com/hostdir/hostdir/pkg/admin"
 )
@@ -28,6 +29,12 @@ type testCluster struct {
 	clients *fake.Clientset
 	// plugins are the nodes' by name. A node without one does not answer.
 	plugins map[string]http.Handler
+	// refusal is what every exec fails with, runInPod and ends what becomes of a
+	// command in a pod.
+	refusal, ends error
+	// waiting is why pods that are made do not start, "" if they do.
+	waiting  string
+	runInPod func(context.Context, *corev1.Pod, []string, remotecommand.StreamOptions) error
 }
 
 // newTestCluster has a pod of hostdir on each of the nodes.
@@ -35,7 +42,7 @@ func newTestCluster(plugins map[string]http.Handler, objects ...runtime.Object) 
 	for name := range plugins {
 		objects = append(objects, pluginPod(name))
 	}
-	return &testCluster{fake.NewClientset(objects...), plugins}
+	return &testCluster{clients: fake.NewClientset(objects...), plugins: plugins}
 }
 
 func pluginPod(node string) *corev1.Pod {
@@ -55,7 +62,7 @@ func (c *testCluster) run(t *testing.T, stdin string, args ...string) (stdout, s
 	var out, errs bytes.Buffer
 	s := &session{
 		IOStreams: genericiooptions.IOStreams{In: strings.NewReader(stdin), Out: &out, ErrOut: &errs},
-		version:   testVersion, flags: genericclioptions.NewConfigFlags(true), clients: c.clients, dial: c.dial,
+		version:   testVersion, flags: genericclioptions.NewConfigFlags(true), clients: c.clients, dial: c.dial, runInPod: c.runInPod,
 	}
 	status = s.run(t.Context(), args)
 	return out.String(), errs.String(), status
@@ -63,6 +70,9 @@ func (c *testCluster) run(t *testing.T, stdin string, args ...string) (stdout, s
 
 // dial serves one connection.
 func (c *testCluster) dial(_ context.Context, pod *corev1.Pod) (net.Conn, error) {
+	if c.refusal != nil {
+		return nil, c.refusal
+	}
 	plugin := c.plugins[pod.Spec.NodeName]
 	if plugin == nil {
 		return nil, errors.New("no route")
@@ -89,7 +99,16 @@ func (l *oneConn) Addr() net.Addr { return execAddr("test") }
 // canned answers with what is written down for "METHOD PATH"; an error is a refusal.
 type canned map[string]any
 
+// ServeHTTP answers one question or order, and tells testVersion but for a canned
+// "version".
 func (c canned) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	version := testVersion
+	if v, ok := c["version"].(string); ok {
+		version = v
+	}
+	if version != admin.Older {
+		w.Header().Set(admin.VersionHeader, version)
+	}
 	switch value := c[r.Method+" "+r.URL.Path].(type) {
 	case nil:
 		http.NotFound(w, r)

@@ -41,7 +41,7 @@ func (s *session) nodes(ctx context.Context) ([]*node, error) {
 	pods, err := clients.CoreV1().Pods(s.system).List(ctx, metav1.ListOptions{LabelSelector: pluginPods})
 	if err != nil {
 		if apierrors.IsForbidden(err) {
-			err = fmt.Errorf("%w; the Role hostdir-nodes in that namespace allows what `kubectl hostdir` asks of nodes", err)
+			err = fmt.Errorf("%w; the Role hostdir-nodes in that namespace allows what kubectl hostdir asks of nodes", err)
 		}
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 type output struct {
 	format    string
 	noHeaders bool
+	watch     bool
 }
 
 func (o *output) addFlags(flags *pflag.FlagSet) {
@@ -32,6 +33,10 @@ type rows struct {
 	cells  [][]string
 	// names are what -o name shows, one for each row.
 	names []string
+	// tones colour the rows, if there are any.
+	tones []tone
+	// passing are the columns that change by themselves, such as ages.
+	passing []int
 }
 
 // print writes a result: value for programs, the table for people.
@@ -57,12 +62,16 @@ func (o *output) print(w io.Writer, value any, table func() rows) error {
 	}
 }
 
-func (o *output) table(w io.Writer, r rows) error {
+func (o *output) table(w io.Writer, r rows) error { return o.lines(w, r, nil) }
+
+// lines writes a table, or with only not nil some of its rows, as the table has them.
+func (o *output) lines(w io.Writer, r rows, only []bool) error {
 	columns := len(r.header)
 	if o.format != "wide" {
 		columns -= r.wide
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var text strings.Builder
+	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	if !o.noHeaders {
 		fmt.Fprintln(t, strings.Join(r.header[:columns], "\t"))
 	}
@@ -70,11 +79,34 @@ func (o *output) table(w io.Writer, r rows) error {
 		line := make([]string, columns)
 		for i := range line {
 			line[i] = strings.Join(strings.Fields(cells[i]), " ")
-			if line[i] == "" {
+			if cells[i] == "" {
 				line[i] = unknown
 			}
 		}
 		fmt.Fprintln(t, strings.Join(line, "\t"))
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
+	var out strings.Builder
+	if !o.noHeaders {
+		if only == nil {
+			out.WriteString(lines[0] + "\n")
+		}
+		lines = lines[1:]
+	}
+	colour := hasColour(w)
+	for i := range r.cells {
+		if only != nil && !only[i] {
+			continue
+		}
+		line := lines[i]
+		if i < len(r.tones) {
+			line = paint(colour, r.tones[i], line)
+		}
+		out.WriteString(line + "\n")
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
 }

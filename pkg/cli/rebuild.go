@@ -164,7 +164,7 @@ func (r *rebuilding) carryOut(ctx context.Context, source rebuild.Source, plan [
 func (r *rebuilding) printObjects(plan []rebuild.Row) error {
 	items, names := []any{}, []string{}
 	for _, o := range rebuild.Objects(plan) {
-		item, err := plain(o)
+		item, err := unmanaged(o)
 		if err != nil {
 			return err
 		}
@@ -178,7 +178,7 @@ func (r *rebuilding) printObjects(plan []rebuild.Row) error {
 	return r.out.print(r.Out, list, func() rows { return rows{names: names} })
 }
 
-func plain(o runtime.Object) (item map[string]any, err error) {
+func unmanaged(o runtime.Object) (item map[string]any, err error) {
 	text, err := json.Marshal(o)
 	if err == nil {
 		err = json.Unmarshal(text, &item)

@@ -67,7 +67,7 @@ func (s *session) release(ctx context.Context, arg string, consent *consent, tim
 	var found []*corev1.PersistentVolume
 	for i := range volumes.Items {
 		v := &volumes.Items[i]
-		if isVolume && v.Name == name || !isVolume && pv.Is(v, s.driver) && claimOf(v) == claim {
+		if isVolume && v.Name == name || !isVolume && pv.Is(v, s.driver) && claimOfVolume(v) == claim {
 			found = append(found, v)
 		}
 	}
@@ -142,7 +142,7 @@ func (s *session) isFree(ctx context.Context, v *corev1.PersistentVolume, all []
 	if phase != corev1.VolumeReleased && phase != corev1.VolumeAvailable && phase != corev1.VolumeFailed {
 		return wrong("PersistentVolume %s is %s, for claim %s/%s: delete the claim first", v.Name, phase, ref.Namespace, ref.Name)
 	}
-	key := claimOf(v)
+	key := claimOfVolume(v)
 	c, err := s.clients.CoreV1().PersistentVolumeClaims(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
@@ -160,7 +160,7 @@ func (s *session) isFree(ctx context.Context, v *corev1.PersistentVolume, all []
 }
 
 // claimOf is the claim that a volume is for, or was.
-func claimOf(v *corev1.PersistentVolume) types.NamespacedName {
+func claimOfVolume(v *corev1.PersistentVolume) types.NamespacedName {
 	if v.Spec.ClaimRef == nil {
 		return types.NamespacedName{}
 	}

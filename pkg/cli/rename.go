@@ -204,7 +204,7 @@ func (s *session) isFreeName(ctx context.Context, to types.NamespacedName) error
 		return err
 	}
 	for i := range all.Items {
-		if v := &all.Items[i]; claimOf(v) == to && v.Spec.ClaimRef.UID == "" {
+		if v := &all.Items[i]; claimOfVolume(v) == to && v.Spec.ClaimRef.UID == "" {
 			return wrong("PersistentVolume %s is reserved for claim %s. If it is not wanted: kubectl hostdir release pv/%s", v.Name, to, v.Name)
 		}
 	}
@@ -249,7 +249,7 @@ func (s *session) note(ctx context.Context, v *corev1.PersistentVolume, r renami
 func (s *session) newClaim(ctx context.Context, v *corev1.PersistentVolume, from, to types.NamespacedName) (*corev1.PersistentVolumeClaim, error) {
 	claims := s.clients.CoreV1().PersistentVolumeClaims(to.Namespace)
 	claim, err := claims.Get(ctx, to.Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) && claimOf(v) == to {
+	if apierrors.IsNotFound(err) && claimOfVolume(v) == to {
 		return nil, wrong("PersistentVolume %s was given to claim %s, which somebody has deleted. The data is kept, with the policy Retain; annotation %s of the PersistentVolume says what it had before", v.Name, to, renameAnnotation)
 	}
 	if apierrors.IsNotFound(err) {

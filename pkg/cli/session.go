@@ -1,13 +1,16 @@
 package cli
 
 import (
+	"context"
 	"sync"
 
 	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/remotecommand"
 )
 
 // session is one call of the program.
@@ -25,6 +28,8 @@ type session struct {
 	err     error
 	// dial reaches a node's plugin in another way than by exec, for tests.
 	dial dialNode
+	// runInPod runs a command in a pod in another way than by exec, for tests.
+	runInPod func(context.Context, *corev1.Pod, []string, remotecommand.StreamOptions) error
 }
 
 func (s *session) addFlags(flags *pflag.FlagSet) {

@@ -20,7 +20,8 @@ func newWhy(s *session) *cobra.Command {
 
 CLAIM, pvc/CLAIM, NAMESPACE/CLAIM, pod/POD or pod/NAMESPACE/POD. A plain name is a claim's, or if there is none a pod's.
 The exit status is 0 if nothing is wrong, 1 if a cause was found, and 2 if it cannot be told.`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completion(s.completeClaims).first(),
 		RunE: func(command *cobra.Command, args []string) error {
 			return s.why(command.Context(), args[0], &out)
 		},

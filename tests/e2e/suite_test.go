@@ -53,6 +53,7 @@ var together = []promise{
 	{"volumes that no claim has are released into the trash", volumesAreReleased},
 	{"claims are renamed, and moved to another namespace, with their data", claimsAreRenamed},
 	{"people look and mend with the roles of the chart", peopleUseTheirRoles},
+	{"kubectl hostdir shows a claim, its path and what is in it", pluginShowsClaims},
 	{"the rendered manifests are what the API server takes", manifestsAreTaken},
 }
 
@@ -112,6 +113,7 @@ func TestHostdir(t *testing.T) {
 		}
 	})
 	t.Run("hostdir check finds nothing wrong", func(t *testing.T) { checkFindsNothing(begin(t, c)) })
+	t.Run("kubectl hostdir says that all is well", func(t *testing.T) { overviewIsWell(begin(t, c)) })
 	t.Run("limited", func(t *testing.T) {
 		c.installLimited(t)
 		for _, p := range limited {
