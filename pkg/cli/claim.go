@@ -107,6 +107,7 @@ func (c *claimView) ask(ctx context.Context, s *session) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	volumes, err := n.plugin.Volumes(ctx)
+	s.warnVersions([]*node{n})
 	if err != nil {
 		c.unseen.add("hostdir on node "+c.Node, err)
 		return

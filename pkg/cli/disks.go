@@ -75,6 +75,7 @@ func diskRows(all []nodeDisk) rows {
 			config.FormatSize(d.AllocatedBytes), config.FormatSize(d.AvailableBytes), strconv.Itoa(d.Volumes), string(d.Quota), d.UUID, d.Message,
 		})
 		r.names = append(r.names, d.Node+":"+d.Path)
+		r.tones = append(r.tones, diskTone(d))
 	}
 	return r
 }

@@ -202,6 +202,7 @@ func (s *session) inventory(ctx context.Context, namespace, onNode string) (*inv
 			}
 		}
 	}
+	s.warnVersions(nodes)
 	if onNode != "" {
 		known = slices.DeleteFunc(known, func(v *volume) bool { return v.Node != onNode })
 	}

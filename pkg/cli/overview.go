@@ -108,6 +108,7 @@ func (s *session) overview(ctx context.Context) (*overview, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	s.warnVersions(nodes)
 	o.Nodes = len(nodes)
 	o.Unseen.add("hostdir's pods", nodesErr)
 	o.Unseen.add("CSINodes", registeredErr)

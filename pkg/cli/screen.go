@@ -72,22 +72,21 @@ func roomLeft(d nodeDisk) float64 {
 	return float64(d.AvailableBytes) / float64(max(1, *d.SizeBytes))
 }
 
+// diskTone is that of a disk that fills up, or does not take part.
+func diskTone(d nodeDisk) tone { return toneOf(1 - roomLeft(d)) }
+
 // diskBarCells is wide enough for three parts.
 const diskBarCells = 20
 
 func overviewRows(disks []nodeDisk) rows {
 	r := rows{header: []string{"NODE", "POOL", "DISK", "STATE", "USED # PROMISED = FREE .", "USED", "PROMISED", "FREE", "VOLUMES", "QUOTA"}}
 	for _, d := range disks {
-		bar, used, promised, free, t := unknown, unknown, unknown, unknown, noTone
+		bar, used, promised, free := unknown, unknown, unknown, unknown
 		if d.SizeBytes != nil && d.FreeBytes != nil {
 			holds := *d.SizeBytes - *d.FreeBytes
 			kept := max(0, *d.FreeBytes-d.AvailableBytes)
 			bar = drawBar(diskBarCells, *d.SizeBytes, holds, kept)
 			used, promised, free = config.FormatSize(holds), config.FormatSize(kept), config.FormatSize(d.AvailableBytes)
-			t = toneOf(1 - roomLeft(d))
-		}
-		if d.State != admin.Ready {
-			t = badTone
 		}
 		quota := string(d.Quota)
 		if d.Quota == admin.NoQuota {
@@ -95,7 +94,7 @@ func overviewRows(disks []nodeDisk) rows {
 		}
 		r.cells = append(r.cells, []string{d.Node, d.Pool, d.Path, string(d.State), bar, used, promised, free, fmt.Sprint(d.Volumes), quota})
 		r.names = append(r.names, d.Node+":"+d.Path)
-		r.tones = append(r.tones, t)
+		r.tones = append(r.tones, diskTone(d))
 	}
 	return r
 }

@@ -21,6 +21,9 @@ type session struct {
 	// system is the namespace that hostdir runs in, driver its name for CSI.
 	system, driver string
 
+	// warned is whether versions were compared.
+	warned bool
+
 	// once guards what follows; tests set clients beforehand.
 	once    sync.Once
 	config  *rest.Config

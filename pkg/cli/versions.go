@@ -13,8 +13,12 @@ import (
 const maxNamed = 3
 
 // warnVersions says, on standard error, on which of the nodes that have answered
-// hostdir is of another version than this program.
+// hostdir is of another version than this program. A watch says it once.
 func (s *session) warnVersions(nodes []*node) {
+	if s.warned {
+		return
+	}
+	s.warned = true
 	byVersion := map[string][]string{}
 	for _, n := range nodes {
 		if v := n.plugin.Version(); v != "" && v != s.version {

@@ -347,6 +347,10 @@ a     default  /pool  ready  [########======......]    40Gi  30Gi      30Gi  2  
 node b: the node plugin does not answer: no route
     kubectl -n hostdir-system logs hostdir-node-b -c hostdir
 `},
+		{"a node has another version", func(_ *testCluster, a, _ canned) { a["version"] = "v1.1.0" }, "-o name", OK, `
+--- stderr
+Warning: hostdir is version v1.1.0 on a, and this program is version v1.2.3: they may not understand each other in all
+`},
 		{"names of what is wrong", func(c *testCluster, _, _ canned) { c.plugins["b"] = nil }, "-o name", Wrong, `
 node b
 `},
