@@ -10,9 +10,11 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/hostdir/hostdir/pkg/controller/pv"
 )
@@ -239,8 +241,10 @@ func (s *session) note(ctx context.Context, v *corev1.PersistentVolume, r renami
 		if err != nil {
 			return nil, err
 		}
-		if err := s.patchVolume(ctx, v, map[string]any{"resourceVersion": v.ResourceVersion, "annotations": map[string]any{renameAnnotation: string(text)}},
-			map[string]any{"persistentVolumeReclaimPolicy": corev1.PersistentVolumeReclaimRetain}); err != nil {
+		if err := s.patchWhile(ctx, v, func(metadata map[string]any) error {
+			metadata["annotations"] = map[string]any{renameAnnotation: string(text)}
+			return s.patchVolume(ctx, v, metadata, map[string]any{"persistentVolumeReclaimPolicy": corev1.PersistentVolumeReclaimRetain})
+		}); err != nil {
 			return nil, err
 		}
 	}
@@ -300,9 +304,32 @@ func (s *session) rebind(ctx context.Context, v *corev1.PersistentVolume, from t
 	if err := s.isUnused(ctx, from); err != nil {
 		return err
 	}
-	return s.patchVolume(ctx, v, map[string]any{"resourceVersion": v.ResourceVersion}, map[string]any{"claimRef": map[string]any{
-		"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": claim.Namespace, "name": claim.Name, "uid": claim.UID, "resourceVersion": claim.ResourceVersion,
-	}})
+	return s.patchWhile(ctx, v, func(metadata map[string]any) error {
+		return s.patchVolume(ctx, v, metadata, map[string]any{"claimRef": map[string]any{
+			"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": claim.Namespace, "name": claim.Name, "uid": claim.UID, "resourceVersion": claim.ResourceVersion,
+		}})
+	})
+}
+
+// patchWhile patches a volume as long as it is the same claim's. Its provisioner and
+// Kubernetes write finalizers and phases of their own meanwhile.
+func (s *session) patchWhile(ctx context.Context, v *corev1.PersistentVolume, patch func(metadata map[string]any) error) error {
+	version := v.ResourceVersion
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		err := patch(map[string]any{"resourceVersion": version})
+		if !apierrors.IsConflict(err) {
+			return err
+		}
+		now, failed := s.clients.CoreV1().PersistentVolumes().Get(ctx, v.Name, metav1.GetOptions{})
+		switch {
+		case failed != nil:
+			return failed
+		case now.UID != v.UID || now.DeletionTimestamp != nil || !equality.Semantic.DeepEqual(now.Spec.ClaimRef, v.Spec.ClaimRef):
+			return wrong("PersistentVolume %s was changed by somebody else meanwhile; call the same command again to see what it is now", v.Name)
+		}
+		version = now.ResourceVersion
+		return err
+	})
 }
 
 // deleteOld deletes the old claim, which has no volume any more, and no other of its name.

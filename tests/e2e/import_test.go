@@ -13,6 +13,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/hostdir/hostdir/pkg/cli"
@@ -204,6 +205,11 @@ func (h *handWritten) grows() {
 	defer func() {
 		h.check(h.StorageV1().StorageClasses().Delete(context.Background(), h.class, metav1.DeleteOptions{}))
 	}()
-	h.ask(h.claim(0), 32*mebibyte)
+	// The API server hears of a class from itself, a moment later.
+	h.eventually("the claim may ask for more", func() error {
+		patch := fmt.Appendf(nil, `{"spec":{"resources":{"requests":{"storage":"%d"}}}}`, 32*mebibyte)
+		_, err := h.CoreV1().PersistentVolumeClaims(h.namespace).Patch(context.Background(), h.claim(0), types.MergePatchType, patch, metav1.PatchOptions{})
+		return err
+	})
 	await(h.test, "the claim has grown", claims, h.in(h.claim(0)), hasSize(32*mebibyte))
 }
