@@ -207,8 +207,7 @@ func (h *handWritten) grows() {
 	}()
 	// The API server hears of a class from itself, a moment later.
 	h.eventually("the claim may ask for more", func() error {
-		patch := fmt.Appendf(nil, `{"spec":{"resources":{"requests":{"storage":"%d"}}}}`, 32*mebibyte)
-		_, err := h.CoreV1().PersistentVolumeClaims(h.namespace).Patch(context.Background(), h.claim(0), types.MergePatchType, patch, metav1.PatchOptions{})
+		_, err := h.CoreV1().PersistentVolumeClaims(h.namespace).Patch(context.Background(), h.claim(0), types.MergePatchType, []byte(request(32*mebibyte)), metav1.PatchOptions{})
 		return err
 	})
 	await(h.test, "the claim has grown", claims, h.in(h.claim(0)), hasSize(32*mebibyte))
