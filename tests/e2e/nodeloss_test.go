@@ -28,7 +28,7 @@ var lost = []promise{
 	{"a lost node's volumes stay with onNodeLoss keep", lostNodeKeeps},
 	{"what nobody uses of a lost node goes with onNodeLoss release, and its data stays", lostNodeReleases},
 	{"a lost node's replica starts anew with onNodeLoss recreate, and its data stays", lostNodeRecreates},
-	{"examples/recreate.yaml: a lost node's replica starts anew", recreateExampleRuns},
+	{"the example recreate.yaml: a lost node's replica starts anew", recreateExampleRuns},
 	{"hostdir check finds nothing wrong", checkFindsNothing},
 }
 
