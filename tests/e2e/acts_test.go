@@ -221,4 +221,7 @@ func claimsAreRenamed(t *test) {
 	if moved.Spec.VolumeName != v.Name || moved.Status.Phase != corev1.ClaimBound {
 		t.Errorf("the claim is %s, of volume %s", moved.Status.Phase, moved.Spec.VolumeName)
 	}
+	// Its link below claims/ is that of the claim that it was made for, until it goes.
+	t.check(t.CoreV1().PersistentVolumeClaims(there).Delete(ctx, "moved", metav1.DeleteOptions{}))
+	await(t, "the moved volume goes with its claim", volumes, named(v.Name), none)
 }
