@@ -65,29 +65,44 @@ func (c *cluster) kubectl(args ...string) string {
 // hostdir runs `kubectl hostdir`, which must end with a status, and returns all that it says.
 func (c *cluster) hostdir(status int, args ...string) string {
 	c.Helper()
-	out, err := exec.Command(c.tool, append([]string{"run", "--", c.plugin}, args...)...).CombinedOutput()
-	c.Logf("kubectl hostdir %s\n%s", strings.Join(args, " "), out)
-	ended := 0
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		ended = exit.ExitCode()
-	} else if err != nil {
-		c.Fatal(err)
-	}
+	says, ended := c.tryHostdir(args...)
+	c.Logf("kubectl hostdir %s\n%s", strings.Join(args, " "), says)
 	if ended != status {
 		c.Fatalf("kubectl hostdir %s ends with %d, want %d", strings.Join(args, " "), ended, status)
 	}
-	return string(out)
+	return says
 }
 
-// install loads hostdir's image and installs the chart, as a person does on a new cluster.
-// Disks that are moved to a node are below /mnt.
-func (c *cluster) install() {
+func (c *cluster) tryHostdir(args ...string) (says string, status int) {
+	c.Helper()
+	cmd := exec.Command(c.tool, append([]string{"run", "--", c.plugin}, args...)...)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		c.Fatal(err)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// loadImage loads hostdir's image into the nodes that run.
+func (c *cluster) loadImage() {
 	c.Helper()
 	c.cluster("load", filepath.Join(repository, "bin/hostdir.tar"))
-	c.cluster("helm", "upgrade", "--install", "hostdir", filepath.Join(repository, "deploy/helm/hostdir"), "--namespace", "hostdir-system", "--create-namespace",
+}
+
+// install installs the chart. Disks that are moved to a node are below its /mnt.
+func (c *cluster) install() {
+	c.Helper()
+	c.cluster("helm", "upgrade", "--install", "hostdir", filepath.Join(repository, "deploy/helm/hostdir"), "--namespace", home, "--create-namespace",
 		"--wait", "--timeout", "3m", "--set", "image.repository=localhost/hostdir/hostdir,image.tag=dev,image.pullPolicy=Never",
 		"--set-json", `pools=[{"name":"default","paths":["/var/lib/hostdir","/mnt/*"]}]`)
+}
+
+// uninstall ends hostdir, which lets go of its disks: they are moved and copied without it.
+func (c *cluster) uninstall() {
+	c.Helper()
+	c.cluster("helm", "uninstall", "hostdir", "--namespace", home, "--wait", "--timeout", "3m")
+	c.kubectl("wait", "--namespace", home, "--for=delete", "pods", "--selector=app.kubernetes.io/name=hostdir", "--timeout=1m")
 }
 
 // disk is where a path of a node is on this machine.
@@ -96,7 +111,7 @@ func (c *cluster) disk(node, path string) string {
 	return filepath.Join(c.cluster("node-dir", node), path)
 }
 
-// move moves a disk while the nodes are off.
+// move moves a disk to where none is in use.
 func (c *cluster) move(from, to string) {
 	c.Helper()
 	if err := os.RemoveAll(to); err != nil { // the empty one that is there
@@ -110,7 +125,11 @@ func (c *cluster) move(from, to string) {
 // A replica is where a pod runs and what its volume holds.
 type replica struct{ node, data string }
 
-const namespace = "shop"
+// home is hostdir's namespace, namespace the StatefulSet's.
+const (
+	home      = "hostdir-system"
+	namespace = "shop"
+)
 
 // apply applies the example, and waits for its replicas.
 func (c *cluster) apply() {

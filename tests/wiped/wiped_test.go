@@ -9,10 +9,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestRebuild(t *testing.T) {
 	c := up(t)
+	c.loadImage()
 	c.install()
 	c.kubectl("create", "namespace", namespace)
 	c.apply()
@@ -26,8 +28,10 @@ func TestRebuild(t *testing.T) {
 		if left := c.kubectl("get", "pv,pvc,sts,sc", "--all-namespaces", "--output=name"); left != "" {
 			t.Fatalf("Kubernetes still knows %s", left)
 		}
+		c.loadImage()
 		c.install()
 		c.kubectl("create", "namespace", namespace)
+		c.disksAreUsed()
 		c.hostdir(0, "rebuild", "--claims", "--yes")
 		c.apply()
 		c.has("web-0", first)
@@ -41,12 +45,11 @@ func TestRebuild(t *testing.T) {
 		c := c.in(t)
 		c.scale("0")
 		// The node with the first replica comes back under the name of the spare one.
+		c.uninstall()
 		c.cluster("stop", first.node)
 		c.kubectl("delete", "node", first.node)
-		c.cluster("stop", spare)
 		c.move(c.disk(first.node, "var/lib/hostdir"), c.disk(spare, "var/lib/hostdir"))
-		c.cluster("start", spare)
-		c.pluginsRun()
+		c.install()
 		if says := c.hostdir(1, "rebuild", "--yes"); !strings.Contains(says, "Not looked into: node "+spare) {
 			t.Errorf("it does not say that it cannot look into the disk")
 		}
@@ -65,11 +68,10 @@ func TestRebuild(t *testing.T) {
 	if !t.Run("a disk moves to another node", func(t *testing.T) {
 		c := c.in(t)
 		c.scale("0")
-		c.cluster("stop", second.node)
-		c.move(c.disk(second.node, "var/lib/hostdir"), c.disk(spare, "mnt/moved"))
+		c.uninstall()
 		c.cluster("start", spare)
-		c.cluster("start", second.node)
-		c.pluginsRun()
+		c.move(c.disk(second.node, "var/lib/hostdir"), c.disk(spare, "mnt/moved"))
+		c.install()
 		c.hostdir(0, "disks", "accept", spare+":/mnt/moved", "--yes")
 		c.exchanges(spare, "www-web-1")
 		c.scale("2")
@@ -86,12 +88,11 @@ func TestRebuild(t *testing.T) {
 		c := c.in(t)
 		before := c.volumes()
 		copied := c.disk(spare, "mnt/copied")
-		c.cluster("stop", spare)
+		c.uninstall()
 		if out, err := exec.Command("cp", "--archive", c.disk(second.node, "mnt/moved"), copied).CombinedOutput(); err != nil {
 			t.Fatalf("copy the disk: %v: %s", err, out)
 		}
-		c.cluster("start", spare)
-		c.pluginsRun()
+		c.install()
 		c.hostdir(0, "disks", "accept", spare+":/mnt/copied", "--yes")
 		for _, args := range [][]string{{"rebuild", "--claims", "--yes"}, {"rebuild", "--node", spare, "--claims", "--yes"}} {
 			says := c.hostdir(1, args...)
@@ -106,12 +107,9 @@ func TestRebuild(t *testing.T) {
 		}
 		c.has("web-1", second)
 
-		c.cluster("stop", spare)
 		if err := os.RemoveAll(copied); err != nil {
 			t.Fatal(err)
 		}
-		c.cluster("start", spare)
-		c.pluginsRun()
 		c.nothingIsToDo()
 	})
 }
@@ -123,10 +121,19 @@ func (c *cluster) sign(pod string) replica {
 	return c.replica(pod)
 }
 
-// pluginsRun waits until hostdir runs on all nodes that are there.
-func (c *cluster) pluginsRun() {
+// disksAreUsed waits until hostdir uses all disks. On nodes that lost their power and are set up anew, it waits until it
+// is certain that the one before does not use them.
+func (c *cluster) disksAreUsed() {
 	c.Helper()
-	c.kubectl("rollout", "status", "--namespace", "hostdir-system", "daemonset/hostdir-node", "--timeout=3m")
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(time.Second) {
+		says, status := c.tryHostdir("disks")
+		if status == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			c.Fatalf("kubectl hostdir disks ends with %d:\n%s", status, says)
+		}
+	}
 }
 
 // exchanges holds that rebuild exchanges the PersistentVolume of one claim for one on a node.
