@@ -3,6 +3,7 @@
 package wiped
 
 import (
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,9 @@ import (
 	"testing"
 	"time"
 )
+
+// A hostdir that is killed has its disks for another 90 seconds, if the next one does not remember that it was itself.
+var long = flag.Bool("long", false, "cut the power of the nodes under hostdir, instead of ending it first")
 
 func TestRebuild(t *testing.T) {
 	c := up(t)
@@ -24,6 +28,9 @@ func TestRebuild(t *testing.T) {
 
 	if !t.Run("etcd is wiped", func(t *testing.T) {
 		c := c.in(t)
+		if !*long {
+			c.uninstall()
+		}
 		c.cluster("wipe")
 		if left := c.kubectl("get", "pv,pvc,sts,sc", "--all-namespaces", "--output=name"); left != "" {
 			t.Fatalf("Kubernetes still knows %s", left)
@@ -31,7 +38,7 @@ func TestRebuild(t *testing.T) {
 		c.loadImage()
 		c.install()
 		c.kubectl("create", "namespace", namespace)
-		c.disksAreUsed()
+		c.succeeds("disks")
 		c.hostdir(0, "rebuild", "--claims", "--yes")
 		c.apply()
 		c.has("web-0", first)
@@ -98,7 +105,7 @@ func TestRebuild(t *testing.T) {
 			says := c.hostdir(1, args...)
 			both := []string{second.node, spare}
 			slices.Sort(both)
-			if !strings.Contains(says, "nodes "+strings.Join(both, ", ")+" have the same volume") || strings.Contains(says, "done:") {
+			if !strings.Contains(says, "nodes "+strings.Join(both, ", ")+" have the same volume") || strings.Contains(says, "done:") || strings.Contains(says, "Nothing is to do.") {
 				t.Errorf("it does not say which nodes have the same volume, or does something about it")
 			}
 		}
@@ -107,9 +114,13 @@ func TestRebuild(t *testing.T) {
 		}
 		c.has("web-1", second)
 
-		if err := os.RemoveAll(copied); err != nil {
-			t.Fatal(err)
+		// As docs/troubleshooting.md removes a clone. hostdir notices within ten seconds.
+		for _, name := range []string{"disk.json", "owner.json", "volumes", "trash", "claims"} {
+			if err := os.RemoveAll(filepath.Join(copied, name)); err != nil {
+				t.Fatal(err)
+			}
 		}
+		c.succeeds("rebuild", "--claims", "--dry-run")
 		c.nothingIsToDo()
 	})
 }
@@ -121,17 +132,16 @@ func (c *cluster) sign(pod string) replica {
 	return c.replica(pod)
 }
 
-// disksAreUsed waits until hostdir uses all disks. On nodes that lost their power and are set up anew, it waits until it
-// is certain that the one before does not use them.
-func (c *cluster) disksAreUsed() {
+// succeeds waits until a command of kubectl hostdir ends with 0.
+func (c *cluster) succeeds(args ...string) {
 	c.Helper()
 	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(time.Second) {
-		says, status := c.tryHostdir("disks")
+		says, status := c.tryHostdir(args...)
 		if status == 0 {
 			return
 		}
 		if time.Now().After(deadline) {
-			c.Fatalf("kubectl hostdir disks ends with %d:\n%s", status, says)
+			c.Fatalf("kubectl hostdir %s ends with %d:\n%s", strings.Join(args, " "), status, says)
 		}
 	}
 }
