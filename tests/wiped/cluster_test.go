@@ -24,15 +24,14 @@ type cluster struct {
 // up makes the cluster, for as long as the test lasts.
 func up(t *testing.T) *cluster {
 	t.Helper()
-	if os.Getenv("HOSTDIR_CLUSTER") == "" {
-		t.Setenv("HOSTDIR_CLUSTER", "wiped")
-	}
+	t.Setenv("HOSTDIR_CLUSTER", "wiped") // whatever it was: nobody else's is wiped
 	bin, err := filepath.Abs(filepath.Join(repository, "bin"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := &cluster{T: t, tool: filepath.Join(bin, "cluster"), plugin: filepath.Join(bin, "kubectl-hostdir")}
 	t.Cleanup(func() { c.cluster("down") })
+	c.cluster("down") // what a test that was killed has left
 	c.cluster("up", "--nodes", "3")
 	return c
 }
