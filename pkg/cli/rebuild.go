@@ -84,6 +84,9 @@ func (r *rebuilding) run(ctx context.Context) error {
 	if len(missing) > 0 {
 		return wrong("disks that cannot be used: %d; there may be more volumes", len(missing))
 	}
+	if count(plan, rebuild.Row.Todo) == 0 {
+		fmt.Fprintln(r.ErrOut, "Nothing is to do.")
+	}
 	return nil
 }
 
@@ -136,7 +139,6 @@ func (r *rebuilding) concerns(row rebuild.Row) bool {
 func (r *rebuilding) carryOut(ctx context.Context, source rebuild.Source, plan []rebuild.Row) error {
 	todo := slices.DeleteFunc(slices.Clone(plan), func(row rebuild.Row) bool { return !row.Todo() })
 	if len(todo) == 0 {
-		fmt.Fprintln(r.ErrOut, "Nothing is to do.")
 		return nil
 	}
 	ask := fmt.Sprintf("PersistentVolumes to create: %d, to exchange: %d; claims to create: %d.",

@@ -60,6 +60,7 @@ const usage = `cluster runs a real Kubernetes on this machine.
   cluster restart kubelet NODE          kill a daemon of a node (kubelet, containerd, kube-proxy); it starts again
   cluster stop NODE                     end a node at once, as a power cut does
   cluster start NODE                    start it again, with its files, name and address
+  cluster wipe                          set all machines up anew: etcd is empty, the nodes keep their disks
   cluster node-dir NODE                 the folder of a node's files: /var/lib/hostdir is var/lib/hostdir in it
   cluster programs                      only build the programs and images
 
@@ -160,6 +161,8 @@ func do(c cluster, verb string, args []string, o options) error {
 		return want(args, "NODE", func() error { return c.stopNode(args[0]) })
 	case "start":
 		return want(args, "NODE", func() error { return c.startNode(args[0]) })
+	case "wipe":
+		return want(args, "", c.wipe)
 	case "node-dir":
 		return want(args, "NODE", func() error { return c.nodeDir(args[0]) })
 	}

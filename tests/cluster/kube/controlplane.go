@@ -7,7 +7,7 @@ import (
 
 // planControlPlane is etcd and Kubernetes' own servers, each with a certificate of its own.
 func planControlPlane(ca *authority, workers []worker, cache programs.Cache) (Plan, error) {
-	const dir = "/var/lib/kubernetes/"
+	const dir = configuration
 	files := map[string][]byte{dir + "ca.crt": ca.certificate}
 	for _, c := range []struct {
 		file string

@@ -34,6 +34,12 @@ const (
 	podCIDR        = "10.85.0.0/16"
 )
 
+// configuration is the folder on each machine of the files that it is made with.
+const configuration = "/var/lib/kubernetes/"
+
+// State are the folders in which Kubernetes keeps what it knows. A machine without them starts as on its first day.
+var State = []string{"/var/lib/etcd", "/var/lib/containerd", "/var/lib/kubelet", "/var/lib/cni"}
+
 // A Plan is a machine and the files that it must have, by their paths on it.
 type Plan struct {
 	Spec  machine.Spec

@@ -32,12 +32,12 @@ func planWorker(w worker, ca *authority, all []worker, cache programs.Cache) (Pl
 		return Plan{}, err
 	}
 	const (
-		containerdConfig = "/var/lib/containerd.toml"
-		kubeletConfig    = "/var/lib/kubelet/config.yaml"
-		kubeletKube      = "/var/lib/kubelet/kubeconfig"
-		kubeletCA        = "/var/lib/kubelet/ca.crt"
-		proxyKube        = "/var/lib/kube-proxy/kubeconfig"
-		cniFolder        = "/var/lib/cni/net.d"
+		containerdConfig = configuration + "containerd.toml"
+		kubeletConfig    = configuration + "kubelet.yaml"
+		kubeletKube      = configuration + "kubelet.kubeconfig"
+		kubeletCA        = configuration + "ca.crt"
+		proxyKube        = configuration + "kube-proxy.kubeconfig"
+		cniFolder        = configuration + "net.d"
 	)
 	values := map[string]string{
 		"PauseImage": PauseImage, "Runc": runc, "CNIPrograms": filepath.Dir(cache.Path("ptp")), "CNIConfig": cniFolder,
