@@ -28,7 +28,6 @@ var lost = []promise{
 	{"a lost node's volumes stay with onNodeLoss keep", lostNodeKeeps},
 	{"what nobody uses of a lost node goes with onNodeLoss release, and its data stays", lostNodeReleases},
 	{"a lost node's replica starts anew with onNodeLoss recreate, and its data stays", lostNodeRecreates},
-	{"the example recreate.yaml: a lost node's replica starts anew", recreateExampleRuns},
 	{"hostdir check finds nothing wrong", checkFindsNothing},
 }
 
@@ -44,6 +43,8 @@ func (c *cluster) installNodeLoss(t *testing.T) {
 type loss struct {
 	*test
 	node    string
+	replica string
+	claim   string            // the replica's
 	id      string            // what the replica wrote
 	volumes map[string]string // the PersistentVolumes, by claim
 	data    map[string]string // their directories
@@ -53,22 +54,28 @@ type loss struct {
 // loseNode makes both, and cuts the node's power.
 func (t *test) loseNode(policy string) *loss {
 	t.Helper()
-	l := &loss{test: t, volumes: map[string]string{}, data: map[string]string{}}
 	class := t.createClass(map[string]string{"onNodeLoss": policy})
 	set := newStatefulSet("db", 1, signed)
 	set.Spec.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{*sized("data", class, 16*mebibyte)}
 	t.createStatefulSet(set)
-	l.node = t.podRuns("db-0").Spec.NodeName
+	return t.loseNodeOf("db-0", class)
+}
+
+// loseNodeOf cuts the power of a replica's node.
+func (t *test) loseNodeOf(replica, class string) *loss {
+	t.Helper()
+	l := &loss{test: t, replica: replica, claim: "data-" + replica, volumes: map[string]string{}, data: map[string]string{}}
+	l.node = t.podRuns(replica).Spec.NodeName
 	t.createClaim(sized("left", class, 16*mebibyte))
 	p := newPod("left", "left", signed)
 	p.Spec.NodeSelector = on(l.node)
 	t.createPod(p)
 	t.podRuns("left")
 	t.deletePod("left")
-	for _, claim := range []string{"data-db-0", "left"} {
+	for _, claim := range []string{l.claim, "left"} {
 		l.volumes[claim], l.data[claim] = t.volumeOf(claim).Name, t.directory(claim)
 	}
-	l.id = t.content(l.data["data-db-0"], "id")
+	l.id = t.content(l.data[l.claim], "id")
 	t.Cleanup(func() {
 		t.explain()
 		run(t, t.tool, "start", l.node)
@@ -202,51 +209,26 @@ func lostNodeReleases(t *test) {
 }
 
 func lostNodeRecreates(t *test) {
-	l := t.loseNode("recreate")
+	t.apply("recreate.yaml")
+	t.setRuns("app=recreate", 2)
+	l := t.loseNodeOf("recreate-1", "hostdir-recreate")
 	l.deleteNode()
 	l.goes("left")
-	l.goes("data-db-0")
-	p := t.podRuns("db-0")
+	l.goes(l.claim)
+	p := t.podRuns(l.replica)
 	t.Logf("the replica runs %.1f s after its node went", time.Since(l.since).Seconds())
 	if p.Spec.NodeName == l.node {
 		t.Errorf("it runs on %s, which is stopped", p.Spec.NodeName)
 	}
-	if id := t.exec("db-0", "cat", "/data/id"); id == l.id {
+	if id := t.exec(l.replica, "cat", "/data/id"); id == l.id {
 		t.Errorf("it has %q, which is on the lost node", id)
 	}
 	l.returns()
-	l.hasData("data-db-0")
+	l.hasData(l.claim)
 	l.hasData("left")
-	if v := t.volumeOf("data-db-0"); t.nodeOf(v) == l.node {
+	if v := t.volumeOf(l.claim); t.nodeOf(v) == l.node {
 		t.Errorf("the new volume %s is on the node that returned", v.Name)
 	}
-}
-
-// recreateExampleRuns loses the node of the second replica of the example.
-func recreateExampleRuns(t *test) {
-	const replica, claim = "recreate-1", "data-recreate-1"
-	t.apply("recreate.yaml")
-	t.setRuns("app=recreate", 2)
-	node, volume := t.podRuns(replica).Spec.NodeName, t.volumeOf(claim)
-	l := &loss{test: t, node: node, volumes: map[string]string{claim: volume.Name}, data: map[string]string{claim: t.directory(claim)}}
-	l.id = t.content(l.data[claim], "id")
-	t.Cleanup(func() {
-		t.explain()
-		run(t, t.tool, "start", node)
-	})
-	run(t, t.tool, "stop", node)
-	l.deleteNode()
-	l.goes(claim)
-	for _, p := range t.setRuns("app=recreate", 2) {
-		if p.Spec.NodeName == node {
-			t.Errorf("%s runs on %s, which is stopped", p.Name, node)
-		}
-	}
-	if id := t.exec(replica, "cat", "/data/id"); id == l.id {
-		t.Errorf("it has %q, which is on the lost node", id)
-	}
-	l.returns()
-	l.hasData(claim)
 }
 
 // nodeIsNotLost does to a node, with the policy that does most, what people and accidents
