@@ -14,7 +14,6 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/hostdir/hostdir/pkg/admin"
-	"github.com/hostdir/hostdir/pkg/store"
 	"github.com/hostdir/hostdir/tests/disk"
 	"github.com/hostdir/hostdir/tests/plugin"
 )
@@ -41,7 +40,7 @@ func TestNodeCloned(t *testing.T) {
 	if original.Volumes != 1 || original.AllocatedBytes != 100*mebibyte || original.State != admin.Ready {
 		t.Fatalf("the clone has %d volumes, which take %d bytes, and is %s", original.Volumes, original.AllocatedBytes, original.State)
 	}
-	if diff := cmp.Diff([]store.NodeVolumes{{Node: plugin.NodeName, Volumes: 1}}, original.OtherNodes); diff != "" {
+	if diff := cmp.Diff([]admin.NodeVolumes{{Node: plugin.NodeName, Volumes: 1}}, original.OtherNodes); diff != "" {
 		t.Errorf("other nodes (-want +got):\n%s", diff)
 	}
 	var volumes admin.Volumes
