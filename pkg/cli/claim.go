@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -54,7 +53,7 @@ func (s *session) claimView(ctx context.Context, ref types.NamespacedName) (*cla
 		return nil, fmt.Errorf("claim %s is not hostdir's: its volume %s is of another driver", ref, c.pv.Name)
 	}
 	c.unseen.add("pods", each(ctx, pages(clients.CoreV1().Pods(ref.Namespace).List), func(p *corev1.Pod) {
-		if p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed && slices.Contains(why.ClaimsOf(p), ref.Name) {
+		if why.Uses(p, ref.Name) {
 			c.pods = append(c.pods, *p)
 		}
 	}))

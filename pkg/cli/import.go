@@ -17,7 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/hostdir/hostdir/pkg/admin"
-	"github.com/hostdir/hostdir/pkg/config"
+	"github.com/hostdir/hostdir/pkg/controller/pv"
 )
 
 // importer is one call of the command.
@@ -87,51 +87,6 @@ func (im *importer) run(ctx context.Context, args []string) (err error) {
 		return im.finishAll(ctx, all)
 	}
 	return im.importAll(ctx, all)
-}
-
-// list shows the imports that are not finished.
-func (im *importer) list(ctx context.Context) error {
-	nodes, err := im.s.chosen(ctx, im.node)
-	if err != nil {
-		return err
-	}
-	answers := askAll(ctx, nodes, patience, func(ctx context.Context, n *node) (admin.Imports, error) { return n.plugin.Imports(ctx) })
-	var all []nodeImport
-	for _, a := range answers {
-		for _, i := range a.value.Imports {
-			all = append(all, nodeImport{a.node.name, i})
-		}
-	}
-	if err := im.show(all); err != nil {
-		return err
-	}
-	return unanswered(answers)
-}
-
-// nodeImport is an import and the node that it is on.
-type nodeImport struct {
-	Node string `json:"node"`
-	admin.Import
-}
-
-func (im *importer) show(all []nodeImport) error {
-	return im.out.print(im.s.Out, all, func() rows { return importRows(all) })
-}
-
-func importRows(all []nodeImport) rows {
-	r := rows{header: []string{"PV", "CLAIM", "NODE", "SOURCE", "STATE", "USED", "FILES", "CAPACITY", "METHOD", "POOL", "QUOTA", "DISK", "PROGRESS", "VOLUME", "TROUBLE"}, wide: 2}
-	for _, i := range all {
-		claim := unknown
-		if i.Claim != nil {
-			claim = i.Claim.String()
-		}
-		r.cells = append(r.cells, []string{
-			i.PersistentVolume, claim, i.Node, i.Source, string(i.State), config.FormatSize(i.Bytes), fmt.Sprint(i.Files), config.FormatSize(i.CapacityBytes),
-			i.Method, i.Pool, string(i.Quota), i.Disk, progressText(i.Progress), i.Volume, i.Trouble,
-		})
-		r.names = append(r.names, "pv/"+i.PersistentVolume)
-	}
-	return r
 }
 
 func (im *importer) importAll(ctx context.Context, all []*toImport) error {
@@ -260,7 +215,7 @@ func checkOld(old *corev1.PersistentVolume) error {
 		return errors.New("its access modes allow pods of several nodes, which a directory cannot serve: only ReadWriteOnce and ReadWriteOncePod can be imported")
 	}
 	for _, f := range old.Finalizers {
-		if !slices.Contains(protections, f) {
+		if !slices.Contains(pv.Protections, f) {
 			return fmt.Errorf("it has the finalizer %s: whose it is has to let go of it first", f)
 		}
 	}
@@ -311,7 +266,7 @@ func (im *importer) importOne(ctx context.Context, t *toImport, parameters map[s
 	if done.State != admin.ImportReady {
 		return fmt.Errorf("node %s says that it is %s", t.node.name, done.State)
 	}
-	if err := checkNoPod(ctx, im.clients, t.claim); err != nil {
+	if err := im.s.checkNoPod(ctx, nameOf(t.claim)); err != nil {
 		return fmt.Errorf("the directory is imported, and its PersistentVolume not replaced yet, for which the same command is: %w", err)
 	}
 	if err := im.replace(ctx, newVolume(t.old, t.claim, done)); err != nil {
@@ -321,110 +276,6 @@ func (im *importer) importOne(ctx context.Context, t *toImport, parameters map[s
 		return err
 	}
 	return im.mark(ctx, t.claim, "")
-}
-
-// undoAll brings the old volumes back. Each is made again before its node forgets it.
-func (im *importer) undoAll(ctx context.Context, all []*toImport) error {
-	var todo []*toImport
-	var refused []error
-	for _, t := range all {
-		if t.begun == nil && source(t.volume) != "" {
-			fmt.Fprintf(im.s.ErrOut, "pv/%s is as it was.\n", t.name)
-			continue
-		}
-		err := im.checkUndo(ctx, t)
-		if err != nil {
-			refused = append(refused, fmt.Errorf("pv/%s: %w", t.name, err))
-			continue
-		}
-		todo = append(todo, t)
-	}
-	if len(refused) > 0 {
-		return &statusError{Wrong, errors.Join(refused...)}
-	}
-	if ok, err := im.agreed(known(todo), "The old volumes come back. Old directories that were copied are as they were when they were imported: what was written since goes to the trash, for a day."); !ok {
-		return err
-	}
-	for _, t := range todo {
-		if err := im.undoOne(ctx, t); err != nil {
-			return &statusError{Wrong, fmt.Errorf("pv/%s: %w", t.name, err)}
-		}
-		fmt.Fprintf(im.s.Out, "pv/%s is as it was\n", t.name)
-	}
-	return nil
-}
-
-func (im *importer) checkUndo(ctx context.Context, t *toImport) error {
-	switch {
-	case t.begun == nil:
-		return errors.New("no node has an import of it that can be undone: it was finished, or it was never imported")
-	case t.old == nil:
-		return fmt.Errorf("node %s does not know what it was before: %s", t.node.name, t.begun.Trouble)
-	case t.begun.State == admin.ImportFinishing:
-		return fmt.Errorf("its old directory %s is being removed, as --finish has asked", t.begun.Source)
-	}
-	if err := im.findClaim(ctx, t); err != nil {
-		return err
-	}
-	return checkNoPod(ctx, im.clients, t.claim)
-}
-
-func (im *importer) undoOne(ctx context.Context, t *toImport) error {
-	old := asBefore(t.old, t.claim)
-	if err := im.mark(ctx, t.claim, "undoing the import of "+t.begun.Source+" on node "+t.node.name); err != nil {
-		return err
-	}
-	if err := im.takeAway(ctx, t.name, old); err != nil {
-		return err
-	}
-	for _, keep := range []bool{true, false} {
-		_, err := im.carryOut(ctx, t, func(ctx context.Context) (admin.Import, error) {
-			return t.node.plugin.UndoImport(ctx, admin.ImportUndo{Volume: t.begun.Volume, Keep: keep})
-		})
-		if err == nil && keep {
-			err = im.replace(ctx, old)
-		}
-		if err == nil && keep {
-			err = im.mark(ctx, t.claim, "") // while the node still knows of it
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return im.awaitBound(ctx, t.claim)
-}
-
-func (im *importer) finishAll(ctx context.Context, all []*toImport) error {
-	var todo []*toImport
-	var refused []error
-	for _, t := range all {
-		switch {
-		case t.begun == nil && t.volume != nil && t.volume.Annotations[importedFrom] != "":
-			fmt.Fprintf(im.s.ErrOut, "pv/%s is finished already.\n", t.name)
-		case t.begun == nil:
-			refused = append(refused, fmt.Errorf("pv/%s: no node has imported it", t.name))
-		case t.volume == nil || t.volume.Spec.CSI == nil || t.volume.Spec.CSI.VolumeHandle != t.begun.ID:
-			refused = append(refused, fmt.Errorf("pv/%s: its import is not done yet: the same command without --finish goes on", t.name))
-		default:
-			todo = append(todo, t)
-		}
-	}
-	if len(refused) > 0 {
-		return &statusError{Wrong, errors.Join(refused...)}
-	}
-	if ok, err := im.agreed(known(todo), "Nothing brings the old volumes back any more. Old directories that were copied are removed, for good."); !ok {
-		return err
-	}
-	for _, t := range todo {
-		_, err := im.carryOut(ctx, t, func(ctx context.Context) (admin.Import, error) {
-			return t.node.plugin.FinishImport(ctx, t.begun.Volume)
-		})
-		if err != nil {
-			return &statusError{Wrong, fmt.Errorf("pv/%s: %w", t.name, err)}
-		}
-		fmt.Fprintf(im.s.Out, "pv/%s finished\n", t.name)
-	}
-	return nil
 }
 
 // agreed shows imports and asks; false without an error is that there is nothing to do,

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/hostdir/hostdir/pkg/admin"
+	"github.com/hostdir/hostdir/pkg/controller/pv"
 )
 
 // A claim names its PersistentVolume for ever, and a PersistentVolume its source. So the
@@ -23,11 +24,6 @@ import (
 
 // importedFrom is the annotation of a PersistentVolume that was imported.
 const importedFrom = "csi.hostdir.io/imported-from"
-
-// protections are the finalizers that are taken from a PersistentVolume that is replaced:
-// the one that keeps a volume in use, and the one by which a provisioner removes data,
-// which Retain forbids it.
-var protections = []string{"kubernetes.io/pv-protection", "external-provisioner.volume.kubernetes.io/finalizer"}
 
 // newVolume is the PersistentVolume of hostdir in place of the old one.
 func newVolume(old *corev1.PersistentVolume, claim *corev1.PersistentVolumeClaim, i admin.Import) *corev1.PersistentVolume {
@@ -40,10 +36,6 @@ func newVolume(old *corev1.PersistentVolume, claim *corev1.PersistentVolumeClaim
 			v.Annotations[key] = value
 		}
 	}
-	var terms []corev1.NodeSelectorRequirement
-	for key, value := range i.NodeLabels {
-		terms = append(terms, corev1.NodeSelectorRequirement{Key: key, Operator: corev1.NodeSelectorOpIn, Values: []string{value}})
-	}
 	v.Spec = corev1.PersistentVolumeSpec{
 		Capacity:                      old.Spec.Capacity,
 		AccessModes:                   old.Spec.AccessModes,
@@ -55,7 +47,7 @@ func newVolume(old *corev1.PersistentVolume, claim *corev1.PersistentVolumeClaim
 		PersistentVolumeSource: corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{
 			Driver: i.Driver, VolumeHandle: i.ID, VolumeAttributes: i.Attributes,
 		}},
-		NodeAffinity: &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: terms}}}},
+		NodeAffinity: pv.Affinity(i.NodeLabels),
 	}
 	return v
 }
@@ -104,7 +96,7 @@ func (im *importer) takeAway(ctx context.Context, name string, want *corev1.Pers
 			err := volumes.Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &v.UID, ResourceVersion: &v.ResourceVersion}})
 			return false, unlessMoved(err)
 		}
-		left := slices.DeleteFunc(slices.Clone(v.Finalizers), func(f string) bool { return slices.Contains(protections, f) })
+		left := slices.DeleteFunc(slices.Clone(v.Finalizers), func(f string) bool { return slices.Contains(pv.Protections, f) })
 		if len(left) == len(v.Finalizers) {
 			return false, nil // somebody else's: it is waited for
 		}

@@ -13,7 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/hostdir/hostdir/pkg/admin"
 )
@@ -253,7 +252,7 @@ func matches(selector *corev1.NodeSelector, n *corev1.Node) (bool, error) {
 
 // checkUnused refuses a claim that a pod uses, and a directory that one mounts by itself.
 func (im *importer) checkUnused(ctx context.Context, t *toImport) error {
-	if err := checkNoPod(ctx, im.clients, t.claim); err != nil {
+	if err := im.s.checkNoPod(ctx, nameOf(t.claim)); err != nil {
 		return err
 	}
 	pods, err := im.clients.CoreV1().Pods("").List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName=" + t.node.name})
@@ -268,21 +267,6 @@ func (im *importer) checkUnused(ctx context.Context, t *toImport) error {
 		for _, v := range pod.Spec.Volumes {
 			if v.HostPath != nil && isAlive(&pod) && within(path.Clean(v.HostPath.Path), source(t.old)) {
 				return fmt.Errorf("pod %s/%s has %s mounted", pod.Namespace, pod.Name, v.HostPath.Path)
-			}
-		}
-	}
-	return nil
-}
-
-func checkNoPod(ctx context.Context, clients kubernetes.Interface, claim *corev1.PersistentVolumeClaim) error {
-	pods, err := clients.CoreV1().Pods(claim.Namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return err
-	}
-	for _, pod := range pods.Items {
-		for _, v := range pod.Spec.Volumes {
-			if v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == claim.Name && isAlive(&pod) {
-				return fmt.Errorf("pod %s/%s uses claim %s: scale its StatefulSet or Deployment to 0 first, and back up afterwards", pod.Namespace, pod.Name, claim.Name)
 			}
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -160,7 +159,7 @@ func (s *session) planRenaming(ctx context.Context, from, to types.NamespacedNam
 	case asks.Cmp(has) > 0:
 		return nil, none, wrong("claim %s is growing from %s to %s: rename it when it has; `kubectl hostdir why %s` says what it waits for", from, has.String(), asks.String(), from)
 	}
-	if err := s.isUnused(ctx, from); err != nil {
+	if err := s.checkNoPod(ctx, from); err != nil {
 		return nil, none, err
 	}
 	v, err := s.clients.CoreV1().PersistentVolumes().Get(ctx, old.Spec.VolumeName, metav1.GetOptions{})
@@ -210,25 +209,6 @@ func (s *session) isFreeName(ctx context.Context, to types.NamespacedName) error
 	for i := range all.Items {
 		if v := &all.Items[i]; claimOfVolume(v) == to && v.Spec.ClaimRef.UID == "" {
 			return wrong("PersistentVolume %s is reserved for claim %s. If it is not wanted: kubectl hostdir release pv/%s", v.Name, to, v.Name)
-		}
-	}
-	return nil
-}
-
-// isUnused fails if a pod uses the claim, or waits for it.
-func (s *session) isUnused(ctx context.Context, claim types.NamespacedName) error {
-	pods, err := s.clients.CoreV1().Pods(claim.Namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return err
-	}
-	for _, p := range pods.Items {
-		if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
-			continue
-		}
-		if slices.ContainsFunc(p.Spec.Volumes, func(v corev1.Volume) bool {
-			return v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == claim.Name
-		}) {
-			return wrong("pod %s/%s uses claim %s: end it first, or scale what made it to 0", p.Namespace, p.Name, claim)
 		}
 	}
 	return nil
@@ -301,7 +281,7 @@ func (s *session) rebind(ctx context.Context, v *corev1.PersistentVolume, from t
 	if v.Spec.ClaimRef != nil && v.Spec.ClaimRef.UID == claim.UID {
 		return nil
 	}
-	if err := s.isUnused(ctx, from); err != nil {
+	if err := s.checkNoPod(ctx, from); err != nil {
 		return err
 	}
 	return s.patchWhile(ctx, v, func(metadata map[string]any) error {

@@ -114,14 +114,6 @@ func newPersistentVolume(v Volume, claim admin.Claim, class string, modes []stri
 	return fresh, json.Unmarshal(text, fresh)
 }
 
-func affinityOf(v Volume) *corev1.VolumeNodeAffinity {
-	var here corev1.NodeSelectorTerm
-	for key, value := range v.NodeLabels {
-		here.MatchExpressions = append(here.MatchExpressions, corev1.NodeSelectorRequirement{Key: key, Operator: corev1.NodeSelectorOpIn, Values: []string{value}})
-	}
-	return &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{here}}}
-}
-
 // misfit is why Kubernetes would not bind a claim that waits.
 func misfit(c *corev1.PersistentVolumeClaim, v *corev1.PersistentVolume) string {
 	if class := classOf(c); class != v.Spec.StorageClassName {

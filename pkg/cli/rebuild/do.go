@@ -75,10 +75,6 @@ func (s Source) exchange(ctx context.Context, r Row) error {
 	return s.dropNote(ctx, r.VolumeID)
 }
 
-// protection are the finalizers that would keep a PersistentVolume for as long as a
-// claim has it, or until its volume is deleted.
-var protection = []string{"kubernetes.io/pv-protection", "external-provisioner.volume.kubernetes.io/finalizer"}
-
 func (s Source) remove(ctx context.Context, old *corev1.PersistentVolume) error {
 	volumes := s.Clients.CoreV1().PersistentVolumes()
 	if old.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimRetain {
@@ -106,7 +102,7 @@ func (s Source) remove(ctx context.Context, old *corev1.PersistentVolume) error 
 	if err != nil {
 		return err
 	}
-	left := slices.DeleteFunc(slices.Clone(there.Finalizers), func(f string) bool { return slices.Contains(protection, f) })
+	left := slices.DeleteFunc(slices.Clone(there.Finalizers), func(f string) bool { return slices.Contains(pv.Protections, f) })
 	bare, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": old.UID, "resourceVersion": there.ResourceVersion, "finalizers": left}})
 	if err != nil {
 		return err

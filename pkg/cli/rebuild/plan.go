@@ -108,7 +108,7 @@ func (p planner) row(v Volume) Row {
 	}
 	if i := slices.IndexFunc(p.Notes, func(n Note) bool { return n.PersistentVolume.Spec.CSI.VolumeHandle == v.ID }); i >= 0 {
 		n := p.Notes[i]
-		n.PersistentVolume.Spec.NodeAffinity = affinityOf(v)
+		n.PersistentVolume.Spec.NodeAffinity = pv.Affinity(v.NodeLabels)
 		p.goOn(&r, n)
 		return r
 	}
@@ -184,7 +184,7 @@ func (p planner) keepOrExchange(r *Row, v Volume, old *corev1.PersistentVolume) 
 		r.conflict("its PersistentVolume names no single node by %s/node", p.Driver)
 	default:
 		r.old, r.new = old, successor(old)
-		r.new.Spec.NodeAffinity = affinityOf(v)
+		r.new.Spec.NodeAffinity = pv.Affinity(v.NodeLabels)
 		p.exchange(r, fmt.Sprintf("it names node %s", node))
 	}
 }

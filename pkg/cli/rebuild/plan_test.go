@@ -12,6 +12,7 @@ import (
 
 	"github.com/hostdir/hostdir/pkg/admin"
 	"github.com/hostdir/hostdir/pkg/config"
+	"github.com/hostdir/hostdir/pkg/controller/pv"
 )
 
 const driver = "csi.hostdir.io"
@@ -86,7 +87,7 @@ func pod(node string) corev1.Pod {
 
 func noteOf(p corev1.PersistentVolume) Note {
 	fresh := successor(&p)
-	fresh.Spec.NodeAffinity = affinityOf(volume("b", "v"))
+	fresh.Spec.NodeAffinity = pv.Affinity(volume("b", "v").NodeLabels)
 	return Note{PersistentVolume: *fresh, Old: p.UID}
 }
 

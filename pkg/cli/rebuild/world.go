@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/hostdir/hostdir/pkg/admin"
+	"github.com/hostdir/hostdir/pkg/cli/why"
 	"github.com/hostdir/hostdir/pkg/controller/pv"
 )
 
@@ -157,13 +158,8 @@ func (w *World) hasNamespace(name string) bool {
 // runningWith is a pod that runs with a claim on some node, "" if none does.
 func runningWith(pods []corev1.Pod, c admin.Claim) string {
 	for _, p := range pods {
-		if p.Namespace != c.Namespace || p.Spec.NodeName == "" || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
-			continue
-		}
-		for _, v := range p.Spec.Volumes {
-			if v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == c.Name {
-				return p.Namespace + "/" + p.Name
-			}
+		if p.Namespace == c.Namespace && p.Spec.NodeName != "" && why.Uses(&p, c.Name) {
+			return p.Namespace + "/" + p.Name
 		}
 	}
 	return ""

@@ -2,6 +2,7 @@ package why
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -198,6 +199,11 @@ func isReady(p *corev1.Pod) bool {
 // hasEnded reports whether a pod needs its volumes no more.
 func hasEnded(p *corev1.Pod) bool {
 	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+}
+
+// Uses reports whether a pod uses the claim of this name, or waits for it.
+func Uses(p *corev1.Pod, claim string) bool {
+	return !hasEnded(p) && slices.Contains(ClaimsOf(p), claim)
 }
 
 // ClaimsOf returns the names of the claims that a pod uses.

@@ -162,7 +162,7 @@ func (l *nodeloss) secure(ctx context.Context, w *world, s step) error {
 	if json.Unmarshal([]byte(v.Annotations[pv.GivenUpAnnotation]), &g) != nil || g.Policy == "" {
 		g = givenUp{At: w.now, Policy: v.Spec.PersistentVolumeReclaimPolicy}
 	}
-	finalizers := slices.DeleteFunc(slices.Clone(v.Finalizers), func(f string) bool { return f == deletionFinalizer })
+	finalizers := slices.DeleteFunc(slices.Clone(v.Finalizers), func(f string) bool { return f == pv.DeletionFinalizer })
 	patch := annotated(v, map[string]any{pv.GivenUpAnnotation: g.String()}, map[string]any{"finalizers": finalizers})
 	patch["spec"] = map[string]any{"persistentVolumeReclaimPolicy": corev1.PersistentVolumeReclaimRetain}
 	return l.patch(ctx, v, patch)

@@ -27,8 +27,6 @@ const (
 	provisioner     = "volume.kubernetes.io/storage-provisioner"
 	betaProvisioner = "volume.beta.kubernetes.io/storage-provisioner"
 
-	// deletionFinalizer is csi-provisioner's: it stays until the data is deleted.
-	deletionFinalizer = "external-provisioner.volume.kubernetes.io/finalizer"
 	// reuseFinalizer keeps the claim of a class with `reuse: same-claim` until its
 	// volume is reserved for the next claim of its name.
 	reuseFinalizer = "csi.hostdir.io/reuse"
@@ -69,5 +67,5 @@ func (g givenUp) String() string {
 // isSecured reports whether nobody deletes the volume's data any more, whoever comes
 // back, and its PersistentVolume goes at once when it is deleted.
 func isSecured(v *corev1.PersistentVolume) bool {
-	return pv.GivenUp(v) && v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain && !slices.Contains(v.Finalizers, deletionFinalizer)
+	return pv.GivenUp(v) && v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain && !slices.Contains(v.Finalizers, pv.DeletionFinalizer)
 }

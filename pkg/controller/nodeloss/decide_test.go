@@ -25,7 +25,7 @@ func ago(d time.Duration) string { return written(now.Add(-d)) }
 // "shop" which has its name.
 func newVolume(name, node string, annotations ...string) *corev1.PersistentVolume {
 	v := &corev1.PersistentVolume{
-		ObjectMeta: metav1.ObjectMeta{Name: "pv-" + name, UID: types.UID("pv-" + name), Annotations: pairs(annotations), Finalizers: []string{"kubernetes.io/pv-protection", deletionFinalizer}},
+		ObjectMeta: metav1.ObjectMeta{Name: "pv-" + name, UID: types.UID("pv-" + name), Annotations: pairs(annotations), Finalizers: []string{"kubernetes.io/pv-protection", pv.DeletionFinalizer}},
 		Spec: corev1.PersistentVolumeSpec{
 			PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimDelete,
 			PersistentVolumeSource:        corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{Driver: driver, VolumeHandle: "disk-" + node + "." + name, VolumeAttributes: map[string]string{}}},

@@ -2,6 +2,8 @@
 package pv
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -94,4 +96,21 @@ func GivenUp(v *corev1.PersistentVolume) bool {
 func Disk(v *corev1.PersistentVolume) string {
 	uuid, _, _ := strings.Cut(v.Spec.CSI.VolumeHandle, ".")
 	return uuid
+}
+
+// DeletionFinalizer is csi-provisioner's: it stays until the volume is deleted.
+const DeletionFinalizer = "external-provisioner.volume.kubernetes.io/finalizer"
+
+// Protections are the finalizers that keep a PersistentVolume while a claim has it, and
+// until its volume is deleted. They are taken from one that another replaces, whose policy
+// is Retain.
+var Protections = []string{"kubernetes.io/pv-protection", DeletionFinalizer}
+
+// Affinity ties a volume to the nodes that have all of these labels.
+func Affinity(labels map[string]string) *corev1.VolumeNodeAffinity {
+	var here corev1.NodeSelectorTerm
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		here.MatchExpressions = append(here.MatchExpressions, corev1.NodeSelectorRequirement{Key: key, Operator: corev1.NodeSelectorOpIn, Values: []string{labels[key]}})
+	}
+	return &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{here}}}
 }

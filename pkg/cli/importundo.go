@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hostdir/hostdir/pkg/admin"
+)
+
+// undoAll brings the old volumes back. Each is made again before its node forgets it.
+func (im *importer) undoAll(ctx context.Context, all []*toImport) error {
+	var todo []*toImport
+	var refused []error
+	for _, t := range all {
+		if t.begun == nil && source(t.volume) != "" {
+			fmt.Fprintf(im.s.ErrOut, "pv/%s is as it was.\n", t.name)
+			continue
+		}
+		err := im.checkUndo(ctx, t)
+		if err != nil {
+			refused = append(refused, fmt.Errorf("pv/%s: %w", t.name, err))
+			continue
+		}
+		todo = append(todo, t)
+	}
+	if len(refused) > 0 {
+		return &statusError{Wrong, errors.Join(refused...)}
+	}
+	if ok, err := im.agreed(known(todo), "The old volumes come back. Old directories that were copied are as they were when they were imported: what was written since goes to the trash, for a day."); !ok {
+		return err
+	}
+	for _, t := range todo {
+		if err := im.undoOne(ctx, t); err != nil {
+			return &statusError{Wrong, fmt.Errorf("pv/%s: %w", t.name, err)}
+		}
+		fmt.Fprintf(im.s.Out, "pv/%s is as it was\n", t.name)
+	}
+	return nil
+}
+
+func (im *importer) checkUndo(ctx context.Context, t *toImport) error {
+	switch {
+	case t.begun == nil:
+		return errors.New("no node has an import of it that can be undone: it was finished, or it was never imported")
+	case t.old == nil:
+		return fmt.Errorf("node %s does not know what it was before: %s", t.node.name, t.begun.Trouble)
+	case t.begun.State == admin.ImportFinishing:
+		return fmt.Errorf("its old directory %s is being removed, as --finish has asked", t.begun.Source)
+	}
+	if err := im.findClaim(ctx, t); err != nil {
+		return err
+	}
+	return im.s.checkNoPod(ctx, nameOf(t.claim))
+}
+
+func (im *importer) undoOne(ctx context.Context, t *toImport) error {
+	old := asBefore(t.old, t.claim)
+	if err := im.mark(ctx, t.claim, "undoing the import of "+t.begun.Source+" on node "+t.node.name); err != nil {
+		return err
+	}
+	if err := im.takeAway(ctx, t.name, old); err != nil {
+		return err
+	}
+	for _, keep := range []bool{true, false} {
+		_, err := im.carryOut(ctx, t, func(ctx context.Context) (admin.Import, error) {
+			return t.node.plugin.UndoImport(ctx, admin.ImportUndo{Volume: t.begun.Volume, Keep: keep})
+		})
+		if err == nil && keep {
+			err = im.replace(ctx, old)
+		}
+		if err == nil && keep {
+			err = im.mark(ctx, t.claim, "") // while the node still knows of it
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return im.awaitBound(ctx, t.claim)
+}
+
+func (im *importer) finishAll(ctx context.Context, all []*toImport) error {
+	var todo []*toImport
+	var refused []error
+	for _, t := range all {
+		switch {
+		case t.begun == nil && t.volume != nil && t.volume.Annotations[importedFrom] != "":
+			fmt.Fprintf(im.s.ErrOut, "pv/%s is finished already.\n", t.name)
+		case t.begun == nil:
+			refused = append(refused, fmt.Errorf("pv/%s: no node has imported it", t.name))
+		case t.volume == nil || t.volume.Spec.CSI == nil || t.volume.Spec.CSI.VolumeHandle != t.begun.ID:
+			refused = append(refused, fmt.Errorf("pv/%s: its import is not done yet: the same command without --finish goes on", t.name))
+		default:
+			todo = append(todo, t)
+		}
+	}
+	if len(refused) > 0 {
+		return &statusError{Wrong, errors.Join(refused...)}
+	}
+	if ok, err := im.agreed(known(todo), "Nothing brings the old volumes back any more. Old directories that were copied are removed, for good."); !ok {
+		return err
+	}
+	for _, t := range todo {
+		_, err := im.carryOut(ctx, t, func(ctx context.Context) (admin.Import, error) {
+			return t.node.plugin.FinishImport(ctx, t.begun.Volume)
+		})
+		if err != nil {
+			return &statusError{Wrong, fmt.Errorf("pv/%s: %w", t.name, err)}
+		}
+		fmt.Fprintf(im.s.Out, "pv/%s finished\n", t.name)
+	}
+	return nil
+}
