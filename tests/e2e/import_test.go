@@ -193,6 +193,7 @@ func (t *test) bringAlong(pool string) {
 		t.deleteClaim(h.claim(i))
 		await(t, "the volume is gone", volumes, named(h.pv(i)), none)
 	}
+	t.emptyTrash() // an undone copy stays there for a day
 }
 
 // grows lets a claim grow, once Kubernetes has a class of its name that says it may.

@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -155,15 +156,13 @@ func (t *test) inTrash(node, volume string) {
 func (t *test) emptyTrash() {
 	t.Helper()
 	for _, node := range t.nodes {
-		for _, d := range t.trashed(node) {
-			_, err := t.hostdir(t, node, "purge", "--yes", d.Entry)
-			t.check(err)
-		}
 		t.eventually("the trash on "+node+" is empty", func() error {
-			if left := t.trashed(node); len(left) > 0 {
-				return fmt.Errorf("in it are %v", left)
+			var left error
+			for _, d := range t.trashed(node) {
+				_, err := t.hostdir(t, node, "purge", "--yes", d.Entry) // which may be gone by now
+				left = errors.Join(left, fmt.Errorf("in it is %v: %v", d, err))
 			}
-			return nil
+			return left
 		})
 	}
 }
