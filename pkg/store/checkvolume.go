@@ -83,7 +83,7 @@ func (c *checker) volume(ctx context.Context, l *volumeLook) {
 		look = l.halfBuilt
 	case strings.HasPrefix(l.name, importPrefix):
 		inner = strings.TrimPrefix(l.name, importPrefix)
-		if order, _ := l.store.imports.running(inner); order != "" {
+		if order, _ := l.store.jobs.running(inner); order != "" {
 			return
 		}
 		look = l.importUnfinished

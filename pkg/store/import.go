@@ -56,7 +56,7 @@ type Import struct {
 	// Order is the one at work on it, "" if none is, and Progress how that comes along,
 	// nil if it is not known.
 	Order    string
-	Progress *ImportProgress
+	Progress *Progress
 	// Trouble is why no more is known of it, nil if all is.
 	Trouble error
 }
@@ -122,7 +122,7 @@ func (s *Store) PlanImport(ctx context.Context, req ImportRequest, mayUse func(*
 	if i.stage != importNone {
 		return s.describeImport(d, req.Name, i), nil
 	}
-	p, err := s.planImport(ctx, new(importJob), req, mayUse)
+	p, err := s.planImport(ctx, new(longJob), req, mayUse)
 	if err != nil {
 		return Import{}, fmt.Errorf("import of %s: %w", req.Source, err)
 	}
@@ -185,7 +185,7 @@ type importPlan struct {
 }
 
 // planImport looks at the source and chooses a disk.
-func (s *Store) planImport(ctx context.Context, j *importJob, req ImportRequest, mayUse func(*os.File) error) (*importPlan, error) {
+func (s *Store) planImport(ctx context.Context, j *longJob, req ImportRequest, mayUse func(*os.File) error) (*importPlan, error) {
 	if away := s.notLookedInto(); away != "" {
 		return nil, fmt.Errorf("%w: the import may have begun on a disk that cannot be used now: mend it, or take it out of the configuration%s", errdefs.ErrUnavailable, away)
 	}
@@ -209,7 +209,7 @@ func (s *Store) planImport(ctx context.Context, j *importJob, req ImportRequest,
 		request: req,
 		note:    importNote{Version: importVersion, Source: x.path, PersistentVolume: req.Old, Begun: time.Now().UTC()},
 	}
-	if p.size, err = s.measureSource(ctx, source, j.begin(ImportMeasuring, tree.Size{}, nil)); err != nil {
+	if p.size, err = s.measureSource(ctx, source, j.begin(Measuring, tree.Size{}, nil)); err != nil {
 		return nil, fmt.Errorf("%w: %s cannot be imported: %w", errdefs.ErrInvalid, x.path, err)
 	}
 	p.note.Files, p.note.Bytes = p.size.Files, p.size.Bytes

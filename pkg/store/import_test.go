@@ -309,11 +309,11 @@ func stops(w *importWorld) map[string]func() {
 	begin := func(steps func(b *importBuild)) func() {
 		return func() {
 			d = only(w.T, w.s)
-			p, err := w.s.planImport(w.Context(), new(importJob), w.request(), anyUse)
+			p, err := w.s.planImport(w.Context(), new(longJob), w.request(), anyUse)
 			if err != nil {
 				w.Fatal(err)
 			}
-			b := &importBuild{store: w.s, job: new(importJob), disk: d, name: importName, note: p.note, record: p.record, mayUse: anyUse, openDisk: d.mustOpen(w.T)}
+			b := &importBuild{store: w.s, job: new(longJob), disk: d, name: importName, note: p.note, record: p.record, mayUse: anyUse, openDisk: d.mustOpen(w.T)}
 			steps(b)
 		}
 	}
@@ -592,8 +592,8 @@ func TestImportIsMetAgain(t *testing.T) {
 	w := &importWorld{T: t, s: s}
 	began, end := make(chan struct{}), make(chan struct{})
 	do := func(order string) (bool, error) {
-		return w.s.carryOut(t.Context(), importName, order, func(_ context.Context, j *importJob) error {
-			j.begin(ImportCopying, tree.Size{Bytes: 10}, nil).Bytes.Add(3)
+		return w.s.carryOut(t.Context(), importName, order, func(_ context.Context, j *longJob) error {
+			j.begin(Copying, tree.Size{Bytes: 10}, nil).Bytes.Add(3)
 			close(began)
 			<-end
 			return errdefs.ErrInUse
@@ -601,8 +601,8 @@ func TestImportIsMetAgain(t *testing.T) {
 	}
 	ctx, leave := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer leave()
-	done, err := w.s.carryOut(ctx, importName, "import", func(_ context.Context, j *importJob) error {
-		j.begin(ImportCopying, tree.Size{Bytes: 10}, nil).Bytes.Add(3)
+	done, err := w.s.carryOut(ctx, importName, "import", func(_ context.Context, j *longJob) error {
+		j.begin(Copying, tree.Size{Bytes: 10}, nil).Bytes.Add(3)
 		close(began)
 		<-end
 		return errdefs.ErrInUse
@@ -611,8 +611,8 @@ func TestImportIsMetAgain(t *testing.T) {
 		t.Errorf("done %t, %v", done, err)
 	}
 	<-began
-	order, p := w.s.imports.running(importName)
-	if order != "import" || p == nil || p.Phase != ImportCopying || p.Bytes != 3 || p.TotalBytes != 10 {
+	order, p := w.s.jobs.running(importName)
+	if order != "import" || p == nil || p.Phase != Copying || p.Bytes != 3 || p.TotalBytes != 10 {
 		t.Errorf("%s, %+v", order, p)
 	}
 	if _, err := do("undo"); !errors.Is(err, errdefs.ErrBusy) {
@@ -625,7 +625,7 @@ func TestImportIsMetAgain(t *testing.T) {
 	if done, err := do("import"); !done || !errors.Is(err, errdefs.ErrInUse) {
 		t.Errorf("done %t, %v", done, err)
 	}
-	if order, _ := w.s.imports.running(importName); order != "" {
+	if order, _ := w.s.jobs.running(importName); order != "" {
 		t.Errorf("%s is still at work", order)
 	}
 }

@@ -21,7 +21,7 @@ func (s *Store) FinishImport(ctx context.Context, name string, mayUse func(*os.F
 	if id := (VolumeID{Disk: noDisk, Name: name}); !id.isValid() {
 		return Import{}, fmt.Errorf("%w: %q is not the name of a volume", errdefs.ErrInvalid, name)
 	}
-	_, err := s.carryOut(ctx, name, "finish", func(ctx context.Context, j *importJob) error {
+	_, err := s.carryOut(ctx, name, "finish", func(ctx context.Context, j *longJob) error {
 		return s.finishImport(ctx, j, name, mayUse)
 	})
 	if err != nil {
@@ -30,7 +30,7 @@ func (s *Store) FinishImport(ctx context.Context, name string, mayUse func(*os.F
 	return s.importNow(ctx, name)
 }
 
-func (s *Store) finishImport(ctx context.Context, j *importJob, name string, mayUse func(*os.File) error) error {
+func (s *Store) finishImport(ctx context.Context, j *longJob, name string, mayUse func(*os.File) error) error {
 	d, i, err := s.locateImport(ctx, name)
 	switch {
 	case err != nil:
@@ -64,7 +64,7 @@ func (s *Store) finishImport(ctx context.Context, j *importJob, name string, may
 // removeSource removes the directory that was copied. First it is written down that there
 // is no way back; then, if it is still the directory that was copied, and the copy is
 // there, it is removed.
-func (s *Store) removeSource(ctx context.Context, j *importJob, d *diskState, name string, i imported, mayUse func(*os.File) error) error {
+func (s *Store) removeSource(ctx context.Context, j *longJob, d *diskState, name string, i imported, mayUse func(*os.File) error) error {
 	x, err := s.openSource(i.note.Source)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // with what it was in
@@ -98,7 +98,7 @@ func (s *Store) removeSource(ctx context.Context, j *importJob, d *diskState, na
 	if err != nil {
 		return err
 	}
-	j.begin(ImportRemoving, tree.Size{}, nil)
+	j.begin(Removing, tree.Size{}, nil)
 	if err := x.parent.RemoveTree(ctx, x.name); err != nil {
 		return fmt.Errorf("the old directory was not removed as a whole, and the same order goes on: %w", err)
 	}

@@ -33,7 +33,7 @@ func (s *Store) Import(ctx context.Context, req ImportRequest, mayUse func(*os.F
 	if err := req.check(); err != nil {
 		return Import{}, err
 	}
-	_, err := s.carryOut(ctx, req.Name, "import", func(ctx context.Context, j *importJob) error {
+	_, err := s.carryOut(ctx, req.Name, "import", func(ctx context.Context, j *longJob) error {
 		return s.importVolume(ctx, j, req, mayUse)
 	})
 	if err != nil {
@@ -43,7 +43,7 @@ func (s *Store) Import(ctx context.Context, req ImportRequest, mayUse func(*os.F
 }
 
 // importVolume takes all steps that are not done yet.
-func (s *Store) importVolume(ctx context.Context, j *importJob, req ImportRequest, mayUse func(*os.File) error) error {
+func (s *Store) importVolume(ctx context.Context, j *longJob, req ImportRequest, mayUse func(*os.File) error) error {
 	d, i, err := s.findImport(ctx, req)
 	if err != nil {
 		return err
@@ -92,7 +92,7 @@ func (s *Store) onDisk(ctx context.Context, d *diskState, what string, do func(o
 // importBuild is a volume that is being made of a directory.
 type importBuild struct {
 	store  *Store
-	job    *importJob
+	job    *longJob
 	disk   *diskState
 	name   string
 	note   importNote
@@ -301,7 +301,7 @@ func (b *importBuild) inodes(limit quota.Limit) int64 {
 // label gives all that is in the data to a project. What can only be given by its name
 // needs a new kernel; it takes little room, and counts for nobody without.
 func (b *importBuild) label(ctx context.Context, data *dir.Dir, p quota.Project) error {
-	return label(ctx, data, b.job.begin(ImportLabelling, tree.Size{Files: b.note.Files}, b.alive), p)
+	return label(ctx, data, b.job.begin(Labelling, tree.Size{Files: b.note.Files}, b.alive), p)
 }
 
 func label(ctx context.Context, data *dir.Dir, w *tree.Watch, p quota.Project) error {
@@ -354,10 +354,10 @@ func (b *importBuild) copy(ctx context.Context) error {
 	defer done()
 	defer data.Close()
 	size := tree.Size{Bytes: b.note.Bytes, Files: b.note.Files}
-	if err := tree.Copy(ctx, source, data, b.job.begin(ImportCopying, size, b.alive)); err != nil {
+	if err := tree.Copy(ctx, source, data, b.job.begin(Copying, size, b.alive)); err != nil {
 		return fmt.Errorf("the copy was not finished: %w", err)
 	}
-	return tree.Compare(ctx, source, data, b.job.begin(ImportComparing, size, b.alive))
+	return tree.Compare(ctx, source, data, b.job.begin(Comparing, size, b.alive))
 }
 
 // target opens the directory to copy to, limited as a new volume's. What an earlier order

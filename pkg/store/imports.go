@@ -56,7 +56,7 @@ func (s *Store) importNow(ctx context.Context, name string) (Import, error) {
 	}
 	if i.stage == importNone {
 		none := Import{Record: Record{Name: name}, State: ImportUndone}
-		if none.Order, none.Progress = s.imports.running(name); none.Order == "import" {
+		if none.Order, none.Progress = s.jobs.running(name); none.Order == "import" {
 			none.State = ImportPlanned
 		}
 		return none, nil
@@ -88,6 +88,6 @@ func (s *Store) describeImport(d *diskState, name string, i imported) Import {
 	if i.stage == importDone || i.stage == importForgotten {
 		found.Path = d.dataPath(name)
 	}
-	found.Order, found.Progress = s.imports.running(name)
+	found.Order, found.Progress = s.jobs.running(name)
 	return found
 }

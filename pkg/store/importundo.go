@@ -27,7 +27,7 @@ func (s *Store) UndoImport(ctx context.Context, name string, keep bool, mayUse f
 	if id := (VolumeID{Disk: noDisk, Name: name}); !id.isValid() {
 		return Import{}, fmt.Errorf("%w: %q is not the name of a volume", errdefs.ErrInvalid, name)
 	}
-	_, err := s.carryOut(ctx, name, "undo", func(ctx context.Context, j *importJob) error {
+	_, err := s.carryOut(ctx, name, "undo", func(ctx context.Context, j *longJob) error {
 		return s.undoImport(ctx, j, name, keep, mayUse)
 	})
 	if err != nil {
@@ -39,7 +39,7 @@ func (s *Store) UndoImport(ctx context.Context, name string, keep bool, mayUse f
 // noDisk makes an ID of a name, to check it.
 const noDisk = "00000000-0000-0000-0000-000000000000"
 
-func (s *Store) undoImport(ctx context.Context, j *importJob, name string, keep bool, mayUse func(*os.File) error) error {
+func (s *Store) undoImport(ctx context.Context, j *longJob, name string, keep bool, mayUse func(*os.File) error) error {
 	d, i, err := s.locateImport(ctx, name)
 	switch {
 	case err != nil:
@@ -147,7 +147,7 @@ func (o openDisk) takeBack(ctx context.Context, name string, i imported, mayUse 
 }
 
 // putBack moves the directory from aside to where it was, as it was.
-func (s *Store) putBack(ctx context.Context, j *importJob, d *diskState, name string, i imported, keep bool) error {
+func (s *Store) putBack(ctx context.Context, j *longJob, d *diskState, name string, i imported, keep bool) error {
 	o, err := d.open()
 	if err != nil {
 		return err
@@ -185,7 +185,7 @@ func (s *Store) putBack(ctx context.Context, j *importJob, d *diskState, name st
 	return o.removeAside(name)
 }
 
-func (s *Store) moveBack(ctx context.Context, j *importJob, d *diskState, aside, data *dir.Dir, i imported) error {
+func (s *Store) moveBack(ctx context.Context, j *longJob, d *diskState, aside, data *dir.Dir, i imported) error {
 	if err := isSame(data, i.note.Identity); err != nil {
 		return err
 	}
@@ -198,7 +198,7 @@ func (s *Store) moveBack(ctx context.Context, j *importJob, d *diskState, aside,
 		return fmt.Errorf("%w: something else is at %s by now: move that away", errdefs.ErrConflict, i.note.Source)
 	}
 	if i.record.Quota != nil && i.note.Project != nil {
-		w := j.begin(ImportLabelling, tree.Size{Files: i.note.Files}, d.retiredErr)
+		w := j.begin(Labelling, tree.Size{Files: i.note.Files}, d.retiredErr)
 		if err := label(ctx, data, w, *i.note.Project); err != nil {
 			return err
 		}

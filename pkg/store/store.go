@@ -35,7 +35,7 @@ type Store struct {
 	allocating    sync.Mutex // held while room is looked up and allocated, in memory
 	checking      sync.Mutex // held during a check
 	acting        sync.Mutex // held while an operator's action is carried out
-	imports       importJobs
+	jobs          longJobs
 
 	deciding sync.Mutex // held while it is decided which disks are used; guards all below
 	history  *disk.History
