@@ -22,32 +22,7 @@ func (btrfs) Create(parent *os.File, name string, _ ID) (ID, error) {
 	if err := checkGroups(parent); err != nil {
 		return 0, err
 	}
-	var args volArgs
-	if len(name) >= len(args.name) {
-		return 0, pathError("create subvolume "+name[:32]+"...", parent, unix.ENAMETOOLONG)
-	}
-	copy(args.name[:], name)
-	if err := ioctl("create subvolume "+name+" in", parent, subvolumeCreate, &args); err != nil {
-		return 0, err
-	}
-	id, err := secure(parent, name)
-	if err != nil {
-		return 0, errors.Join(err, rmdir(parent, name))
-	}
-	return id, nil
-}
-
-// secure takes away what the umask has left of a new subvolume's mode 0777.
-func secure(parent *os.File, name string) (ID, error) {
-	dir, err := openDir(parent, name)
-	if err != nil {
-		return 0, err
-	}
-	defer dir.Close()
-	if err := dir.Chmod(0o700); err != nil {
-		return 0, err
-	}
-	return subvolumeID(dir)
+	return CreateSubvolume(parent, name)
 }
 
 func (btrfs) Set(dir *os.File, id ID, limit Limit) error {

@@ -4,6 +4,9 @@ package quota
 // <linux/btrfs.h>, <linux/btrfs_tree.h>, btrfs-qgroup(8), btrfs-quota(8).
 const (
 	subvolumeCreate = 0x5000940e // BTRFS_IOC_SUBVOL_CREATE
+	subvolumeRemove = 0x5000940f // BTRFS_IOC_SNAP_DESTROY
+	snapshotCreate  = 0x50009417 // BTRFS_IOC_SNAP_CREATE_V2
+	subvolumesIn    = 0xd000943d // BTRFS_IOC_GET_SUBVOL_ROOTREF, Linux 4.18
 	treeSearch      = 0xd0009411 // BTRFS_IOC_TREE_SEARCH
 	inodeLookup     = 0xd0009412 // BTRFS_IOC_INO_LOOKUP
 	groupAssign     = 0x40189429 // BTRFS_IOC_QGROUP_ASSIGN
@@ -40,6 +43,26 @@ const (
 type volArgs struct {
 	_    int64
 	name [4088]byte
+}
+
+// snapshotArgs is struct btrfs_ioctl_vol_args_v2.
+type snapshotArgs struct {
+	source int64
+	_      uint64
+	flags  uint64
+	_      [4]uint64
+	name   [4040]byte
+}
+
+// readOnlySubvolume is BTRFS_SUBVOL_RDONLY.
+const readOnlySubvolume = 1 << 1
+
+// nestedArgs is struct btrfs_ioctl_get_subvol_rootref_args.
+type nestedArgs struct {
+	minTree uint64
+	_       [255][2]uint64
+	found   uint8
+	_       [7]uint8
 }
 
 // lookupArgs is struct btrfs_ioctl_ino_lookup_args.

@@ -83,7 +83,7 @@ func subvolumeID(dir *os.File) (ID, error) {
 		return 0, &os.PathError{Op: "stat", Path: dir.Name(), Err: err}
 	}
 	if stat.Ino != subvolumeInode {
-		return 0, fmt.Errorf("%s is not a subvolume", dir.Name())
+		return 0, fmt.Errorf("%s is not a subvolume: %w", dir.Name(), errors.ErrUnsupported)
 	}
 	lookup := lookupArgs{objectID: subvolumeInode}
 	err := ioctl("get subvolume", dir, inodeLookup, &lookup)

@@ -22,7 +22,7 @@ type Project struct {
 func ProjectOf(f *os.File) (Project, error) {
 	var a attributes
 	if err := ioctl("get project", f, getAttributes, &a); err != nil {
-		return Project{}, withoutProjects(err)
+		return Project{}, unsupported(err)
 	}
 	return Project{ID: ID(a.project), Inherit: a.flags&inheritID != 0}, nil
 }
@@ -31,7 +31,7 @@ func ProjectOf(f *os.File) (Project, error) {
 func SetProject(f *os.File, p Project) error {
 	var a attributes
 	if err := ioctl("get project", f, getAttributes, &a); err != nil {
-		return withoutProjects(err)
+		return unsupported(err)
 	}
 	if !a.become(p) {
 		return nil
@@ -64,7 +64,7 @@ func SetProjectAt(parent *os.File, name string, p Project) error {
 		_, _, errno := unix.Syscall6(call, parent.Fd(), uintptr(unsafe.Pointer(at)), uintptr(unsafe.Pointer(&a)), unsafe.Sizeof(a), unix.AT_SYMLINK_NOFOLLOW, 0)
 		runtime.KeepAlive(parent)
 		if errno != 0 {
-			return withoutProjects(&os.PathError{Op: "set project", Path: path, Err: errno})
+			return unsupported(&os.PathError{Op: "set project", Path: path, Err: errno})
 		}
 		if a.project == uint32(p.ID) {
 			return nil
@@ -74,7 +74,9 @@ func SetProjectAt(parent *os.File, name string, p Project) error {
 	return nil
 }
 
-func withoutProjects(err error) error {
+// unsupported makes an error that says that a filesystem or kernel does not know the
+// call an errors.ErrUnsupported.
+func unsupported(err error) error {
 	for _, none := range []error{unix.ENOTTY, unix.ENOSYS, unix.EOPNOTSUPP} {
 		if errors.Is(err, none) {
 			return fmt.Errorf("%w: %w", errors.ErrUnsupported, err)

@@ -116,7 +116,7 @@ func openDir(t *testing.T, path string) *dir.Dir {
 
 func (w *importWorld) copyTree(from, to string) {
 	w.Helper()
-	if err := tree.Copy(w.Context(), openDir(w.T, from), openDir(w.T, to), new(tree.Watch)); err != nil {
+	if _, err := tree.Copy(w.Context(), openDir(w.T, from), openDir(w.T, to), new(tree.Watch), tree.Options{}); err != nil {
 		w.Fatal(err)
 	}
 }

@@ -354,7 +354,7 @@ func (b *importBuild) copy(ctx context.Context) error {
 	defer done()
 	defer data.Close()
 	size := tree.Size{Bytes: b.note.Bytes, Files: b.note.Files}
-	if err := tree.Copy(ctx, source, data, b.job.begin(Copying, size, b.alive)); err != nil {
+	if _, err := tree.Copy(ctx, source, data, b.job.begin(Copying, size, b.alive), tree.Options{}); err != nil {
 		return fmt.Errorf("the copy was not finished: %w", err)
 	}
 	return tree.Compare(ctx, source, data, b.job.begin(Comparing, size, b.alive))

@@ -72,6 +72,9 @@ func (a attributed) all() (map[string][]byte, error) {
 		}
 		value := make([]byte, maxValue)
 		n, err := a.get(name, value)
+		if errors.Is(err, unix.ENODATA) { // removed since it was listed
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: its extended attribute %s cannot be read: %w", a.path, name, err)
 		}

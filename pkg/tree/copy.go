@@ -13,25 +13,49 @@ import (
 	"github.com/hostdir/hostdir/pkg/dir"
 )
 
+// Options say how to copy.
+type Options struct {
+	// Live is for an original that others work in meanwhile: what they remove is left
+	// out, what they exchange is taken as it is then. Each file is what it was at one
+	// moment where its blocks can be shared, else a mixture of several.
+	Live bool
+	// ShareOnly refuses to copy what is in a file: without blocks that the copy can share
+	// with the original the error is ErrCannotShare.
+	ShareOnly bool
+}
+
+// ErrCannotShare is for a filesystem, or a file, whose blocks cannot be shared.
+var ErrCannotShare = errors.New("its blocks cannot be shared with a copy (no reflinks)")
+
 // copier is one copy.
 type copier struct {
+	Options
 	ctx   context.Context
 	watch *Watch
 	top   *dir.Dir // of the copy
-	// linked is where files with several names were copied to first, below top.
-	linked map[dir.Inode]string
-	// clone is whether files may share their blocks with the copy.
-	clone  bool
-	buffer []byte
+	// linked is where files with several names were copied to first.
+	linked map[dir.Inode]firstName
+	// share is whether files may share their blocks with the copy, copied whether any of
+	// them does not.
+	share, copied bool
+	buffer        []byte
+}
+
+// firstName is where a file with several names is in the copy, below its top, and what
+// it was then.
+type firstName struct {
+	path string
+	stat unix.Stat_t
 }
 
 // Copy makes to, a directory, hold what from holds, and be as from is. What a copy that
 // was cut short has left in to is taken for copied where type, size and time are the
 // same; anything that from does not have is removed. Sockets are left out. The copy is
-// not synced.
-func Copy(ctx context.Context, from, to *dir.Dir, w *Watch) error {
-	c := &copier{ctx: ctx, watch: w, top: to, linked: map[dir.Inode]string{}, clone: true, buffer: make([]byte, 1<<20)}
-	return c.directory(from, to, "", maxDepth)
+// not synced. shared is whether it has all its blocks in common with the original.
+func Copy(ctx context.Context, from, to *dir.Dir, w *Watch, o Options) (shared bool, err error) {
+	c := &copier{Options: o, ctx: ctx, watch: w, top: to, linked: map[dir.Inode]firstName{}, share: true, buffer: make([]byte, 1<<20)}
+	err = c.directory(from, to, "", maxDepth)
+	return !c.copied, err
 }
 
 // directory copies what is in a directory that is path below the top, and then what it
@@ -44,7 +68,7 @@ func (c *copier) directory(from, to *dir.Dir, path string, depth int) error {
 		if depth == 0 && e.Is(unix.S_IFDIR) {
 			return tooDeep(e)
 		}
-		return c.entry(e, to, join(path, e.Name), depth)
+		return c.current(e, to, join(path, e.Name), depth)
 	})
 	if err != nil {
 		return err
@@ -74,6 +98,28 @@ func (c *copier) removeOthers(from, to *dir.Dir) error {
 	})
 }
 
+// maxExchanges is how often in a row an entry may be another one by the time that it is
+// opened.
+const maxExchanges = 100
+
+// current copies an entry, or of a live original what has come in its place meanwhile.
+func (c *copier) current(e Entry, to *dir.Dir, path string, depth int) error {
+	for attempt := 0; ; attempt++ {
+		err := c.entry(e, to, path, depth)
+		if !c.Live || attempt == maxExchanges || !errors.Is(err, errExchanged) && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := c.watch.step(c.ctx); err != nil {
+			return err
+		}
+		if e.Stat, err = e.Parent.Lstat(e.Name); errors.Is(err, fs.ErrNotExist) {
+			return to.RemoveTree(c.ctx, e.Name)
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
 func (c *copier) entry(e Entry, to *dir.Dir, path string, depth int) error {
 	if e.Is(unix.S_IFDIR) {
 		return c.sub(e, to, path, depth)
@@ -84,8 +130,8 @@ func (c *copier) entry(e Entry, to *dir.Dir, path string, depth int) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if first, ok := c.linked[inode]; ok {
-		return c.link(first, to, e.Name, exists, there)
+	if first, ok := c.linked[inode]; ok && sameFile(first.stat, e.Stat) {
+		return c.link(first.path, to, e.Name, exists, there)
 	}
 	if exists && !sameContent(e.Stat, there) {
 		if err := to.RemoveTree(c.ctx, e.Name); err != nil {
@@ -109,9 +155,15 @@ func (c *copier) entry(e Entry, to *dir.Dir, path string, depth int) error {
 		}
 	}
 	if err == nil && e.Stat.Nlink > 1 {
-		c.linked[inode] = path
+		c.linked[inode] = firstName{path, e.Stat}
 	}
 	return err
+}
+
+// sameFile reports whether an inode is still the file that it was: its number may have
+// been given to another one.
+func sameFile(was, is unix.Stat_t) bool {
+	return was.Mode == is.Mode && was.Size == is.Size && was.Mtim == is.Mtim
 }
 
 // sameContent reports whether an entry of the copy need not be made again: a file's time
@@ -186,16 +238,20 @@ const eager = 8 << 20
 
 // content copies what is in a file, and leaves its holes.
 func (c *copier) content(from, to *os.File, st unix.Stat_t) error {
-	if c.clone && st.Size > 0 {
+	if c.share && st.Size > 0 {
 		err := unix.IoctlFileClone(int(to.Fd()), int(from.Fd()))
 		if err == nil {
 			c.watch.Bytes.Add(st.Blocks * 512)
 			return nil
 		}
-		if err != unix.EINVAL { // which is about this file
-			c.clone = false // EXDEV, EOPNOTSUPP: about the filesystems
+		if err != unix.EINVAL && err != unix.ETXTBSY { // which are about this file
+			c.share = false // EXDEV, EOPNOTSUPP: about the filesystems
+		}
+		if c.ShareOnly {
+			return fmt.Errorf("%s: %w: %w", from.Name(), ErrCannotShare, err)
 		}
 	}
+	c.copied = c.copied || st.Blocks > 0
 	written := int64(0)
 	for at := int64(0); ; {
 		begin, end, err := nextData(from, at)
@@ -211,7 +267,7 @@ func (c *copier) content(from, to *os.File, st unix.Stat_t) error {
 			}
 			n, err := from.ReadAt(c.buffer[:min(int64(len(c.buffer)), end-at)], at)
 			if n == 0 && err == io.EOF {
-				return changing(from)
+				return c.shortened(from, to)
 			}
 			if err != nil && err != io.EOF {
 				return err
@@ -232,8 +288,16 @@ func (c *copier) content(from, to *os.File, st unix.Stat_t) error {
 	return to.Truncate(st.Size)
 }
 
-func changing(f *os.File) error {
-	return fmt.Errorf("%s has become shorter while it was read: somebody writes to it", f.Name())
+// shortened is for a file that ends before it should.
+func (c *copier) shortened(from, to *os.File) error {
+	if !c.Live {
+		return fmt.Errorf("%s has become shorter while it was read: somebody writes to it", from.Name())
+	}
+	st, err := from.Stat()
+	if err != nil {
+		return err
+	}
+	return to.Truncate(st.Size())
 }
 
 // nextData returns the next piece of a file that is no hole, -1 if there is none.

@@ -5,7 +5,7 @@
 // Both directories are reached through descriptors, beneath which no symbolic link is
 // followed and no mount crossed, whoever swaps something in meanwhile. Nothing keeps a
 // copy of what is being written to from being a mixture: who copies sees to it that
-// nobody writes, and Compare finds out.
+// nobody writes, and Compare finds out; or says with Options.Live that somebody may.
 package tree
 
 import (
@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -55,6 +56,8 @@ func (e Entry) Path() string { return e.Parent.Path(e.Name) }
 // Is reports whether the entry is of a type, such as unix.S_IFDIR.
 func (e Entry) Is(kind uint32) bool { return e.Stat.Mode&unix.S_IFMT == kind }
 
+var errExchanged = errors.New("was exchanged a moment ago: somebody is working in it")
+
 // Open opens a regular file or a directory to read it, leaving its access time as it is.
 // It is an error if another one is there by now.
 func (e Entry) Open() (*dir.Dir, error) {
@@ -65,7 +68,7 @@ func (e Entry) Open() (*dir.Dir, error) {
 	opened := &dir.Dir{File: f}
 	now, err := opened.Inode()
 	if err == nil && now != (dir.Inode{Device: e.Stat.Dev, Number: e.Stat.Ino}) {
-		err = fmt.Errorf("%s was exchanged a moment ago: somebody is working in it", e.Path())
+		err = fmt.Errorf("%s %w", e.Path(), errExchanged)
 	}
 	if err != nil {
 		opened.Close()
@@ -108,7 +111,7 @@ func entries(ctx context.Context, d *dir.Dir, w *Watch, do func(e Entry) error) 
 	}
 	for {
 		names, err := d.Readdirnames(batch)
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) || errors.Is(err, fs.ErrNotExist) { // d itself was removed
 			return nil
 		}
 		if err != nil {
@@ -119,7 +122,11 @@ func entries(ctx context.Context, d *dir.Dir, w *Watch, do func(e Entry) error) 
 				return err
 			}
 			e := Entry{Parent: d, Name: name}
-			if e.Stat, err = d.Lstat(name); err != nil {
+			e.Stat, err = d.Lstat(name)
+			if errors.Is(err, fs.ErrNotExist) { // removed since it was listed
+				continue
+			}
+			if err != nil {
 				return err
 			}
 			w.Files.Add(1)

@@ -126,7 +126,7 @@ func TestCopy(t *testing.T) {
 				}
 				return nil
 			}}
-			err := Copy(ctx, open(t, from), open(t, to), w)
+			_, err := Copy(ctx, open(t, from), open(t, to), w, Options{})
 			cancel()
 			if err == nil {
 				break
@@ -192,7 +192,8 @@ func TestCompare(t *testing.T) {
 				return os.WriteFile(path("deep/other-name"), content, 0o640)
 			},
 		} {
-			must(t, Copy(t.Context(), open(t, from), open(t, to), new(Watch)))
+			_, err := Copy(t.Context(), open(t, from), open(t, to), new(Watch), Options{})
+			must(t, err)
 			must(t, Compare(t.Context(), open(t, from), open(t, to), new(Watch)))
 			must(t, change())
 			if err := Compare(t.Context(), open(t, from), open(t, to), new(Watch)); !errors.Is(err, ErrDiffers) {
@@ -221,7 +222,7 @@ func TestStaysInside(t *testing.T) {
 	if _, err := Measure(t.Context(), open(t, from), new(Watch), nil); !errors.Is(err, unix.EXDEV) {
 		t.Errorf("a directory with a mount in it: %v", err)
 	}
-	if err := Copy(t.Context(), open(t, from), open(t, to), new(Watch)); !errors.Is(err, unix.EXDEV) {
+	if _, err := Copy(t.Context(), open(t, from), open(t, to), new(Watch), Options{}); !errors.Is(err, unix.EXDEV) {
 		t.Errorf("a copy over a mount: %v", err)
 	}
 }
@@ -242,7 +243,7 @@ func TestTooDeep(t *testing.T) {
 	if _, err := Measure(t.Context(), open(t, from), new(Watch), nil); err == nil || !strings.Contains(err.Error(), "directories deep") {
 		t.Error(err)
 	}
-	if err := Copy(t.Context(), open(t, from), open(t, t.TempDir()), new(Watch)); err == nil || !strings.Contains(err.Error(), "directories deep") {
+	if _, err := Copy(t.Context(), open(t, from), open(t, t.TempDir()), new(Watch), Options{}); err == nil || !strings.Contains(err.Error(), "directories deep") {
 		t.Error(err)
 	}
 }
