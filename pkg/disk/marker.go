@@ -22,8 +22,10 @@ const (
 	MarkerNewFile = ".disk.json.new"
 
 	VolumesDir = "volumes"
-	TrashDir   = "trash"
-	ClaimsDir  = "claims"
+	// SnapshotsDir is made with the first snapshot.
+	SnapshotsDir = "snapshots"
+	TrashDir     = "trash"
+	ClaimsDir    = "claims"
 )
 
 const markerVersion = 1

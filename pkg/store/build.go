@@ -132,7 +132,7 @@ func (d *diskState) create(ctx context.Context, s *Store, name string, r Record,
 	building := newPrefix + name
 	err = o.clearAway(ctx, volumes, building) // what a crash has left
 	if err == nil {
-		r.Quota, err = o.build(ctx, s.projects, volumes, building, r)
+		r, err = o.build(ctx, s.projects, volumes, building, r)
 	}
 	if err == nil {
 		if cordoned := o.cordoned(); cordoned != nil { // a moment ago
@@ -154,70 +154,74 @@ func (d *diskState) create(ctx context.Context, s *Store, name string, r Record,
 	}
 
 	v := Volume{Record: r, Dir: name, Path: d.dataPath(name), Usage: Usage{At: r.Created}}
-	d.setVolume(name, &v)
-	d.links.Lock()
-	defer d.links.Unlock()
-	if err := o.link(r.Claim, name); err != nil {
-		klog.FromContext(ctx).Error(err, "no link under claims for this volume, the next start makes it", "volumeID", r.ID, "claim", r.Claim.String())
-	}
+	o.admit(ctx, &v)
 	return v, nil
+}
+
+// admit makes a volume known that was just committed, and links to it.
+func (o openDisk) admit(ctx context.Context, v *Volume) {
+	o.setVolume(v.Dir, v)
+	o.links.Lock()
+	defer o.links.Unlock()
+	if err := o.link(v.Claim, v.Dir); err != nil {
+		klog.FromContext(ctx).Error(err, "no link under claims for this volume, the next start makes it", "volumeID", v.ID, "claim", v.Claim.String())
+	}
 }
 
 // build makes the volume's directory under a name that no scan takes for a volume.
 // The record is on disk before the volume's ID gets limits, so that they are found
 // again after a crash. Where quotas have been switched off, and the class allows
 // that, the capacity is advisory.
-func (o openDisk) build(ctx context.Context, projects *projectIDs, volumes *dir.Dir, building string, r Record) (*Quota, error) {
-	q, err := o.buildOnce(projects, volumes, building, r)
+func (o openDisk) build(ctx context.Context, projects *projectIDs, volumes *dir.Dir, building string, r Record) (Record, error) {
+	made, err := o.buildOnce(projects, volumes, building, r)
 	if err == nil || !isQuotaOff(err) {
-		return q, err
+		return made, err
 	}
 	o.detectLimits(ctx)
 	if err := o.refuses(r.Class); err != nil {
-		return nil, fmt.Errorf("%w: %w", errdefs.ErrNoSpace, err)
+		return r, fmt.Errorf("%w: %w", errdefs.ErrNoSpace, err)
 	}
 	if err := o.clearAway(ctx, volumes, building); err != nil {
-		return nil, err
+		return r, err
 	}
 	return o.buildOnce(projects, volumes, building, r)
 }
 
-func (o openDisk) buildOnce(projects *projectIDs, volumes *dir.Dir, building string, r Record) (*Quota, error) {
+func (o openDisk) buildOnce(projects *projectIDs, volumes *dir.Dir, building string, r Record) (Record, error) {
 	if err := volumes.Mkdir(building); err != nil {
-		return nil, err
+		return r, err
 	}
 	volume, err := volumes.Sub(building)
 	if err != nil {
-		return nil, err
+		return r, err
 	}
 	defer volume.Close()
-	q, done, err := o.makeData(projects, volume, r)
+	r, done, err := o.makeData(projects, volume, r)
 	if err != nil {
-		return nil, err
+		return r, err
 	}
 	defer done()
-	r.Quota = q
 	if err := writeRecord(volume, recordFile, r); err != nil {
-		return nil, err
+		return r, err
 	}
 	data, err := volume.Sub(dataDir)
 	if err != nil {
-		return nil, err
+		return r, err
 	}
 	defer data.Close()
-	if q != nil {
+	if r.Quota != nil {
 		if err := o.setLimit(data, r); err != nil {
-			return nil, err
+			return r, err
 		}
 	}
 	// Mode after owner: chown(2) may clear bits of the mode.
 	if err := data.Wrap("fchown", ".", unix.Fchown(data.FD(), int(r.Class.UID), int(r.Class.GID))); err != nil {
-		return nil, err
+		return r, err
 	}
 	if err := data.Wrap("fchmod", ".", unix.Fchmod(data.FD(), r.Class.FileMode())); err != nil {
-		return nil, err
+		return r, err
 	}
-	return q, errors.Join(data.Sync(), volume.Sync())
+	return r, errors.Join(data.Sync(), volume.Sync())
 }
 
 // commit gives a volume its name. Where that cannot be made durable, the volume

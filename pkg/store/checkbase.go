@@ -54,7 +54,7 @@ func (c *checker) layout(o openDisk) {
 		switch name {
 		case disk.MarkerFile, disk.OwnerFile:
 			c.own(o.root, name, path, 0o600)
-		case disk.VolumesDir, disk.TrashDir, disk.ClaimsDir:
+		case disk.VolumesDir, disk.SnapshotsDir, disk.TrashDir, disk.ClaimsDir:
 			c.own(o.root, name, path, 0o700)
 		case disk.MarkerNewFile, disk.OwnerNewFile:
 			c.leftoverUnlocked(o, name, path)

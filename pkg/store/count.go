@@ -182,6 +182,8 @@ func (o openDisk) setLimitOf(name string, r Record) error {
 // counted.
 type span struct{ least, most int64 }
 
+func (s span) plus(other span) span { return span{s.least + other.least, s.most + other.most} }
+
 func (s *span) add(held int64) {
 	if *s == (span{}) {
 		s.least = held
@@ -224,15 +226,15 @@ func (d *diskState) enforces(v *Volume) bool {
 }
 
 // takeStock notes what others hold on a disk's filesystem, now that all volumes
-// were counted: what it held meanwhile besides them. Volumes are written to while
+// were counted: what it held meanwhile besides them and snapshots. Volumes are written to while
 // they are counted, one after the other, so that is known within bounds only. The
 // figure from before stands if it is within them.
 func (d *diskState) takeStock(held span) {
-	volumes := d.heldByVolumes()
+	ours := d.heldByOurs()
 	for _, other := range d.peers() {
-		volumes += other.heldByVolumes()
+		ours = ours.plus(other.heldByOurs())
 	}
-	least, most := max(0, held.least-volumes), max(0, held.most-volumes)
+	least, most := max(0, held.least-ours.most), max(0, held.most-ours.least)
 	known := d.figures().foreign
 	if !known.known {
 		known.bytes = least
@@ -248,15 +250,38 @@ func (d *diskState) takeStock(held span) {
 	}
 }
 
-// heldByVolumes returns what the volumes hold, or can hold at most as long as they
-// have not been counted.
-func (d *diskState) heldByVolumes() int64 {
+// heldByOurs returns what volumes and snapshots hold, or can hold at most as long as
+// they have not been counted. What shares blocks is counted by a filesystem as if it had
+// all for itself: together it holds no more than that, and no less than the largest.
+func (d *diskState) heldByOurs() span {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	most := d.volumes.used
 	if d.volumes.uncounted > 0 {
-		return d.volumes.allocated
+		most = d.volumes.allocated
 	}
-	return d.volumes.used
+	most += d.snapshots.bytes
+	largest, shared := map[string]int64{}, int64(0)
+	share := func(origin string, bytes int64) {
+		if origin != "" {
+			shared += min(bytes, largest[origin])
+			largest[origin] = max(bytes, largest[origin])
+		}
+	}
+	for _, s := range d.snapshots.byName {
+		share(s.Origin, s.Bytes)
+	}
+	for _, v := range d.volumes.byName {
+		share(v.Origin, v.Usage.Bytes)
+	}
+	for origin := range largest {
+		if id, err := ParseVolumeID(origin); err == nil {
+			if v := d.volumes.byName[id.Name]; v != nil && v.ID == origin {
+				share(origin, v.Usage.Bytes)
+			}
+		}
+	}
+	return span{most - shared, most}
 }
 
 // followQuotas notices that somebody has switched quotas on or off.

@@ -40,6 +40,9 @@ type CreateRequest struct {
 	// Claim and PersistentVolume may be empty.
 	Claim            Claim
 	PersistentVolume string
+	// Source is the ID of the snapshot or volume that it begins as a copy of, "" if it
+	// begins empty.
+	Source string
 }
 
 // Create makes a volume, or returns the one that the same request has made
@@ -51,22 +54,18 @@ func (s *Store) Create(ctx context.Context, req CreateRequest) (Volume, error) {
 	if err != nil {
 		return Volume{}, err
 	}
+	if req.Source != "" {
+		v, err := s.createFrom(ctx, req, name)
+		if err != nil {
+			return Volume{}, fmt.Errorf("volume %s%s: %w", req.Name, req.forClaim(), err)
+		}
+		return v, nil
+	}
 	unlock, err := s.locks.lock(name)
 	if err != nil {
 		return Volume{}, err
 	}
-	b := &build{store: s, name: name, unlock: unlock, record: Record{
-		Version:          recordVersion,
-		Name:             req.Name,
-		CapacityBytes:    capacity,
-		Class:            req.Class,
-		MountOptions:     req.MountOptions,
-		AccessModes:      req.AccessModes,
-		Node:             s.node,
-		Claim:            req.Claim,
-		PersistentVolume: req.PersistentVolume,
-		Created:          time.Now().UTC(),
-	}}
+	b := &build{store: s, name: name, unlock: unlock, record: req.record(s.node, capacity)}
 	defer b.release()
 
 	if v, err := s.existing(ctx, name); err != nil {
@@ -88,6 +87,22 @@ func (s *Store) Create(ctx context.Context, req CreateRequest) (Volume, error) {
 		}
 	}
 	return Volume{}, fmt.Errorf("volume %s%s: %w", req.Name, req.forClaim(), err)
+}
+
+// record is that of the volume, before a disk is chosen.
+func (r CreateRequest) record(node string, capacity int64) Record {
+	return Record{
+		Version:          recordVersion,
+		Name:             r.Name,
+		CapacityBytes:    capacity,
+		Class:            r.Class,
+		MountOptions:     r.MountOptions,
+		AccessModes:      r.AccessModes,
+		Node:             node,
+		Claim:            r.Claim,
+		PersistentVolume: r.PersistentVolume,
+		Created:          time.Now().UTC(),
+	}
 }
 
 // check returns the name of the volume's directory and its capacity.
@@ -192,6 +207,9 @@ func (s *Store) mayHave(name string) error {
 func (s *Store) compatible(r CreateRequest, v *Volume) error {
 	if v.CapacityBytes < r.RequiredBytes || r.LimitBytes > 0 && v.CapacityBytes > r.LimitBytes {
 		return fmt.Errorf("volume %s: %w: it has %d bytes, requested are %s", v.ID, errdefs.ErrConflict, v.CapacityBytes, r.rangeText())
+	}
+	if v.Source != r.Source {
+		return fmt.Errorf("volume %s: %w: it began as a copy of %q, now of %q", v.ID, errdefs.ErrConflict, v.Source, r.Source)
 	}
 	if v.Class != r.Class {
 		return fmt.Errorf("volume %s: %w: it was made with the parameters %s, now they are %s", v.ID, errdefs.ErrConflict, v.Class, r.Class)

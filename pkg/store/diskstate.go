@@ -31,6 +31,8 @@ type diskState struct {
 	peers func() []*diskState
 	// wake lets the purge look at the trash now.
 	wake chan struct{}
+	// copies holds those who copy what the disk holds.
+	copies chan struct{}
 	// stop ends what works in the background on this disk.
 	stop context.CancelFunc
 	// links serialises changes below claims/.
@@ -47,6 +49,9 @@ type diskState struct {
 	limits      quota.Quota
 	whyAdvisory error
 	volumes     volumeSet
+	snapshots   snapshotSet
+	// publishes counts for each volume how often it was given to a pod.
+	publishes map[string]int
 	// cordonedSince is the marker's.
 	cordonedSince time.Time
 	// pending is allocated to volumes that are being made, or are growing.
@@ -61,8 +66,9 @@ type diskState struct {
 func (s *Store) newDiskState(path string, id disk.Identity, storage string, pool config.Pool) *diskState {
 	d := &diskState{
 		path: path, id: id, storage: storage, pool: pool,
-		calls: newCalls(), wake: make(chan struct{}, 1), stop: func() {},
+		calls: newCalls(), wake: make(chan struct{}, 1), copies: make(chan struct{}, maxCopies), stop: func() {},
 		volumes: volumeSet{node: s.node}, trash: newTrashIndex(), building: map[string]bool{},
+		publishes: map[string]int{},
 	}
 	d.peers = func() []*diskState {
 		return slices.DeleteFunc(s.inUse(), func(other *diskState) bool { return other == d || other.storage != d.storage })
@@ -142,6 +148,22 @@ func (d *diskState) setVolume(name string, v *Volume) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.volumes.set(name, v)
+	if v == nil {
+		delete(d.publishes, name)
+	}
+}
+
+// notePublish is called before a volume is given to a pod.
+func (d *diskState) notePublish(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.publishes[name]++
+}
+
+func (d *diskState) publishesOf(name string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.publishes[name]
 }
 
 // list returns the volumes of a disk in use.

@@ -372,19 +372,19 @@ func (b *importBuild) target() (data *dir.Dir, done func(), err error) {
 			return nil, nil, err
 		}
 	}
-	q, done, err := b.openDisk.makeData(b.store.projects, b.aside, b.record)
+	made, done, err := b.openDisk.makeData(b.store.projects, b.aside, b.record)
 	if err != nil {
 		return nil, nil, err
 	}
-	if q != nil {
+	if q := made.Quota; q != nil {
 		q.Inodes = b.inodes(quota.Limit{Inodes: q.Inodes})
 	}
-	b.record.Quota = q
+	b.record = made
 	err = replaceRecord(b.aside, b.record)
 	if err == nil {
 		data, err = b.aside.Sub(dataDir)
 	}
-	if err == nil && q != nil {
+	if err == nil && made.Quota != nil {
 		if err = b.openDisk.setLimit(data, b.record); err != nil {
 			data.Close()
 		}

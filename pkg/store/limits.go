@@ -117,28 +117,42 @@ func (o openDisk) setLimit(data *dir.Dir, r Record) error {
 }
 
 // makeData makes a volume's data directory, so that it can be limited if the class
-// wants that and the filesystem can, and returns how it is known there. done must
-// be called once the volume has its limit, or is not wanted.
-func (o openDisk) makeData(projects *projectIDs, volume *dir.Dir, r Record) (q *Quota, done func(), err error) {
+// wants that and the filesystem can, and returns the record with how it is known there.
+// done must be called once the volume has its limit, or is not wanted. On btrfs it is a
+// subvolume, of which there are snapshots, unless the class wants no quota: then it is in
+// those that people make of the whole filesystem.
+func (o openDisk) makeData(projects *projectIDs, volume *dir.Dir, r Record) (made Record, done func(), err error) {
 	limits, _ := o.limiter()
-	done = func() {}
-	if r.Class.Quota == config.QuotaOff || limits == nil {
-		return nil, done, volume.Mkdir(dataDir)
+	r.Quota, r.Subvolume, done = nil, 0, func() {}
+	switch {
+	case r.Class.Quota == config.QuotaOff || limits == nil && o.filesystem != btrfsType:
+		return r, done, volume.Mkdir(dataDir)
+	case limits == nil:
+		r.Subvolume, err = quota.CreateSubvolume(volume.File, dataDir)
+		return r, done, err
 	}
-	q = &Quota{Kind: limits.Kind()}
+	q := &Quota{Kind: limits.Kind()}
 	if q.Kind != quota.Btrfs { // btrfs numbers subvolumes itself
 		if q.ID, done, err = projects.allocate(limits, volume.File); err != nil {
-			return nil, nil, err
+			return r, nil, err
 		}
 	}
 	if q.ID, err = limits.Create(volume.File, dataDir, q.ID); err == nil {
-		var limit quota.Limit
-		limit, err = o.limitFor(Record{Quota: &Quota{Kind: q.Kind}, CapacityBytes: r.CapacityBytes, Class: r.Class})
-		q.Inodes = limit.Inodes
+		err = o.setInodes(q, r)
 	}
 	if err != nil {
 		done()
-		return nil, nil, err
+		return r, nil, err
 	}
-	return q, done, nil
+	r.Quota = q
+	return r, done, nil
 }
+
+// setInodes decides how many files a new volume may hold.
+func (o openDisk) setInodes(q *Quota, r Record) error {
+	limit, err := o.limitFor(Record{Quota: &Quota{Kind: q.Kind}, CapacityBytes: r.CapacityBytes, Class: r.Class})
+	q.Inodes = limit.Inodes
+	return err
+}
+
+const btrfsType = "btrfs"

@@ -39,7 +39,8 @@ func (v *openVolume) data() (*dir.Dir, error) {
 	return data, unreadable(err)
 }
 
-// WithData calls do with the open data directory of a volume. Meanwhile no other
+// WithData calls do with the open data directory of a volume that is given to a pod.
+// Meanwhile no other
 // call works on this volume. The descriptor is closed when do returns.
 func (s *Store) WithData(ctx context.Context, volumeID string, do func(data *os.File) error) error {
 	_, err := withVolume(ctx, s, volumeID, "publish", func(v *openVolume) (struct{}, error) {
@@ -48,6 +49,7 @@ func (s *Store) WithData(ctx context.Context, volumeID string, do func(data *os.
 			return struct{}{}, err
 		}
 		defer data.Close()
+		v.notePublish(v.id.Name)
 		return struct{}{}, do(data.File)
 	})
 	return err

@@ -36,6 +36,8 @@ type longJob struct {
 	err    error // once done is closed
 
 	phase atomic.Pointer[Progress]
+	// snapshot is what the record of a snapshot will say, nil until that is known.
+	snapshot atomic.Pointer[SnapshotRecord]
 }
 
 // Progress is how a phase comes along.
@@ -165,13 +167,34 @@ func (all *longJobs) forget(name string, j *longJob) {
 	}
 }
 
-// running returns the order at work on a volume and how it comes along, nil if none is.
-func (all *longJobs) running(name string) (order string, p *Progress) {
+// find returns the job that locks a name, nil if there is none.
+func (all *longJobs) find(name string) *longJob {
 	all.mu.Lock()
 	defer all.mu.Unlock()
-	j := all.jobs[name]
+	return all.jobs[name]
+}
+
+// running returns the order at work on a volume and how it comes along, nil if none is.
+func (all *longJobs) running(name string) (order string, p *Progress) {
+	j := all.find(name)
 	if j == nil {
 		return "", nil
 	}
 	return j.order, j.progress()
+}
+
+// stop ends a job and waits until it has cleared away what it began.
+func (all *longJobs) stop(ctx context.Context, name string) error {
+	j := all.find(name)
+	if j == nil {
+		return nil
+	}
+	j.cancel()
+	select {
+	case <-j.done:
+		all.forget(name, j)
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: its %s is being ended: %w", errdefs.ErrBusy, j.order, ctx.Err())
+	}
 }

@@ -48,6 +48,12 @@ type Record struct {
 	// Imported is the directory that the volume was imported from, "" for one that was
 	// made here.
 	Imported string `json:"imported,omitempty"`
+	// Source is the ID of the snapshot or volume that it began as a copy of, Origin that of
+	// the volume with whose descendants it shares blocks, "" if it has all for itself.
+	Source string `json:"source,omitempty"`
+	Origin string `json:"origin,omitempty"`
+	// Subvolume is the data's ID where it is a btrfs subvolume that no quota limits.
+	Subvolume quota.ID `json:"subvolume,omitempty"`
 
 	// Extra are the fields that this version does not know. They are kept: a
 	// newer one has written them, and may be back tomorrow.
@@ -66,6 +72,14 @@ type Quota struct {
 // same reports whether a filesystem counts for both alike.
 func (q *Quota) same(other *Quota) bool {
 	return q != nil && other != nil && q.Kind == other.Kind && q.ID == other.ID
+}
+
+// subvolume is the ID of the btrfs subvolume that the data is, 0 if it is none.
+func (r Record) subvolume() quota.ID {
+	if r.Quota != nil && r.Quota.Kind == quota.Btrfs {
+		return r.Quota.ID
+	}
+	return r.Subvolume
 }
 
 // plainRecord is a Record without its methods.

@@ -41,15 +41,22 @@ func (o openDisk) clearAway(ctx context.Context, volumes *dir.Dir, building stri
 	return err
 }
 
-// removeData removes the data of a volume, and then its limit.
+// removeData removes the data of a volume, and then its limit, or that of a snapshot.
 func (o openDisk) removeData(ctx context.Context, volume *dir.Dir) error {
 	r, err := readAnyRecord(volume)
 	if err = unreadable(err); errors.Is(err, errdefs.ErrUnavailable) {
 		return err // the record may be readable another time, and name a limit
 	}
+	if err != nil {
+		snapshot, err := readAnySnapshot(volume)
+		if err = unreadable(err); errors.Is(err, errdefs.ErrUnavailable) {
+			return err
+		}
+		return o.removeSubvolume(ctx, volume, snapshot.Subvolume)
+	}
 	limits, _ := o.limiter()
-	if err != nil || r.Quota == nil || quota.KindOf(limits) != r.Quota.Kind {
-		return volume.RemoveTree(ctx, dataDir) // what cannot be known of a limit cannot be given back
+	if r.Quota == nil || quota.KindOf(limits) != r.Quota.Kind {
+		return o.removeSubvolume(ctx, volume, r.Subvolume) // what cannot be known of a limit cannot be given back
 	}
 	if data, err := volume.Sub(dataDir); err == nil {
 		// At its limit, btrfs has no room even to remove what is in it.
@@ -66,6 +73,20 @@ func (o openDisk) removeData(ctx context.Context, volume *dir.Dir) error {
 		return nil // a crash came after the next line, and the ID is another volume's by now
 	}
 	return limits.Remove(volume.File, r.Quota.ID)
+}
+
+// removeSubvolume removes data that nobody limits, at once if it is a btrfs subvolume, and
+// then what btrfs has counted of that.
+func (o openDisk) removeSubvolume(ctx context.Context, parent *dir.Dir, id quota.ID) error {
+	if id == 0 || quota.RemoveSubvolume(parent.File, dataDir) != nil {
+		if err := parent.RemoveTree(ctx, dataDir); err != nil {
+			return err
+		}
+	}
+	if limits, _ := o.limiter(); id != 0 && quota.KindOf(limits) == quota.Btrfs {
+		return limits.Remove(parent.File, id)
+	}
+	return nil
 }
 
 // hasLimit reports whether a volume is known by this quota, on this disk or on

@@ -24,7 +24,7 @@ const findSubvolume = "look for it where the disk was before: mount the filesyst
 // fs.ErrNotExist if there is none.
 func openData(volume *dir.Dir, r Record) (*dir.Dir, error) {
 	data, err := volume.Sub(dataDir)
-	if errors.Is(err, fs.ErrNotExist) && r.Quota != nil && r.Quota.Kind == quota.Btrfs {
+	if errors.Is(err, fs.ErrNotExist) && r.subvolume() != 0 {
 		return nil, leftBehind(volume, r, "is gone; it was a btrfs subvolume, which btrfs send leaves out")
 	}
 	if err != nil {
@@ -48,16 +48,17 @@ func leftBehind(volume *dir.Dir, r Record, why string) error {
 // whereSubvolume says where the data of a volume is, if it is surely that: on another
 // filesystem its subvolume's ID may be another subvolume's.
 func whereSubvolume(volume *dir.Dir, r Record) string {
-	if r.Quota == nil || r.Quota.Kind != quota.Btrfs {
+	subvolume := r.subvolume()
+	if subvolume == 0 {
 		return ""
 	}
 	id, err := ParseVolumeID(r.ID)
 	if err != nil {
 		return ""
 	}
-	found, err := quota.SubvolumePath(volume.File, r.Quota.ID)
+	found, err := quota.SubvolumePath(volume.File, subvolume)
 	if err != nil || !strings.HasSuffix("/"+found, "/"+disk.VolumesDir+"/"+id.Name+"/"+dataDir) {
 		return ""
 	}
-	return fmt.Sprintf("; its subvolume %d is %s below the filesystem's top level", r.Quota.ID, found)
+	return fmt.Sprintf("; its subvolume %d is %s below the filesystem's top level", subvolume, found)
 }

@@ -14,7 +14,9 @@ import (
 //	(size - what others hold - reserve) x overcommit - what is allocated
 //
 // where others are files that are not hostdir's, and the trash. Room that a volume
-// does not use is allocated all the same, so that a claim finds what it was given.
+// does not use is allocated all the same, so that a claim finds what it was given. A
+// snapshot is allocated what it holds, also while it shares that with its volume: once
+// the volume is written anew, both are there.
 //
 // All of it comes from memory: GetCapacity and CreateVolume go by the same
 // figures, and neither waits for a disk.
@@ -54,7 +56,7 @@ func (f *figures) add(d *diskState) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.space
-	f.allocated += d.volumes.allocated + d.pending
+	f.allocated += d.allocated()
 	f.reserve = max(f.reserve, d.pool.Reserve.Of(s.Size))
 	if d.foreign.known && (!f.foreign.known || d.foreign.at.After(f.foreign.at)) {
 		f.foreign = d.foreign
@@ -70,6 +72,11 @@ func (f *figures) add(d *diskState) {
 		f.measured = s.at
 		f.size, f.free, f.readOnly, f.inodes, f.freeInodes = s.Size, s.Free, s.ReadOnly, s.Inodes, s.FreeInodes
 	}
+}
+
+// allocated is what the disk has given away. The caller holds d.mu.
+func (d *diskState) allocated() int64 {
+	return d.volumes.allocated + d.snapshots.bytes + d.pending
 }
 
 // sum ends a series of adds.

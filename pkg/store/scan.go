@@ -56,6 +56,9 @@ func (s *Store) scan(ctx context.Context, o openDisk, x *slot) error {
 		}
 		o.setVolume(name, v)
 	}
+	if err := s.scanSnapshots(ctx, o); err != nil {
+		return err
+	}
 	o.links.Lock()
 	defer o.links.Unlock()
 	if err := o.mendLinks(); err != nil {

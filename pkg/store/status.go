@@ -84,7 +84,7 @@ func (s *Store) Status() []Status {
 func (d *diskState) holds() (volumes int, allocated int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return len(d.volumes.byName), d.volumes.allocated + d.pending
+	return len(d.volumes.byName), d.allocated()
 }
 
 func (d *diskState) status() Status {
@@ -99,7 +99,7 @@ func (d *diskState) status() Status {
 	defer d.mu.Unlock()
 	s := Status{
 		Pool: d.pool.Name, Path: d.path, UUID: d.id.UUID,
-		Volumes: len(d.volumes.byName), AllocatedBytes: d.volumes.allocated + d.pending,
+		Volumes: len(d.volumes.byName), AllocatedBytes: d.allocated(),
 		OtherNodes: d.volumes.otherNodes(),
 		Quota:      quota.KindOf(limits), WhyAdvisory: why,
 		Evicted:  d.trash.evicted,

@@ -161,6 +161,7 @@ func (d *diskState) discard(e entry, r Record) {
 	defer d.mu.Unlock()
 	d.trash.byID[t.trashID()] = t
 	d.volumes.set(e.name, nil)
+	delete(d.publishes, e.name)
 }
 
 // restore is the opposite of discard.
