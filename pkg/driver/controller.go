@@ -31,8 +31,9 @@ func (d *Driver) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequest)
 	if err := checkCapabilities(req.GetVolumeCapabilities()); err != nil {
 		return nil, err
 	}
-	if req.GetVolumeContentSource() != nil {
-		return nil, invalid("hostdir cannot make a volume from a snapshot or another volume: remove dataSource from the claim")
+	source, err := contentSource(req.GetVolumeContentSource())
+	if err != nil {
+		return nil, err
 	}
 	if len(req.GetMutableParameters()) > 0 {
 		return nil, invalid("hostdir has no mutable parameters: remove volumeAttributesClassName from the claim")
@@ -61,6 +62,7 @@ func (d *Driver) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequest)
 			Name:      req.GetParameters()[metadataPrefix+"pvc/name"],
 		},
 		PersistentVolume: req.GetParameters()[metadataPrefix+"pv/name"],
+		Source:           source,
 	})
 	if errors.Is(err, errdefs.ErrNoSpace) {
 		return nil, fmt.Errorf("%w; %s", err, tiedPod)
@@ -69,7 +71,9 @@ func (d *Driver) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequest)
 		return nil, err
 	}
 	klog.FromContext(ctx).Info("volume created", "volumeID", v.ID, "claim", v.Claim.String(), "path", v.Path)
-	return &csi.CreateVolumeResponse{Volume: d.toCSI(v)}, nil
+	made := d.toCSI(v)
+	made.ContentSource = req.GetVolumeContentSource()
+	return &csi.CreateVolumeResponse{Volume: made}, nil
 }
 
 // DeleteVolume takes a volume out of use. One that is gone, or whose ID was
@@ -165,32 +169,42 @@ func (d *Driver) GetCapacity(_ context.Context, req *csi.GetCapacityRequest) (*c
 	}, nil
 }
 
-// maxPage bounds an answer of ListVolumes: gRPC's clients refuse more than 4 MiB
+// maxPage bounds an answer of ListVolumes and ListSnapshots: gRPC's clients refuse more than 4 MiB
 // unless told otherwise, and an entry takes at most some 300 bytes.
 const maxPage = 10_000
 
-// ListVolumes lists this node's volumes in the order of their IDs. A token is
-// the last ID of the page before, so pages stay right when volumes come and go.
-func (d *Driver) ListVolumes(_ context.Context, req *csi.ListVolumesRequest) (*csi.ListVolumesResponse, error) {
-	if req.GetMaxEntries() < 0 {
-		return nil, invalid("max_entries %d is negative", req.GetMaxEntries())
+// page cuts a page out of what is in the order of its IDs. A token is the last ID of the
+// page before, so pages stay right when volumes come and go.
+func page[T any](all []T, id func(T) string, token string, most int32) (some []T, next string, err error) {
+	if most < 0 {
+		return nil, "", invalid("max_entries %d is negative", most)
 	}
-	all := d.Store.Volumes()
-	if token := req.GetStartingToken(); token != "" {
-		if _, err := store.ParseVolumeID(token); err != nil {
-			return nil, status.Errorf(codes.Aborted, "%q is not a token of ListVolumes: start again without one", token)
+	if token != "" {
+		i, found := slices.BinarySearchFunc(all, token, func(each T, token string) int { return strings.Compare(id(each), token) })
+		_, noVolume := store.ParseVolumeID(token)
+		_, noSnapshot := store.ParseSnapshotID(token)
+		if noVolume != nil && noSnapshot != nil {
+			return nil, "", status.Errorf(codes.Aborted, "%q is not a token of this list: start again without one", token)
 		}
-		i, found := slices.BinarySearchFunc(all, token, func(v store.Volume, id string) int { return strings.Compare(v.ID, id) })
 		if found {
 			i++
 		}
 		all = all[i:]
 	}
-	resp := &csi.ListVolumesResponse{}
-	if n := min(maxPage, cmp.Or(int(req.GetMaxEntries()), maxPage)); n < len(all) {
+	if n := min(maxPage, cmp.Or(int(most), maxPage)); n < len(all) {
 		all = all[:n]
-		resp.NextToken = all[n-1].ID
+		next = id(all[n-1])
 	}
+	return all, next, nil
+}
+
+// ListVolumes lists this node's volumes in the order of their IDs.
+func (d *Driver) ListVolumes(_ context.Context, req *csi.ListVolumesRequest) (*csi.ListVolumesResponse, error) {
+	all, next, err := page(d.Store.Volumes(), func(v store.Volume) string { return v.ID }, req.GetStartingToken(), req.GetMaxEntries())
+	if err != nil {
+		return nil, err
+	}
+	resp := &csi.ListVolumesResponse{NextToken: next}
 	for _, v := range all {
 		resp.Entries = append(resp.Entries, &csi.ListVolumesResponse_Entry{Volume: d.toCSI(v)})
 	}

@@ -19,7 +19,7 @@ import (
 // DefaultName is the name that CSIDriver objects and StorageClasses use.
 const DefaultName = "csi.hostdir.io"
 
-// Driver serves the Identity, Controller and Node services of one node.
+// Driver serves the Identity, Controller, GroupController and Node services of one node.
 type Driver struct {
 	Identity
 
@@ -48,10 +48,11 @@ const (
 	maxStreams = 1000
 )
 
-// services are the three that every socket serves.
+// services are those that every socket serves.
 type services interface {
 	csi.IdentityServer
 	csi.ControllerServer
+	csi.GroupControllerServer
 	csi.NodeServer
 }
 
@@ -66,6 +67,7 @@ func serve(ctx context.Context, socketPath string, s services, calls *metrics.Ca
 	defer server.GracefulStop()
 	csi.RegisterIdentityServer(server, s)
 	csi.RegisterControllerServer(server, s)
+	csi.RegisterGroupControllerServer(server, s)
 	csi.RegisterNodeServer(server, s)
 	return socket.Serve(ctx, socketPath, server)
 }

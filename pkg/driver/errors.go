@@ -94,6 +94,12 @@ func fields(req any) []any {
 	if r, ok := req.(interface{ GetVolumeId() string }); ok {
 		kv = append(kv, "volumeID", r.GetVolumeId())
 	}
+	if r, ok := req.(interface{ GetSourceVolumeId() string }); ok {
+		kv = append(kv, "sourceVolumeID", r.GetSourceVolumeId())
+	}
+	if r, ok := req.(interface{ GetSnapshotId() string }); ok {
+		kv = append(kv, "snapshotID", r.GetSnapshotId())
+	}
 	if r, ok := req.(interface{ GetTargetPath() string }); ok {
 		kv = append(kv, "targetPath", r.GetTargetPath())
 	}

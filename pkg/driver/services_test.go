@@ -55,12 +55,12 @@ func TestServices(t *testing.T) {
 	}
 	want := []string{
 		"plugin CONTROLLER_SERVICE",
-		"plugin VOLUME_ACCESSIBILITY_CONSTRAINTS",
+		"plugin VOLUME_ACCESSIBILITY_CONSTRAINTS", "plugin GROUP_CONTROLLER_SERVICE",
 		"expansion ONLINE",
 		"controller CREATE_DELETE_VOLUME",
 		"controller GET_CAPACITY",
 		"controller LIST_VOLUMES",
-		"controller SINGLE_NODE_MULTI_WRITER",
+		"controller SINGLE_NODE_MULTI_WRITER", "controller CREATE_DELETE_SNAPSHOT", "controller LIST_SNAPSHOTS", "controller GET_SNAPSHOT", "controller CLONE_VOLUME",
 		"node GET_VOLUME_STATS",
 		"node EXPAND_VOLUME",
 		"node GET_VOLUME_HEALTH",

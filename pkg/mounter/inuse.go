@@ -3,6 +3,7 @@ package mounter
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
@@ -13,23 +14,25 @@ import (
 // CheckUnused returns ErrInUse if the directory, or anything beneath it such as
 // a subPath of a pod, is mounted anywhere.
 func (m *Mounter) CheckUnused(data *os.File) error {
-	mounts, err := mountsOf(data)
+	return checkUnused(data, func(*mountinfo.Info) bool { return true })
+}
+
+// CheckUnwritten returns ErrInUse if the directory, or anything beneath it, is mounted
+// anywhere so that it can be written to.
+func (m *Mounter) CheckUnwritten(data *os.File) error {
+	return checkUnused(data, func(mount *mountinfo.Info) bool { return !slices.Contains(strings.Split(mount.Options, ","), "ro") })
+}
+
+func checkUnused(data *os.File, counts func(*mountinfo.Info) bool) error {
+	table, at, err := find(data)
 	if err != nil {
 		return err
 	}
+	mounts := at.mountedIn(slices.DeleteFunc(table, func(mount *mountinfo.Info) bool { return !counts(mount) }))
 	if len(mounts) > 0 {
 		return fmt.Errorf("it is %w, mounted at %s", errdefs.ErrInUse, strings.Join(mounts, ", "))
 	}
 	return nil
-}
-
-// mountsOf finds where a directory is bind-mounted.
-func mountsOf(d *os.File) ([]string, error) {
-	table, at, err := find(d)
-	if err != nil {
-		return nil, err
-	}
-	return at.mountedIn(table), nil
 }
 
 // mountedIn finds in a mount table where a directory, or anything beneath it, is

@@ -28,6 +28,8 @@ type SnapshotRequest struct {
 	// VolumeSnapshot and Content may be empty.
 	VolumeSnapshot Claim
 	Content        string
+	// Group is the group that it belongs to, "" for none.
+	Group string
 }
 
 // snapshotLock is what a snapshot is locked by: no volume's name has a slash.
@@ -119,7 +121,7 @@ func (b *snapshotBuild) run(ctx context.Context, j *longJob) error {
 	defer b.source.close()
 	b.record = SnapshotRecord{
 		Version: snapshotVersion, ID: b.disk.snapshotID(b.name).String(), Name: b.request.Name, SourceVolume: b.request.Source,
-		Claim: b.source.claim, VolumeSnapshot: b.request.VolumeSnapshot, Content: b.request.Content, Node: b.store.node,
+		Claim: b.source.claim, VolumeSnapshot: b.request.VolumeSnapshot, Content: b.request.Content, Group: b.request.Group, Node: b.store.node,
 		CapacityBytes: b.source.capacity, Created: j.began.UTC(),
 	}
 	plan := b.record

@@ -46,7 +46,9 @@ type SnapshotRecord struct {
 	// caller did not say them.
 	VolumeSnapshot Claim  `json:"volumeSnapshot,omitzero"`
 	Content        string `json:"content,omitempty"`
-	Node           string `json:"node"`
+	// Group is that of a group snapshot.
+	Group string `json:"group,omitempty"`
+	Node  string `json:"node"`
 	// CapacityBytes is the volume's: what is restored has at least that.
 	CapacityBytes int64 `json:"capacityBytes"`
 	// Bytes and Files are what it holds. Files is 0 where nobody has counted.

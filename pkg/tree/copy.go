@@ -35,9 +35,9 @@ type copier struct {
 	top   *dir.Dir // of the copy
 	// linked is where files with several names were copied to first.
 	linked map[dir.Inode]firstName
-	// share is whether files may share their blocks with the copy, copied whether any of
-	// them does not.
-	share, copied bool
+	// share is whether files may share their blocks with the copy; shared and copied are
+	// whether there are any that do, and any that do not.
+	share, shared, copied bool
 	buffer        []byte
 }
 
@@ -55,7 +55,7 @@ type firstName struct {
 func Copy(ctx context.Context, from, to *dir.Dir, w *Watch, o Options) (shared bool, err error) {
 	c := &copier{Options: o, ctx: ctx, watch: w, top: to, linked: map[dir.Inode]firstName{}, share: true, buffer: make([]byte, 1<<20)}
 	err = c.directory(from, to, "", maxDepth)
-	return !c.copied, err
+	return c.shared && !c.copied, err
 }
 
 // directory copies what is in a directory that is path below the top, and then what it
@@ -241,6 +241,7 @@ func (c *copier) content(from, to *os.File, st unix.Stat_t) error {
 	if c.share && st.Size > 0 {
 		err := unix.IoctlFileClone(int(to.Fd()), int(from.Fd()))
 		if err == nil {
+			c.shared = true
 			c.watch.Bytes.Add(st.Blocks * 512)
 			return nil
 		}

@@ -30,9 +30,10 @@ func TestSanity(t *testing.T) {
 
 	suite("In process", startInProcess(t))
 	for name, mounted := range map[string]string{
-		"ext4":               disk.Mount(t, "ext4", 512<<20),
-		"xfs":                disk.Mount(t, "xfs", 512<<20),
-		"btrfs with a quota": disk.MountLimited(t, 512<<20),
+		"ext4":                  disk.Mount(t, "ext4", 512<<20),
+		"xfs":                   disk.Mount(t, "xfs", 512<<20),
+		"btrfs with a quota":    disk.MountLimited(t, 512<<20),
+		"btrfs without a quota": disk.Mount(t, "btrfs", 512<<20),
 	} {
 		p := plugin.Layout(t, mounted)
 		p.Run(t)
