@@ -168,7 +168,7 @@ func (d *diskState) await(ctx context.Context, done <-chan struct{}) error {
 // it for itself: a descriptor that is held through the whole check would keep the
 // admin's umount waiting.
 func (c *checker) disk(ctx context.Context, d *diskState) {
-	if c.withDisk(d, c.layout) && c.volumes(ctx, d) && c.trash(ctx, d) && c.claims(ctx, d) {
+	if c.withDisk(d, c.layout) && c.volumes(ctx, d) && c.snapshots(ctx, d) && c.trash(ctx, d) && c.claims(ctx, d) {
 		c.mounted(d)
 	}
 }

@@ -21,13 +21,13 @@ const (
 	ForeignFile Kind = "ForeignFile"
 	// Leftover: a file that a crash left while another was replaced.
 	Leftover Kind = "Leftover"
-	// HalfBuilt: a volume that no call is building any more.
+	// HalfBuilt: a volume or snapshot that no call is building any more.
 	HalfBuilt Kind = "HalfBuilt"
 	// ImportUnfinished: a directory that was to become a volume and is not one yet.
 	ImportUnfinished Kind = "ImportUnfinished"
-	// Quarantined: a volume whose record cannot be used.
+	// Quarantined: a volume or snapshot whose record cannot be used.
 	Quarantined Kind = "Quarantined"
-	// DataMissing: a volume without its data directory.
+	// DataMissing: a volume or snapshot without its data directory.
 	DataMissing Kind = "DataMissing"
 	// SubvolumeLeftBehind: a btrfs subvolume that a snapshot or a copy of the disk left behind.
 	SubvolumeLeftBehind Kind = "SubvolumeLeftBehind"
@@ -35,7 +35,9 @@ const (
 	UnknownVolume Kind = "UnknownVolume"
 	// MissingVolume: a volume that the plugin knows and that is gone.
 	MissingVolume Kind = "MissingVolume"
-	// StaleMemory: the plugin knows a volume otherwise than its record says.
+	// MissingSnapshot: a snapshot that the plugin knows and that is gone.
+	MissingSnapshot Kind = "MissingSnapshot"
+	// StaleMemory: the plugin knows a volume or snapshot otherwise than its record says.
 	StaleMemory Kind = "StaleMemory"
 	// TwinVolume: two disks have a volume of one name.
 	TwinVolume Kind = "TwinVolume"

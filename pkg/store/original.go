@@ -29,7 +29,8 @@ type original struct {
 	claim      Claim
 	// live is whether pods can write to it.
 	live bool
-	// capacity is what a copy needs at least, held what it was counted to hold.
+	// capacity is what a copy needs at least, held what it was counted to hold, zero if
+	// nobody has.
 	capacity int64
 	held     Usage
 }
@@ -60,26 +61,17 @@ func (d *diskState) openOriginal(id string) (*original, error) {
 	if c.origin == "" {
 		c.origin = id
 	}
-	if known := d.volume(volumeID.Name); known != nil {
-		c.held = known.Usage
-	}
 	if v.enforces(&Volume{Record: v.record}) {
-		if err := v.countVolume(volumeID.Name, v.record); err == nil || errors.Is(err, errLimit) {
-			c.held = d.volume(volumeID.Name).usage()
-		}
+		_ = v.countVolume(volumeID.Name, v.record) // else it is what was counted last
+	}
+	if known := d.volume(volumeID.Name); known != nil && known.Usage.At.After(v.record.Created) { // not since it was made, empty
+		c.held = known.Usage
 	}
 	if c.data, err = v.data(); err != nil {
 		v.close()
 		return nil, err
 	}
 	return c, nil
-}
-
-func (v *Volume) usage() Usage {
-	if v == nil {
-		return Usage{}
-	}
-	return v.Usage
 }
 
 func (d *diskState) originalOfSnapshot(id SnapshotID) (*original, error) {

@@ -178,14 +178,19 @@ func (b *snapshotBuild) build(ctx context.Context, j *longJob) error {
 	if err := b.fill(ctx, j); err != nil {
 		return err
 	}
-	if b.record.Consistency == "" {
-		b.record.Consistency = config.ConsistencyAny
-		if busy == nil && b.disk.publishesOf(b.volume) == publishes {
-			b.record.Consistency = config.ConsistencyIdle
-		}
-	}
-	if b.request.Class.Consistency == config.ConsistencyIdle && b.disk.publishesOf(b.volume) != publishes {
+	idle := busy == nil && b.disk.publishesOf(b.volume) == publishes
+	switch {
+	case b.request.Class.Consistency == config.ConsistencyIdle && !idle:
 		return fmt.Errorf("its class wants consistency=idle, and the volume was %w by a pod meanwhile: it is tried again", errdefs.ErrInUse)
+	case b.record.Method == SnapshotSubvolume:
+		b.record.Consistency = config.ConsistencyAtomic
+	case idle:
+		b.record.Consistency = config.ConsistencyIdle
+	default:
+		b.record.Consistency = config.ConsistencyAny
+	}
+	if err := errors.Join(b.record.write(b.aside), b.aside.Sync()); err != nil {
+		return err
 	}
 	return b.commit(ctx)
 }
@@ -226,17 +231,14 @@ func (b *snapshotBuild) clear() error {
 	return err
 }
 
-// fill makes the data and the record, by the best way that there is.
+// fill makes the data, by the best way that there is.
 func (b *snapshotBuild) fill(ctx context.Context, j *longJob) error {
 	id, err := b.source.snapshotData(b.aside, true)
 	if err == nil {
-		b.record.Method, b.record.Consistency, b.record.Subvolume, b.record.Origin = SnapshotSubvolume, config.ConsistencyAtomic, id, b.source.origin
 		held, err := b.countSubvolume(ctx, j, id)
-		if err != nil {
-			return err
-		}
-		b.record.Bytes, b.record.Files = held.Bytes, held.Inodes
-		return errors.Join(b.record.write(b.aside), b.aside.Sync())
+		b.record.Method, b.record.Bytes, b.record.Files = SnapshotSubvolume, held.Bytes, held.Inodes
+		b.record.Subvolume, b.record.Origin = id, b.source.origin
+		return err
 	}
 	if !errors.Is(err, errors.ErrUnsupported) {
 		return err
@@ -263,11 +265,11 @@ func (b *snapshotBuild) fill(ctx context.Context, j *longJob) error {
 	if shared {
 		b.record.Method, b.record.Origin = SnapshotReflink, b.source.origin
 	}
-	return errors.Join(b.record.write(b.aside), b.aside.Sync())
+	return nil
 }
 
-// countSubvolume returns what a new subvolume holds, from a quota if there is one, from
-// the last count of its volume, or else by a walk.
+// countSubvolume returns what a new subvolume holds, from a quota if there is one, or else
+// by a walk.
 func (b *snapshotBuild) countSubvolume(ctx context.Context, j *longJob, id quota.ID) (Usage, error) {
 	data, err := b.aside.Sub(dataDir)
 	if err != nil {
@@ -278,9 +280,6 @@ func (b *snapshotBuild) countSubvolume(ctx context.Context, j *longJob, id quota
 		if _, used, err := limits.Get(data.File, id); err == nil {
 			return Usage{Bytes: used.Bytes}, nil
 		}
-	}
-	if held := b.source.held; !held.At.IsZero() {
-		return held, nil
 	}
 	size, err := tree.Measure(ctx, data, j.begin(Measuring, tree.Size{}, b.disk.retiredErr), nil)
 	return Usage{Bytes: size.Bytes, Inodes: size.Files}, err

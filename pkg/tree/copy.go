@@ -38,7 +38,7 @@ type copier struct {
 	// share is whether files may share their blocks with the copy; shared and copied are
 	// whether there are any that do, and any that do not.
 	share, shared, copied bool
-	buffer        []byte
+	buffer                []byte
 }
 
 // firstName is where a file with several names is in the copy, below its top, and what
@@ -238,7 +238,7 @@ const eager = 8 << 20
 
 // content copies what is in a file, and leaves its holes.
 func (c *copier) content(from, to *os.File, st unix.Stat_t) error {
-	if c.share && st.Size > 0 {
+	if c.share { // also what is empty: it may have grown since st was read
 		err := unix.IoctlFileClone(int(to.Fd()), int(from.Fd()))
 		if err == nil {
 			c.shared = true

@@ -1,0 +1,110 @@
+package tree
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hostdir/hostdir/tests/disk"
+	"github.com/hostdir/hostdir/tests/plugin"
+)
+
+// TestCopyLive copies what others work in: each file that is always there is in the copy,
+// and where blocks are shared it is what it was at one moment. A second copy, when all is
+// quiet, is the original.
+func TestCopyLive(t *testing.T) {
+	plugin.RequireRoot(t)
+	for filesystem, shares := range map[string]bool{"xfs": true, "btrfs": true, "ext4": false} {
+		t.Run(filesystem, func(t *testing.T) {
+			mounted := disk.Mount(t, filesystem, 512<<20)
+			from, to := filepath.Join(mounted, "from"), filepath.Join(mounted, "to")
+			must(t, os.MkdirAll(from+"/deep/er", 0o700), os.Mkdir(to, 0o700))
+			const files = 50
+			for i := range files {
+				must(t, os.WriteFile(steady(from, i), page(0), 0o600))
+			}
+			stop := make(chan struct{})
+			var writers sync.WaitGroup
+			for w := range 4 {
+				writers.Go(func() { churn(t, from, uint64(w), files, stop) })
+			}
+			for round := range 15 {
+				shared, err := Copy(t.Context(), open(t, from), open(t, to), new(Watch), Options{Live: true})
+				must(t, err)
+				if shared != shares {
+					t.Errorf("shared %t", shared)
+				}
+				for i := range files {
+					content, err := os.ReadFile(steady(to, i))
+					must(t, err)
+					if whole := len(content) == len(page(0)) && bytes.Equal(content, page(content[0])); shares && !whole {
+						t.Fatalf("round %d: file %d is a mixture", round, i)
+					}
+				}
+			}
+			close(stop)
+			writers.Wait()
+			_, err := Copy(t.Context(), open(t, from), open(t, to), new(Watch), Options{Live: true})
+			must(t, err, Compare(t.Context(), open(t, from), open(t, to), new(Watch)))
+		})
+	}
+}
+
+// steady is the name of a file that is exchanged and written to, and never removed.
+func steady(dir string, i int) string { return fmt.Sprintf("%s/deep/steady-%d", dir, i) }
+
+// page is 64 KiB of one letter.
+func page(letter byte) []byte { return bytes.Repeat([]byte{letter}, 64<<10) }
+
+// churn does to a directory what pods do to theirs.
+func churn(t *testing.T, dir string, seed uint64, files int, stop <-chan struct{}) {
+	random := rand.New(rand.NewPCG(seed, 1))
+	tolerate := func(err error) {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) && !errors.Is(err, unix.ENOTEMPTY) {
+			t.Error(err)
+		}
+	}
+	for i := 0; ; i++ {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		own := fmt.Sprintf("%s/deep/own-%d-%d", dir, seed, random.IntN(20))
+		switch random.IntN(7) {
+		case 0: // exchanged, as editors and databases do
+			aside := fmt.Sprintf("%s/aside-%d", dir, seed)
+			tolerate(os.WriteFile(aside, page(byte(i)), 0o600))
+			tolerate(os.Rename(aside, steady(dir, random.IntN(files))))
+		case 1: // written to in one call
+			f, err := os.OpenFile(steady(dir, random.IntN(files)), os.O_WRONLY, 0)
+			if err == nil {
+				_, err = f.WriteAt(page(byte(i)), 0)
+				f.Close()
+			}
+			tolerate(err)
+		case 2:
+			tolerate(os.WriteFile(own, bytes.Repeat([]byte{1}, random.IntN(200<<10)), 0o600))
+		case 3:
+			tolerate(os.Truncate(own, int64(random.IntN(1<<20))))
+		case 4:
+			tolerate(os.Remove(own))
+		case 5:
+			tolerate(os.Link(steady(dir, random.IntN(files)), fmt.Sprintf("%s/deep/er/link-%d-%d", dir, seed, random.IntN(5))))
+			tolerate(os.Remove(fmt.Sprintf("%s/deep/er/link-%d-%d", dir, seed, random.IntN(5))))
+		case 6:
+			sub := fmt.Sprintf("%s/sub-%d", dir, seed)
+			tolerate(os.MkdirAll(sub+"/a/b", 0o700))
+			tolerate(os.WriteFile(sub+"/a/b/file", page(2), 0o600))
+			tolerate(os.RemoveAll(sub))
+		}
+	}
+}
