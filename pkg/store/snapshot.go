@@ -73,6 +73,7 @@ func (s *Store) CreateSnapshot(ctx context.Context, req SnapshotRequest, writers
 		return fail(err)
 	}
 	if plan := s.snapshotUnderWay(d, name); !done && plan != nil {
+		plan.SourceVolume = req.Source // which is known before the record is
 		return *plan, nil
 	}
 	made := d.snapshot(name)
