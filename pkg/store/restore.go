@@ -29,14 +29,12 @@ func (s *Store) createFrom(ctx context.Context, req CreateRequest, name string) 
 		_, p := s.jobs.running(name)
 		return Volume{}, fmt.Errorf("%w: %s is being copied%s", errdefs.ErrBusy, req.Source, p)
 	}
-	made, err := s.existing(ctx, name)
-	if err != nil {
-		return Volume{}, err
+	for _, d := range s.inUse() {
+		if v := d.volume(name); v != nil {
+			return *v, s.compatible(req, v)
+		}
 	}
-	if made == nil {
-		return Volume{}, fmt.Errorf("%w with another call; try again", errdefs.ErrBusy)
-	}
-	return *made, s.compatible(req, made)
+	return Volume{}, fmt.Errorf("%w with another call; try again", errdefs.ErrBusy) // deleted meanwhile, or its disk is away
 }
 
 // String says how far it is, for messages.

@@ -124,7 +124,8 @@ var personal = []struct {
 	{regexp.MustCompile(`\d{8}T\d{6}Z`), "<time>"},
 	{regexp.MustCompile(`/[^"]*/hostdir-\d+/`), "<dir>/"},
 	{regexp.MustCompile(`handle \d+:[0-9a-f]+`), "<handle>"},
-	{regexp.MustCompile(`("kind": "btrfs",\s*"id": )\d+`), "$1<id>"},
+	{regexp.MustCompile(`("kind": "btrfs",\s*"id": |"subvolume": )\d+`), "$1<id>"},
+	{regexp.MustCompile(`"bytes": \d+(,\s*"files": \d+)?`), `"bytes": <n>`}, // by a quota, or by a walk if that failed
 }
 
 // impersonal leaves out what differs from run to run.
