@@ -3,6 +3,7 @@ package powercut
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -83,7 +84,16 @@ func (n *node) compare(pool string, may map[string][]*volume) (wrong []string) {
 	if err != nil {
 		return append(wrong, err.Error())
 	}
+	snapshots, err := n.snapshots(ctx, pool)
+	if err != nil {
+		return append(wrong, err.Error())
+	}
 	links := map[string]string{}
+	for name := range snapshots {
+		if may[name] == nil {
+			failed("snapshot %s is listed, and was never asked for", name)
+		}
+	}
 	for name := range listed {
 		if may[name] == nil {
 			failed("volume %s is listed, and was never asked for", name)
@@ -91,6 +101,9 @@ func (n *node) compare(pool string, may map[string][]*volume) (wrong []string) {
 	}
 	for name, states := range may {
 		seen := kept[name]
+		if s := snapshots[name]; s != nil {
+			seen = s
+		}
 		if v := listed[name]; v != nil {
 			if seen != nil {
 				failed("volume %s is listed, and in the trash as well", name)
@@ -106,6 +119,11 @@ func (n *node) compare(pool string, may map[string][]*volume) (wrong []string) {
 		if !slices.ContainsFunc(states, seen.is) {
 			failed("volume %s: there is %s, there must be %s", name, seen, states)
 		}
+	}
+	if onDisk, err := names(filepath.Join(n.Base, "snapshots")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		failed("%v", err)
+	} else if want := slices.Sorted(maps.Keys(snapshots)); !slices.Equal(onDisk, want) {
+		failed("snapshots/ holds %q, the program lists %q", onDisk, want)
 	}
 	if onDisk, err := names(filepath.Join(n.Base, "volumes")); err != nil {
 		failed("%v", err)
@@ -133,6 +151,37 @@ func (n *node) listed(ctx context.Context, pool string) (map[string]*csi.Volume,
 			return nil, fmt.Errorf("%s is listed twice or of another pool", entry.GetVolume())
 		}
 		all[name] = entry.GetVolume()
+	}
+	return all, nil
+}
+
+// snapshots are those that the program lists, by name, with what is in them.
+func (n *node) snapshots(ctx context.Context, pool string) (map[string]*volume, error) {
+	resp, err := n.clients.ListSnapshots(ctx, &csi.ListSnapshotsRequest{})
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]*volume{}
+	for _, entry := range resp.GetEntries() {
+		name, found := strings.CutPrefix(entry.GetSnapshot().GetSnapshotId(), pool+".snapshots.")
+		if !found || !entry.GetSnapshot().GetReadyToUse() {
+			return nil, fmt.Errorf("%s is of another pool, or not ready", entry.GetSnapshot())
+		}
+		dir := filepath.Join(n.Base, "snapshots", name)
+		data, err := os.ReadFile(filepath.Join(dir, "snapshot.json"))
+		if err != nil {
+			return nil, err
+		}
+		var record store.SnapshotRecord
+		if err := json.Unmarshal(data, &record); err != nil {
+			return nil, err
+		}
+		// Of its class nothing is kept but what its directory has.
+		v := &volume{snapshot: true, claim: record.Claim, capacity: record.CapacityBytes}
+		if v.files, err = readFiles(filepath.Join(dir, "data")); err != nil {
+			return nil, err
+		}
+		all[name] = v
 	}
 	return all, nil
 }
@@ -177,7 +226,8 @@ func (n *node) look(ctx context.Context, listed *csi.Volume, name string) (*volu
 	}
 	want := store.Record{
 		Version: 1, ID: listed.GetVolumeId(), Name: name, CapacityBytes: listed.GetCapacityBytes(), Node: plugin.NodeName,
-		AccessModes: []string{"ReadWriteOnce"}, Class: record.Class, Claim: record.Claim, Quota: record.Quota, Created: record.Created,
+		AccessModes: []string{"ReadWriteOnce"}, Class: record.Class, Claim: record.Claim, Quota: record.Quota, Subvolume: record.Subvolume, Created: record.Created,
+		Source: record.Source, Origin: record.Origin,
 	}
 	if !reflect.DeepEqual(record, want) {
 		return nil, fmt.Errorf("its record is %+v, listed is %v", record, listed)
@@ -233,7 +283,7 @@ func (v *volume) is(may *volume) bool {
 	if v == nil || may == nil {
 		return v == may
 	}
-	if v.claim != may.claim || v.class != may.class || v.capacity != may.capacity || v.deleted != may.deleted {
+	if v.claim != may.claim || v.class != may.class && !v.snapshot || v.capacity != may.capacity || v.deleted != may.deleted || v.snapshot != may.snapshot {
 		return false
 	}
 	for file, content := range may.files {
@@ -242,7 +292,7 @@ func (v *volume) is(may *volume) bool {
 		}
 	}
 	for file := range v.files { // not synced, perhaps, but of no other volume
-		if !strings.HasPrefix(file, may.claim.Name+".") {
+		if _, copied := may.files[file]; !copied && !strings.HasPrefix(file, may.claim.Name+".") {
 			return false
 		}
 	}

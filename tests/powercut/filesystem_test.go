@@ -54,7 +54,7 @@ func (f filesystem) mount(t *testing.T, drive, dir string) {
 		disk.MountImage(t, drive, dir)
 		return
 	}
-	for try := 1; ; try++ {
+	for deadline := time.Now().Add(10 * time.Second); ; {
 		// What the kernel remembers of the same filesystem on another loop
 		// device would keep it from this one. It forgets only what is not mounted;
 		// and a test beside this one may have it forget what is being mounted here.
@@ -63,10 +63,9 @@ func (f filesystem) mount(t *testing.T, drive, dir string) {
 		if err == nil {
 			break
 		}
-		if try == 5 {
+		if time.Now().After(deadline) {
 			t.Fatalf("mount %s: %v\n%s", drive, err, out)
 		}
-		t.Logf("mount %s: %v, once more\n%s", drive, err, out)
 		time.Sleep(50 * time.Millisecond)
 	}
 	disk.UnmountLater(t, dir)

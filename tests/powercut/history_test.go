@@ -17,6 +17,8 @@ type volume struct {
 	capacity int64
 	// deleted reports that it is in the trash and kept there.
 	deleted bool
+	// snapshot reports that it is none, but a snapshot of one.
+	snapshot bool
 	// files are what was synced in it, by name. There may be more: what was
 	// not synced yet.
 	files map[string]string
@@ -30,6 +32,9 @@ func (v *volume) String() string {
 	if v.deleted {
 		what = "a deleted volume"
 	}
+	if v.snapshot {
+		what = "a snapshot"
+	}
 	return fmt.Sprintf("%s for claim %s of %d bytes with files %q", what, v.claim, v.capacity, slices.Sorted(maps.Keys(v.files)))
 }
 
@@ -42,19 +47,25 @@ const (
 	remove kind = "delete"
 	// undelete brings back what is kept in the trash.
 	undelete kind = "undelete"
+	// snapshot makes a snapshot of a volume, restore a volume of it, forget deletes it.
+	snapshot kind = "snapshot"
+	restore  kind = "restore"
+	forget   kind = "forget"
 )
 
 // call is something that is asked for, and the drive's positions before it was
 // asked for and after it was acknowledged.
 type call struct {
 	kind kind
-	name string // the volume's
+	name string // the volume's, or the snapshot's
 
-	claim    store.Claim  // of create
-	class    config.Class // of create
-	capacity int64        // of create and expand
-	file     string       // of save
-	content  string       // of save
+	claim    store.Claim       // of create, snapshot and restore
+	class    config.Class      // of create, snapshot and restore
+	capacity int64             // of create, expand, snapshot and restore
+	source   string            // of snapshot and restore
+	files    map[string]string // of snapshot and restore: what the source holds
+	file     string            // of save
+	content  string            // of save
 
 	start, end int
 }
@@ -69,9 +80,11 @@ func (c call) apply(v *volume) *volume {
 	switch {
 	case c.kind == create && v == nil:
 		return &volume{claim: c.claim, class: c.class, capacity: c.capacity}
-	case v == nil, c.kind == create: // a retry, of what is done already
+	case (c.kind == snapshot || c.kind == restore) && v == nil:
+		return &volume{claim: c.claim, class: c.class, capacity: c.capacity, files: c.files, snapshot: c.kind == snapshot}
+	case v == nil, slices.Contains([]kind{create, snapshot, restore}, c.kind): // a retry, of what is done already
 		return v
-	case c.kind == remove && v.class.TrashTTL == "":
+	case c.kind == forget, c.kind == remove && v.class.TrashTTL == "":
 		return nil
 	}
 	changed := *v

@@ -127,6 +127,12 @@ func (n *node) do(c call) error {
 		_, err = clients.DeleteVolume(ctx, &csi.DeleteVolumeRequest{VolumeId: n.id(c.name)})
 	case undelete:
 		err = n.undelete(ctx, c.name)
+	case snapshot:
+		err = n.snapshot(ctx, clients, c)
+	case restore:
+		err = n.create(ctx, clients, c)
+	case forget:
+		_, err = clients.DeleteSnapshot(ctx, &csi.DeleteSnapshotRequest{SnapshotId: n.snapshotID(c.name)})
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", c, err)
@@ -151,6 +157,8 @@ func (n *node) id(name string) string {
 	defer n.mu.Unlock()
 	return n.history.pool + "." + name
 }
+
+func (n *node) snapshotID(name string) string { return n.id("snapshots." + name) }
 
 // operator is who runs the commands of hostdir.
 func (n *node) operator() *admin.Client { return &admin.Client{Socket: admin.SocketPath(n.Socket)} }
@@ -187,7 +195,24 @@ var capability = &csi.VolumeCapability{
 	AccessType: &csi.VolumeCapability_Mount{Mount: &csi.VolumeCapability_MountVolume{}},
 }
 
+// snapshot asks for a snapshot until it is ready.
+func (n *node) snapshot(ctx context.Context, clients clients, c call) error {
+	for {
+		made, err := clients.CreateSnapshot(ctx, &csi.CreateSnapshotRequest{Name: c.name, SourceVolumeId: n.id(c.source)})
+		if err != nil || made.GetSnapshot().GetReadyToUse() {
+			return err
+		}
+	}
+}
+
+// create makes a volume, as a copy of a snapshot if the call has a source.
 func (n *node) create(ctx context.Context, clients clients, c call) error {
+	var source *csi.VolumeContentSource
+	if c.source != "" {
+		source = &csi.VolumeContentSource{Type: &csi.VolumeContentSource_Snapshot{
+			Snapshot: &csi.VolumeContentSource_SnapshotSource{SnapshotId: n.snapshotID(c.source)},
+		}}
+	}
 	parameters := map[string]string{
 		"mode":                             c.class.Mode,
 		"uid":                              strconv.Itoa(int(c.class.UID)),
@@ -203,7 +228,12 @@ func (n *node) create(ctx context.Context, clients clients, c call) error {
 		CapacityRange:      &csi.CapacityRange{RequiredBytes: c.capacity},
 		VolumeCapabilities: []*csi.VolumeCapability{capability},
 		Parameters:         parameters,
+
+		VolumeContentSource: source,
 	})
+	if status.Code(err) == codes.Aborted { // it is being copied
+		return n.create(ctx, clients, c)
+	}
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func (w workload) work(t *testing.T, n *node, worker int, luck *rand.Rand) {
 					return
 				}
 			}
-			if last := calls[len(calls)-1]; last.kind != remove || calls[0].class == keptClass {
+			if last := calls[len(calls)-1]; last.kind != remove || last.name != name || calls[0].class == keptClass {
 				break // it stays, or what is kept of it
 			}
 		}
@@ -87,12 +87,35 @@ func aLife(name string, claim store.Claim, luck *rand.Rand) []call {
 			calls = append(calls, call{kind: save, name: name, file: fmt.Sprintf("%s.%d", claim.Name, i), content: text(luck)})
 		}
 	}
+	var copied []call
+	if luck.IntN(2) == 0 {
+		calls, copied = snapshots(calls, luck)
+	}
 	for _, k := range []kind{remove, undelete, remove}[:luck.IntN(4)] {
 		if k != undelete || class == keptClass {
 			calls = append(calls, call{kind: k, name: name})
 		}
 	}
-	return calls
+	return append(calls, copied...)
+}
+
+// snapshots adds to the calls for a volume that a snapshot is made, and returns what
+// becomes of that: a volume, perhaps, and its end.
+func snapshots(calls []call, luck *rand.Rand) (now, later []call) {
+	var v *volume
+	for _, c := range calls {
+		v = c.apply(v)
+	}
+	name := "snapshot-" + v.claim.Name
+	now = append(calls, call{kind: snapshot, name: name, source: calls[0].name, claim: v.claim, class: v.class, capacity: v.capacity, files: v.files})
+	if luck.IntN(3) > 0 {
+		claim := store.Claim{Namespace: v.claim.Namespace, Name: "copy-" + v.claim.Name}
+		later = append(later, call{kind: restore, name: "pvc-" + claim.Name, source: name, claim: claim, class: class, capacity: v.capacity + mebibyte, files: v.files})
+	}
+	if luck.IntN(2) == 0 {
+		later = append(later, call{kind: forget, name: name})
+	}
+	return now, later
 }
 
 // class is what volumes are made with. Mode and owner are none that a directory
