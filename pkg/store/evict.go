@@ -50,7 +50,7 @@ func (s *Store) evict(ctx context.Context, d *diskState) (again bool) {
 		err = s.purgeTurn(ctx, d, marked)
 	}
 	if err == nil {
-		d.syncFilesystem()
+		_ = d.syncFilesystem()
 		_ = d.sample()
 		if !d.isFull() {
 			return false
@@ -95,12 +95,21 @@ func (d *diskState) nextEvicted(clockTrusted bool) (next trashed, ok bool) {
 	return trashed{}, false
 }
 
-// syncFilesystem lets the filesystem give back what was removed.
-func (d *diskState) syncFilesystem() {
+// syncFilesystem lets the filesystem write down, and give back, what was removed.
+func (d *diskState) syncFilesystem() error {
 	end := d.calls.begin("syncfs", time.Minute) // all that pods have written goes to the disk
 	defer end()
-	if o, err := d.open(); err == nil {
-		defer o.close()
-		_ = unix.Syncfs(o.root.FD())
+	o, err := d.open()
+	if err != nil {
+		return err
 	}
+	defer o.close()
+	began := time.Now()
+	if err := o.root.Wrap("syncfs", ".", unix.Syncfs(o.root.FD())); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.trash.committed = began
+	return nil
 }

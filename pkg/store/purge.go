@@ -129,10 +129,19 @@ func (d *diskState) noteFreed(id string, freed int64, gone bool) {
 // purgeEntry removes an entry of the trash, slice by slice. It returns errSlice
 // if its turn is over before that is done.
 func (d *diskState) purgeEntry(ctx context.Context, e entry) error {
+	e, err := d.mark(e)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it was brought back
+	}
+	if err == nil {
+		err = d.commitMark(e)
+	}
+	if err != nil {
+		return err
+	}
 	for turn := time.Now(); ; {
 		began := time.Now()
-		var err error
-		e, err = d.purgeSlice(ctx, e, sliceTime)
+		err := d.purgeSlice(ctx, e, sliceTime)
 		if !errors.Is(err, errSlice) || time.Since(turn) > turnTime {
 			return err
 		}
@@ -142,33 +151,45 @@ func (d *diskState) purgeEntry(ctx context.Context, e entry) error {
 	}
 }
 
-// purgeSlice removes a part of an entry. It returns errSlice if there is more,
-// and the entry under the name that it has by then.
-func (d *diskState) purgeSlice(ctx context.Context, e entry, t time.Duration) (entry, error) {
+// purgeSlice removes a part of an entry that is marked. It returns errSlice if there is
+// more.
+func (d *diskState) purgeSlice(ctx context.Context, e entry, t time.Duration) error {
 	end := d.calls.begin("purging "+e.file, callPatience)
 	defer end()
 	o, err := d.open()
 	if err != nil {
-		return e, err
+		return err
 	}
 	defer o.close()
-	e, err = markPurging(o.root, e)
-	if errors.Is(err, fs.ErrNotExist) {
-		return e, nil // it was brought back
-	}
-	if err != nil {
-		return e, err
-	}
 	trash, err := o.root.Sub(disk.TrashDir)
 	if err != nil {
-		return e, err
+		return err
 	}
 	defer trash.Close()
 	slice, cancel := context.WithTimeout(ctx, t)
 	defer cancel()
 	err = o.removeVolume(slice, trash, e.file)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return e, errSlice
+		return errSlice
 	}
-	return e, err
+	return err
+}
+
+// commitMark lets btrfs commit the renames of an entry before anything in it is removed.
+// Of a directory that was renamed and synced, had a subvolume, and was removed, all
+// between two commits, btrfs (seen on Linux 6.18) leaves a log that it cannot replay: after
+// a power cut the whole filesystem is not mounted any more (btrfs_recover_log_trees,
+// errno=-2), until somebody says `btrfs rescue zero-log`.
+func (d *diskState) commitMark(e entry) error {
+	if d.filesystem != btrfsType {
+		return nil
+	}
+	d.mu.Lock()
+	t := d.trash.byID[e.trashID()]
+	committed := t != nil && d.trash.committed.After(t.marked)
+	d.mu.Unlock()
+	if committed {
+		return nil
+	}
+	return d.syncFilesystem()
 }

@@ -27,8 +27,12 @@ func TestPurgeIsFair(t *testing.T) {
 		if !ok {
 			t.Fatal("nothing is due")
 		}
+		e, err := d.mark(e)
+		if err != nil {
+			t.Fatal(err)
+		}
 		// A turn that is over at once.
-		if _, err := d.purgeSlice(t.Context(), e, time.Microsecond); err == errSlice {
+		if err := d.purgeSlice(t.Context(), e, time.Microsecond); err == errSlice {
 			d.updateTrashed(e.trashID(), func(t *trashed) { t.turns++ })
 		} else if err != nil {
 			t.Fatal(err)

@@ -97,7 +97,7 @@ func (d *diskState) syncSnapshots() error {
 // discardSnapshot moves a snapshot to the trash. How much it has for itself of what it
 // shares with others nobody knows until all are counted.
 func (d *diskState) discardSnapshot(e entry, name string, r SnapshotRecord) {
-	t := &trashed{entry: e, uncounted: true}
+	t := &trashed{entry: e, uncounted: true, marked: time.Now()}
 	if r.Origin == "" {
 		t.used, t.uncounted = &r.Bytes, false
 		d.addForeign(r.Bytes)

@@ -371,11 +371,13 @@ func TestPurgeSlices(t *testing.T) {
 		}
 	}
 	mustDelete(t, s, v.ID)
-	e := only(t, s).trashList()[0].entry
+	e, err := only(t, s).mark(only(t, s).trashList()[0].entry)
+	if err != nil {
+		t.Fatal(err)
+	}
 	slices := 0
 	for {
-		var err error
-		if e, err = only(t, s).purgeSlice(t.Context(), e, time.Microsecond); err == nil {
+		if err := only(t, s).purgeSlice(t.Context(), e, time.Microsecond); err == nil {
 			break
 		} else if err != errSlice {
 			t.Fatal(err)

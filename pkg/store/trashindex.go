@@ -21,6 +21,8 @@ type trashIndex struct {
 	evicted int
 	// settled is when the next one may be, at the earliest.
 	settled time.Time
+	// committed is when the last sync of the whole filesystem began.
+	committed time.Time
 }
 
 // trashed is an entry of the trash and what is known of it.
@@ -43,6 +45,8 @@ type trashed struct {
 	uncounted bool
 	// turns is how often its removal was begun and not finished.
 	turns int
+	// marked is when it was last renamed, or found.
+	marked time.Time
 }
 
 func newTrashIndex() trashIndex { return trashIndex{byID: map[string]*trashed{}} }
@@ -76,7 +80,7 @@ func (d *diskState) readTrash() error {
 		}
 	}
 	for _, e := range there {
-		unread = append(unread, trashed{entry: e})
+		unread = append(unread, trashed{entry: e, marked: time.Now()})
 	}
 	for batch := range slices.Chunk(unread, trashBatch) {
 		if err := d.readBatch(batch); err != nil {
@@ -151,7 +155,7 @@ func (o openDisk) readTrashed(t *trashed) {
 
 // discard moves a volume that was deleted from the volumes to the trash.
 func (d *diskState) discard(e entry, r Record) {
-	t := &trashed{entry: e, record: &r, uncounted: true}
+	t := &trashed{entry: e, record: &r, uncounted: true, marked: time.Now()}
 	if v := d.volume(e.name); v != nil && v.Usage.At.After(v.Created) { // not since it was made, empty
 		used := v.Usage.Bytes
 		t.used, t.uncounted = &used, false

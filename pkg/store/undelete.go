@@ -238,6 +238,10 @@ func (d *diskState) mark(e entry) (entry, error) {
 	if err != nil {
 		return e, err
 	}
-	d.updateTrashed(e.trashID(), func(t *trashed) { t.entry = marked })
+	d.updateTrashed(e.trashID(), func(t *trashed) {
+		if t.entry != marked {
+			t.entry, t.marked = marked, time.Now()
+		}
+	})
 	return marked, nil
 }
