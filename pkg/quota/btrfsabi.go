@@ -59,10 +59,10 @@ const readOnlySubvolume = 1 << 1
 
 // nestedArgs is struct btrfs_ioctl_get_subvol_rootref_args.
 type nestedArgs struct {
-	minTree uint64
-	_       [255][2]uint64
-	found   uint8
-	_       [7]uint8
+	_     uint64
+	_     [255][2]uint64
+	found uint8
+	_     [7]uint8
 }
 
 // lookupArgs is struct btrfs_ioctl_ino_lookup_args.

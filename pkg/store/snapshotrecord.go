@@ -66,9 +66,6 @@ type SnapshotRecord struct {
 	Created time.Time `json:"created"`
 }
 
-// shares is the name of those with whom the snapshot shares blocks.
-func (r SnapshotRecord) shares() string { return r.Origin }
-
 // check returns an error for what no hostdir has written.
 func (r SnapshotRecord) check() error {
 	if _, err := ParseSnapshotID(r.ID); err != nil {
