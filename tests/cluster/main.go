@@ -62,6 +62,7 @@ const usage = `cluster runs a real Kubernetes on this machine.
   cluster start NODE                    start it again, with its files, name and address
   cluster wipe                          set all machines up anew: etcd is empty, the nodes keep their disks
   cluster node-dir NODE                 the folder of a node's files: /var/lib/hostdir is var/lib/hostdir in it
+  cluster snapshot-crds                 the folder of the CustomResourceDefinitions of snapshots, for kubectl apply -k
   cluster programs                      only build the programs and images
 
 Flags stand behind the command and before its arguments; with kubectl and helm, whose own flags follow, before it:
@@ -144,6 +145,15 @@ func do(c cluster, verb string, args []string, o options) error {
 		return want(args, "", func() error {
 			_, err := c.prepare()
 			return err
+		})
+	case "snapshot-crds":
+		return want(args, "", func() error {
+			dir, err := programs.SnapshotCRDs()
+			if err != nil {
+				return err
+			}
+			fmt.Println(dir)
+			return nil
 		})
 	case "kubectl", "helm":
 		return c.run(append([]string{c.cache.Path(verb)}, args...))

@@ -28,6 +28,11 @@ func Preloaded(cache programs.Cache, say func(string, ...any)) ([]string, error)
 		{Name: kube.BusyboxImage, Files: busybox, Cmd: []string{"sh"}, Env: []string{"PATH=" + searchPath}},
 		sidecarImage(kube.ProvisionerImage, cache),
 		sidecarImage(kube.ResizerImage, cache),
+		sidecarImage(kube.SnapshotterImage, cache),
+		sidecarImage(kube.SnapshotControllerImage, cache),
+		{Name: kube.KubectlImage, Entrypoint: []string{"/bin/kubectl"}, Files: []file{
+			{Path: "bin/", Mode: 0o755}, {Path: "bin/kubectl", Source: cache.Path("kubectl"), Mode: 0o755},
+		}},
 	} {
 		archive, err := i.cached(cache.Folder("images"))
 		if err != nil {

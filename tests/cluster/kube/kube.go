@@ -13,10 +13,13 @@ import (
 
 // Images that a cluster must have before anything else runs on it, by the names that manifests know.
 const (
-	PauseImage       = "registry.k8s.io/pause:3.10"
-	BusyboxImage     = "docker.io/library/busybox:1.35"
-	ProvisionerImage = "registry.k8s.io/sig-storage/csi-provisioner:v6.4.0"
-	ResizerImage     = "registry.k8s.io/sig-storage/csi-resizer:v2.3.0"
+	PauseImage              = "registry.k8s.io/pause:3.10"
+	BusyboxImage            = "docker.io/library/busybox:1.35"
+	ProvisionerImage        = "registry.k8s.io/sig-storage/csi-provisioner:v6.4.0"
+	ResizerImage            = "registry.k8s.io/sig-storage/csi-resizer:v2.3.0"
+	SnapshotterImage        = "registry.k8s.io/sig-storage/csi-snapshotter:v8.7.0"
+	SnapshotControllerImage = "registry.k8s.io/sig-storage/snapshot-controller:v8.7.0"
+	KubectlImage            = "registry.k8s.io/kubectl:v1.37.2"
 )
 
 // ControlPlane is the name of the control plane's machine; the workers are worker-1, worker-2, ...

@@ -81,7 +81,7 @@ func (c Cache) build(p program, say func(string, ...any)) error {
 		return err
 	}
 	defer os.RemoveAll(aside)
-	source, err := download(aside, p)
+	source, err := download(aside, p.module, p.version)
 	if err != nil {
 		return err
 	}
@@ -140,16 +140,26 @@ func (c Cache) BuildFile(name string, source []byte, say func(string, ...any)) (
 
 // download brings the module into Go's module cache and returns its folder there. It works from a folder that
 // is outside every module.
-func download(from string, p program) (string, error) {
-	out, err := goCommand(from, from, "mod", "download", "-json", p.module+"@"+p.version)
+func download(from, module, version string) (string, error) {
+	out, err := goCommand(from, from, "mod", "download", "-json", module+"@"+version)
 	if err != nil {
 		return "", err
 	}
-	var module struct{ Dir string }
-	if err := json.Unmarshal([]byte(out), &module); err != nil {
+	var downloaded struct{ Dir string }
+	if err := json.Unmarshal([]byte(out), &downloaded); err != nil {
 		return "", fmt.Errorf("read what go mod download said: %w", err)
 	}
-	return module.Dir, nil
+	return downloaded.Dir, nil
+}
+
+// SnapshotCRDs is the folder, in Go's module cache, of the CustomResourceDefinitions of snapshots and of groups of them,
+// with a kustomization.
+func SnapshotCRDs() (string, error) {
+	module, err := download(os.TempDir(), snapshotClient, snapshotClientVersion)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(module, "config", "crd"), nil
 }
 
 // copyModule copies the go.mod and go.sum of source to dir, where the build may add sums to them.

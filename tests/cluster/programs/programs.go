@@ -21,6 +21,12 @@ const (
 	helmVersion       = "v4.3.1"
 )
 
+// The API of snapshots is a module of its own, in whose folder the CustomResourceDefinitions are.
+const (
+	snapshotClient        = "github.com/kubernetes-csi/external-snapshotter/client/v8"
+	snapshotClientVersion = "v8.6.0"
+)
+
 // A program is one or more commands of one Go module that are built together.
 type program struct {
 	name    string
@@ -73,6 +79,12 @@ var all = []program{
 		commands: []string{"./cmd/csi-resizer"},
 		ldflags:  "-X main.version=v2.3.0",
 		takes:    "about a minute the first time",
+	},
+	{
+		name: "external-snapshotter", module: "github.com/kubernetes-csi/external-snapshotter/v8", version: "v8.7.0", siblings: snapshotClientVersion,
+		commands: []string{"./cmd/csi-snapshotter", "./cmd/snapshot-controller"},
+		ldflags:  "-X main.version=v8.7.0",
+		takes:    "about two minutes the first time",
 	},
 	{
 		name: "helm", module: "helm.sh/helm/v4", version: helmVersion,
