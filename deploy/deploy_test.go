@@ -35,10 +35,11 @@ func helm(t *testing.T) string {
 	return path
 }
 
-// render returns what `helm template` prints with these values, or its error's text.
-func render(t *testing.T, values string) (manifests []byte, refusal string) {
+// render returns what `helm template` prints with these values, or its error's text. More
+// arguments are Helm's.
+func render(t *testing.T, values string, args ...string) (manifests []byte, refusal string) {
 	t.Helper()
-	cmd := exec.Command(helm(t), "template", "hostdir", chart, "--namespace", "hostdir-system", "--values", "-")
+	cmd := exec.Command(helm(t), append([]string{"template", "hostdir", chart, "--namespace", "hostdir-system", "--values", "-"}, args...)...)
 	cmd.Stdin = strings.NewReader(values)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -54,7 +55,7 @@ func render(t *testing.T, values string) (manifests []byte, refusal string) {
 func decode(t *testing.T, manifests []byte) []runtime.Object {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, appsv1.AddToScheme, rbacv1.AddToScheme, storagev1.AddToScheme, batchv1.AddToScheme, admissionv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, appsv1.AddToScheme, rbacv1.AddToScheme, storagev1.AddToScheme, batchv1.AddToScheme, admissionv1.AddToScheme, addSnapshots} {
 		if err := add(scheme); err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +138,7 @@ func TestExamples(t *testing.T) {
 // Only the official sidecars talk to the API server, and only hostdir, which
 // holds no credentials, has power over the node.
 func TestPrivileges(t *testing.T) {
-	manifests, refusal := render(t, "{}")
+	manifests, refusal := render(t, "snapshots: {enabled: true, controller: {enabled: true}}")
 	if refusal != "" {
 		t.Fatal(refusal)
 	}
@@ -169,7 +170,8 @@ func TestPrivileges(t *testing.T) {
 		}
 	}
 	slices.Sort(withToken)
-	if diff := cmp.Diff([]string{"hostdir-controller/csi-resizer", "hostdir-controller/hostdir-controller", "hostdir-node/csi-provisioner", "hostdir-uninstall/hostdir-controller"}, withToken); diff != "" {
+	if diff := cmp.Diff([]string{"hostdir-controller/csi-resizer", "hostdir-controller/hostdir-controller", "hostdir-node/csi-provisioner", "hostdir-node/csi-snapshotter",
+		"hostdir-snapshot-controller/snapshot-controller", "hostdir-uninstall/hostdir-controller"}, withToken); diff != "" {
 		t.Errorf("containers with a token (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"hostdir-node/hostdir"}, powerful); diff != "" {

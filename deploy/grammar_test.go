@@ -23,6 +23,9 @@ func TestOneGrammar(t *testing.T) {
 	pool := func(fields string) string { return "pools: [{name: default, paths: [/data/a], " + fields + "}]" }
 	paths := func(list string) string { return "pools: [{name: default, paths: [" + list + "]}]" }
 	class := func(fields string) string { return "storageClasses: [{name: x, " + fields + "}]" }
+	snapshotClass := func(parameters string) string {
+		return "snapshots: {classes: [{name: x, parameters: {" + parameters + "}}]}"
+	}
 	tests := []struct {
 		values string
 		ok     bool
@@ -141,6 +144,13 @@ func TestOneGrammar(t *testing.T) {
 		{class(`parameters: {trashTTL: 36h}`), true},
 		{class(`parameters: {trashTTL: 7d}`), false},
 
+		{snapshotClass(`consistency: any, copy: auto`), true},
+		{snapshotClass(`consistency: idle`), true},
+		{snapshotClass(`consistency: atomic, copy: never`), true},
+		{snapshotClass(`consistency: crash`), false},
+		{snapshotClass(`copy: always`), false},
+		{snapshotClass(`pool: default`), false},
+
 		{`hostdir: {goMemoryLimit: 230MiB}`, true},
 		{`hostdir: {goMemoryLimit: "1000000000"}`, true},
 		{`hostdir: {goMemoryLimit: "off"}`, true},
@@ -171,6 +181,11 @@ func programTakes(t *testing.T, text string) error {
 			Parameters   map[string]string `json:"parameters"`
 			MountOptions []string          `json:"mountOptions"`
 		} `json:"storageClasses"`
+		Snapshots struct {
+			Classes []struct {
+				Parameters map[string]string `json:"parameters"`
+			} `json:"classes"`
+		} `json:"snapshots"`
 		Hostdir struct {
 			GoMemoryLimit string `json:"goMemoryLimit"`
 		} `json:"hostdir"`
@@ -188,6 +203,10 @@ func programTakes(t *testing.T, text string) error {
 		_, refused := config.ParseClass(class.Parameters)
 		err = errors.Join(err, refused, mounter.CheckOptions(class.MountOptions))
 	}
+	for _, class := range values.Snapshots.Classes {
+		_, refused := config.ParseSnapshotClass(class.Parameters)
+		err = errors.Join(err, refused)
+	}
 	if limit := values.Hostdir.GoMemoryLimit; limit != "" {
 		program := exec.Command(os.Args[0], "-test.run=^$") // any Go program reads it
 		program.Env = append(os.Environ(), "GOMEMLIMIT="+limit)
@@ -199,11 +218,11 @@ func programTakes(t *testing.T, text string) error {
 // TestNumbersStayNumbers renders numbers that YAML libraries like to write with an
 // exponent, which no flag takes.
 func TestNumbersStayNumbers(t *testing.T) {
-	manifests, refusal := render(t, `{csiProvisioner: {kubeAPIBurst: 10000}, csiResizer: {kubeAPIBurst: 10000}, projectIDs: {first: 1000000, last: 40000000}}`)
+	manifests, refusal := render(t, `{csiProvisioner: {kubeAPIBurst: 10000}, csiResizer: {kubeAPIBurst: 10000}, csiSnapshotter: {kubeAPIBurst: 10000}, snapshots: {enabled: true, controller: {enabled: true, kubeAPIBurst: 10000}}, projectIDs: {first: 1000000, last: 40000000}}`)
 	if refusal != "" {
 		t.Fatal(refusal)
 	}
-	if strings.Count(string(manifests), "--kube-api-burst=10000\n") != 2 {
+	if strings.Count(string(manifests), "--kube-api-burst=10000\n") != 4 {
 		t.Error("a burst is not written as it should be")
 	}
 	for _, object := range decode(t, manifests) {

@@ -127,9 +127,9 @@ func TestOpenShift(t *testing.T) {
 	if s := specs["hostdir-controller"].SecurityContext; s.RunAsUser != nil || s.RunAsGroup != nil || s.FSGroup != nil || !*s.RunAsNonRoot {
 		t.Errorf("the controller's IDs are fixed: %v", s)
 	}
-	provisioner := func(values string) string {
+	sidecar := func(name, values string) string {
 		manifests, _ := rendered(t, values)
-		if o := container(t, podSpecs(t, manifests)["hostdir-node"], "csi-provisioner").SecurityContext.SELinuxOptions; o != nil {
+		if o := container(t, podSpecs(t, manifests)["hostdir-node"], name).SecurityContext.SELinuxOptions; o != nil {
 			return o.Type
 		}
 		return ""
@@ -140,8 +140,17 @@ func TestOpenShift(t *testing.T) {
 		"{openshift: true, csiProvisioner: {seLinuxOptions: {type: other_t}}}":  "other_t",
 		"{openshift: false, csiProvisioner: {seLinuxOptions: {type: other_t}}}": "other_t",
 	} {
-		if got := provisioner(values); got != want {
+		if got := sidecar("csi-provisioner", values); got != want {
 			t.Errorf("%s: csi-provisioner has the SELinux type %q, want %q", values, got, want)
+		}
+	}
+	for values, want := range map[string]string{
+		"{openshift: true, snapshots: {enabled: true}}":                                                    "spc_t",
+		"{openshift: false, snapshots: {enabled: true}}":                                                   "",
+		"{openshift: true, snapshots: {enabled: true}, csiSnapshotter: {seLinuxOptions: {type: other_t}}}": "other_t",
+	} {
+		if got := sidecar("csi-snapshotter", values); got != want {
+			t.Errorf("%s: csi-snapshotter has the SELinux type %q, want %q", values, got, want)
 		}
 	}
 	if _, objects := rendered(t, "{}"); len(bindings(objects)) > 0 {

@@ -8,7 +8,7 @@ app.kubernetes.io/name: hostdir
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 
-{{/* The selectors tell the pods of DaemonSet and Deployment apart; they can never change. */}}
+{{/* The selectors tell the pods of DaemonSet and Deployments apart; they can never change. */}}
 {{- define "hostdir.nodeSelector" -}}
 app.kubernetes.io/name: hostdir
 app.kubernetes.io/component: node
@@ -17,6 +17,11 @@ app.kubernetes.io/component: node
 {{- define "hostdir.controllerSelector" -}}
 app.kubernetes.io/name: hostdir
 app.kubernetes.io/component: controller
+{{- end }}
+
+{{- define "hostdir.snapshotControllerSelector" -}}
+app.kubernetes.io/name: hostdir
+app.kubernetes.io/component: snapshot-controller
 {{- end }}
 
 {{- define "hostdir.image" -}}
