@@ -4,6 +4,9 @@ package e2e
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,13 +23,15 @@ import (
 const home = "hostdir-system"
 
 // install installs the chart as the installation guide says, with the image that
-// was built from this repository. Helm returns once a ready plugin runs on
-// each node, and the controller. More arguments are Helm's.
+// was built from this repository, on a cluster that knows snapshots. Helm returns once a
+// ready plugin runs on each node, and the controllers. More arguments are Helm's.
 func (c *cluster) install(t testing.TB, args ...string) {
 	t.Helper()
+	c.knowSnapshots(t)
 	run(t, "helm", append([]string{"upgrade", "--install", "hostdir", c.chart(), "--namespace", home, "--create-namespace",
 		"--reset-values", "--wait", "--timeout", "3m",
 		"--set", "image.repository=localhost/hostdir/hostdir", "--set", "image.tag=dev", "--set", "image.pullPolicy=Never",
+		"--set", "snapshots.controller.enabled=true",
 		// New pods each time: the tag stays the same when a new image is loaded.
 		"--set-string", "podAnnotations.installed=" + time.Now().Format(time.RFC3339Nano),
 	}, args...)...)
@@ -39,8 +44,12 @@ func (c *cluster) chart() string {
 // manifestsAreTaken asks the API server, which validates strictly, without
 // letting it store anything.
 func manifestsAreTaken(t *test) {
-	out := run(t, "kubectl", "apply", "--dry-run=server", "-k", filepath.Join(t.repository, "deploy/kubernetes"))
-	for _, want := range []string{"daemonset.apps/hostdir-node", "deployment.apps/hostdir-controller", "csidriver.storage.k8s.io/csi.hostdir.io", "storageclass.storage.k8s.io/hostdir-retain"} {
+	dir := t.TempDir()
+	manifests, err := filepath.Rel(dir, filepath.Join(t.repository, "deploy/kubernetes"))
+	t.check(err)
+	t.check(os.WriteFile(filepath.Join(dir, "kustomization.yaml"), fmt.Appendf(nil, "resources: [%s]\ncomponents: [%[1]s/snapshots]\n", manifests), 0o600))
+	out := run(t, "kubectl", "apply", "--dry-run=server", "-k", dir)
+	for _, want := range []string{"daemonset.apps/hostdir-node", "volumesnapshotclass.snapshot.storage.k8s.io/hostdir", "deployment.apps/hostdir-controller", "csidriver.storage.k8s.io/csi.hostdir.io", "storageclass.storage.k8s.io/hostdir-retain"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%s is not among what was applied:\n%s", want, out)
 		}
@@ -50,9 +59,11 @@ func manifestsAreTaken(t *test) {
 // nothingIsLeft holds for all tests before it: each has deleted its claims.
 func nothingIsLeft(t *test) {
 	for _, node := range t.nodes {
-		for _, folder := range []string{"volumes", "trash", "claims"} {
+		for _, folder := range []string{"volumes", "trash", "claims", "snapshots"} {
 			left, err := os.ReadDir(filepath.Join(t.files[node], pool, folder))
-			t.check(err)
+			if !errors.Is(err, fs.ErrNotExist) || folder != "snapshots" { // which the first of them makes
+				t.check(err)
+			}
 			if len(left) > 0 {
 				t.Errorf("%s of the pool on %s still holds %v", folder, node, left)
 			}

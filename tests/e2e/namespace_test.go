@@ -73,10 +73,13 @@ func (t *test) explain() {
 		"get events -n " + t.namespace + " --sort-by=.lastTimestamp",
 		"get pods,persistentvolumeclaims -o wide -n " + t.namespace,
 		"get events -n default --field-selector=type=Warning --sort-by=.lastTimestamp", // those of volumes and nodes
+		"get volumesnapshots,volumesnapshotcontents -A",
 		"get persistentvolumes,nodes,csistoragecapacities -o wide -n " + home,
 		"get pods -o wide -n " + home,
 		"logs --prefix --tail=80 -l " + plugins.labels + " -c hostdir -n " + home + " " + since,
 		"logs --prefix --tail=40 -l " + plugins.labels + " -c csi-provisioner -n " + home + " " + since,
+		"logs --prefix --tail=40 -l " + plugins.labels + " -c csi-snapshotter -n " + home + " " + since,
+		"logs --prefix --tail=40 -l app.kubernetes.io/component=snapshot-controller -n " + home + " " + since,
 		"logs --prefix --tail=40 -l " + controllers.labels + " --all-containers -n " + home + " " + since,
 	} {
 		out, err := exec.Command("kubectl", strings.Fields(command)...).CombinedOutput()

@@ -1,0 +1,111 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// knowSnapshots makes the cluster one that knows snapshots.
+func (c *cluster) knowSnapshots(t testing.TB) {
+	t.Helper()
+	crds := strings.Fields(run(t, "kubectl", "apply", "-o", "name", "-k", run(t, c.tool, "snapshot-crds")))
+	run(t, "kubectl", append([]string{"wait", "--for=condition=Established", "--timeout=1m"}, crds...)...)
+}
+
+// snapshotReady waits until a VolumeSnapshot can be restored.
+func (t *test) snapshotReady(name string) {
+	t.Helper()
+	t.kubectl("wait", "volumesnapshots/"+name, "--for=jsonpath={.status.readyToUse}=true", "--timeout", patience.String())
+}
+
+// snapshotIsRestored restores where the snapshot is, also when there is more room
+// elsewhere, and what it held when it was made.
+func snapshotIsRestored(t *test) {
+	t.apply("statefulset.yaml")
+	t.setRuns("app=web", 2)
+	node := t.nodeOf(t.volumeOf("www-web-0"))
+	page := t.content(t.directory("www-web-0"), "index.html")
+
+	ballast := newClaim("ballast")
+	ballast.Spec.Resources.Requests[corev1.ResourceStorage] = resource.MustParse("2Gi")
+	t.createClaim(ballast)
+	p := newPod("ballast", "ballast", "")
+	p.Spec.NodeSelector = on(node)
+	t.createPod(p)
+	t.podRuns("ballast")
+
+	t.apply("snapshot.yaml")
+	t.snapshotReady("web-0")
+	t.exec("web-0", "sh", "-c", "echo overwritten > /www/index.html")
+	t.apply("restore.yaml")
+	if got := t.podRuns("restored").Spec.NodeName; got != node {
+		t.Errorf("the snapshot is on %s, the pod that restores it runs on %s", node, got)
+	}
+	if got := t.nodeOf(t.volumeOf("restored")); got != node {
+		t.Errorf("the snapshot is on %s, the restored volume on %s", node, got)
+	}
+	if got := t.content(t.directory("restored"), "index.html"); got != page {
+		t.Errorf("restored is %q, the snapshot was made of %q", got, page)
+	}
+
+	// Neither needs the other.
+	t.kubectl("delete", "volumesnapshots/web-0", "--timeout", patience.String())
+	if got := t.kubectl("logs", "restored"); got != page {
+		t.Errorf("the pod reads %q, the snapshot was made of %q", got, page)
+	}
+}
+
+func claimIsCloned(t *test) {
+	t.apply("statefulset.yaml")
+	t.setRuns("app=web", 2)
+	t.apply("clone.yaml")
+	node, page := t.nodeOf(t.volumeOf("www-web-1")), t.content(t.directory("www-web-1"), "index.html")
+	if got := t.podRuns("cloned").Spec.NodeName; got != node {
+		t.Errorf("the claim is on %s, the pod that clones it runs on %s", node, got)
+	}
+	if got := t.content(t.directory("cloned"), "index.html"); got != page {
+		t.Errorf("cloned is %q, the claim holds %q", got, page)
+	}
+}
+
+// snapshotsArePruned runs the example two nights after each other, with one snapshot of
+// each claim to be kept.
+func snapshotsArePruned(t *test) {
+	t.apply("statefulset.yaml")
+	t.setRuns("app=web", 2)
+	t.apply("snapshot-nightly.yaml")
+	t.kubectl("set", "env", "cronjobs/snapshot-nightly", "KEEP=1")
+	night := func(name string) {
+		t.kubectl("create", "job", name, "--from=cronjobs/snapshot-nightly")
+		t.kubectl("wait", "jobs/"+name, "--for=condition=Complete", "--timeout", patience.String())
+	}
+	names := func() []string {
+		return strings.Fields(t.kubectl("get", "volumesnapshots", "-o", "jsonpath={.items[*].metadata.name}"))
+	}
+	night("first")
+	first := names()
+	if len(first) != 2 {
+		t.Fatalf("of two claims there are the snapshots %q", first)
+	}
+	for _, name := range first {
+		t.snapshotReady(name)
+	}
+	night("second") // its own snapshots are not ready yet when it prunes, or are: then the first go
+	for _, name := range names() {
+		t.snapshotReady(name)
+	}
+	night("third")
+	for _, name := range first {
+		t.kubectl("wait", "volumesnapshots/"+name, "--for=delete", "--timeout", patience.String())
+	}
+	for _, claim := range []string{"www-web-0", "www-web-1"} {
+		if left := strings.Fields(t.kubectl("get", "volumesnapshots", "-l", "nightly="+claim, "-o", "jsonpath={.items[*].metadata.name}")); len(left) == 0 || len(left) > 2 {
+			t.Errorf("of %s the snapshots %q are left", claim, left)
+		}
+	}
+}
