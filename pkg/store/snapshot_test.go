@@ -242,12 +242,15 @@ func TestSnapshotLimited(t *testing.T) {
 		if restored.Quota == nil || restored.Quota.ID == v.Quota.ID {
 			t.Fatalf("restored %+v", restored)
 		}
+		w.same(made.Path, restored.Path)
 		for _, v := range []Volume{v, restored} {
 			f := openFile(t, v, "file")
 			fillUp(t, v, f, v.CapacityBytes)
 			f.Close()
 		}
-		w.same(w.reference(made.Path), made.Path)
+		if _, err := os.Lstat(made.Path + "/file"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("what was written later is in the snapshot: %v", err)
+		}
 		if err := w.s.DeleteSnapshot(t.Context(), made.ID); err != nil {
 			t.Error(err)
 		}
