@@ -92,6 +92,7 @@ func TestFigures(t *testing.T) {
 	}
 	table.Flush()
 
+	c.snapshotFigures(t)
 	c.bindingFigures(t, measure)
 }
 
