@@ -18,6 +18,9 @@ type mischief struct {
 	step func(v *tenant, i int)
 	// privileged mischief is done outside of data, where only root can.
 	privileged bool
+	// shares says that the volume comes to hold files that are elsewhere, too: whoever
+	// copies it reads them, rightly.
+	shares bool
 }
 
 // fanOut is how many directories, and links, each volume begins with.
@@ -56,7 +59,7 @@ var mischiefs = []mischief{
 		move(v.own, anyOf("directory"), v.data, anyOf("directory"))
 		move(v.own, "sub", v.data, anyOf("directory")+"/sub")
 	}},
-	{name: "link files", step: func(v *tenant, i int) {
+	{name: "link files", shares: true, step: func(v *tenant, i int) {
 		name := fmt.Sprintf("hard-%d", i%50)
 		link(filepath.Join(v.outside, "file"), v.data, name)
 		link(filepath.Join(v.outside, "directory", "setuid"), v.data, anyOf("directory")+"/"+name)

@@ -25,6 +25,7 @@ func TestRaces(t *testing.T) {
 		{"purge", purgeRound},
 		{"count", countRound},
 		{"check", checkRound},
+		{"copy", copyRound},
 	} {
 		t.Run(operation.name, func(t *testing.T) {
 			// ext4 without quotas, so that hostdir walks through volumes.
