@@ -22,6 +22,7 @@ import (
 
 	"github.com/hostdir/hostdir/pkg/controller/binding"
 	"github.com/hostdir/hostdir/pkg/controller/nodeloss"
+	"github.com/hostdir/hostdir/pkg/controller/restore"
 	"github.com/hostdir/hostdir/pkg/controller/reuse"
 )
 
@@ -53,6 +54,7 @@ var loops = []func(manager.Manager, Options) error{
 	func(m manager.Manager, o Options) error {
 		return nodeloss.Add(m, o.DriverName, o.Namespace, o.NodeLoss)
 	},
+	func(m manager.Manager, o Options) error { return restore.Add(m, o.DriverName, o.Namespace) },
 }
 
 // Run runs the loops, in one replica at a time, until the context ends.

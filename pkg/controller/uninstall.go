@@ -2,11 +2,13 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -16,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/hostdir/hostdir/pkg/controller/restore"
 	"github.com/hostdir/hostdir/pkg/controller/reuse"
 )
 
@@ -32,8 +35,10 @@ func ReleaseClaims(ctx context.Context, o Options) error {
 	}
 	config.QPS, config.Burst = o.QPS, o.Burst
 	scheme := runtime.NewScheme()
-	if err := corev1.AddToScheme(scheme); err != nil {
-		return err
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, storagev1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return err
+		}
 	}
 	c, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
@@ -72,7 +77,7 @@ func ReleaseClaims(ctx context.Context, o Options) error {
 		ReleaseOnCancel: true,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(ctx context.Context) {
-				ended <- reuse.LetGo(ctx, c, o.DriverName)
+				ended <- errors.Join(reuse.LetGo(ctx, c, o.DriverName), restore.LetGo(ctx, c, o.DriverName))
 				done()
 			},
 			OnStoppedLeading: func() {},

@@ -8,6 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
+
+	"github.com/hostdir/hostdir/pkg/controller/notice"
 )
 
 // world is what there is about one claim's name.
@@ -61,7 +63,7 @@ type step struct {
 //
 // The order is that of safety: reservations that must not be go first; then the claim's
 // finalizer, before which its volume is reserved; then what is left over.
-func decide(w *world) (step, []notice) {
+func decide(w *world) (step, []notice.Notice) {
 	for _, v := range w.volumes {
 		if s := w.revoke(v); s.do != nothing {
 			return w.sure(s), w.refused(v)
@@ -186,7 +188,7 @@ func (w *world) revoke(v *corev1.PersistentVolume) step {
 }
 
 // claimStep says what to do about the claim itself.
-func (w *world) claimStep() (step, []notice) {
+func (w *world) claimStep() (step, []notice.Notice) {
 	c := w.claim
 	if c == nil {
 		return step{}, nil
@@ -209,9 +211,9 @@ func (w *world) claimStep() (step, []notice) {
 	case v == nil || !retained(v):
 		return step{do: letGo}, nil
 	case !w.alive():
-		return step{do: letGo}, []notice{keptForNobody(v, c.Namespace)}
+		return step{do: letGo}, []notice.Notice{keptForNobody(v, c.Namespace)}
 	case !w.guarded:
-		return step{do: letGo}, []notice{unguarded(v)}
+		return step{do: letGo}, []notice.Notice{unguarded(v)}
 	}
 	for _, other := range w.reservations() {
 		switch {
@@ -222,14 +224,14 @@ func (w *world) claimStep() (step, []notice) {
 		case replaces(other, v):
 			return step{do: letGo}, nil
 		case other.Name == c.Annotations[keepAnnotation]:
-			return step{do: letGo}, []notice{superseded(v, other)}
+			return step{do: letGo}, []notice.Notice{superseded(v, other)}
 		}
 	}
 	if twin := w.replacement(v); twin != nil && w.mine(twin) {
 		return step{do: again, volume: twin}, nil
 	}
 	for _, other := range w.reservations() {
-		return step{do: release, volume: other}, []notice{superseded(other, v)}
+		return step{do: release, volume: other}, []notice.Notice{superseded(other, v)}
 	}
 	return step{do: reserve, volume: v}, nil
 }
@@ -245,7 +247,7 @@ func (w *world) boundVolume() *corev1.PersistentVolume {
 
 // left reserves the volume of a claim that was gone before it was held. Its namespace is
 // known to be the present one by the twin's name, or by the order of writes.
-func (w *world) left() (step, []notice) {
+func (w *world) left() (step, []notice.Notice) {
 	var candidates []*corev1.PersistentVolume
 	for _, v := range w.volumes {
 		if w.state(v) == dead && retained(v) && v.DeletionTimestamp == nil && v.Status.Phase == corev1.VolumeReleased && w.replacement(v) == nil {
@@ -261,7 +263,7 @@ func (w *world) left() (step, []notice) {
 	if !w.alive() {
 		return step{}, nil
 	}
-	var notices []notice
+	var notices []notice.Notice
 	candidates = slices.DeleteFunc(candidates, func(v *corev1.PersistentVolume) bool {
 		if w.wasHere(v) {
 			return false
@@ -309,25 +311,25 @@ func (w *world) wasHere(v *corev1.PersistentVolume) bool {
 }
 
 // refused tells why a reservation ends.
-func (w *world) refused(v *corev1.PersistentVolume) []notice {
+func (w *world) refused(v *corev1.PersistentVolume) []notice.Notice {
 	if !w.live || isParked(v) {
 		return nil
 	}
 	if _, ok := twinOf(v); !ok {
-		return []notice{superseded(v, w.twin())}
+		return []notice.Notice{superseded(v, w.twin())}
 	}
 	if w.state(v) == binding && w.alive() {
-		return []notice{refusedClaim(w.claim, v)}
+		return []notice.Notice{refusedClaim(w.claim, v)}
 	}
 	if !w.alive() || !w.mine(v) {
-		return []notice{keptForNobody(v, w.key.Namespace)}
+		return []notice.Notice{keptForNobody(v, w.key.Namespace)}
 	}
 	return nil
 }
 
 // mismatch tells the owner of a claim why it does not get the volume that is reserved
 // for it: Kubernetes passes over it in silence.
-func (w *world) mismatch() (step, []notice) {
+func (w *world) mismatch() (step, []notice.Notice) {
 	c := w.claim
 	if c == nil || c.DeletionTimestamp != nil || !w.alive() {
 		return step{}, nil
@@ -337,7 +339,7 @@ func (w *world) mismatch() (step, []notice) {
 			if !w.live {
 				return step{do: look}, nil
 			}
-			return step{}, []notice{mismatched(c, v, reasons)}
+			return step{}, []notice.Notice{mismatched(c, v, reasons)}
 		}
 	}
 	return step{}, nil

@@ -181,12 +181,12 @@ func TestDecide(t *testing.T) {
 			if s.do != test.want || on != test.on {
 				t.Errorf("%s of %q, want %s of %q", s.do, on, test.want, test.on)
 			}
-			if test.told == "" != (len(notices) == 0) || test.told != "" && notices[0].reason != test.told {
+			if test.told == "" != (len(notices) == 0) || test.told != "" && notices[0].Reason != test.told {
 				t.Errorf("told %+v, want %q", notices, test.told)
 			}
 			for _, n := range notices {
-				if len(n.text) > 1000 {
-					t.Errorf("an event has %d bytes, 1024 are allowed: %s", len(n.text), n.text)
+				if len(n.Text) > 1000 {
+					t.Errorf("an event has %d bytes, 1024 are allowed: %s", len(n.Text), n.Text)
 				}
 			}
 		})

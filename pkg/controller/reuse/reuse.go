@@ -35,6 +35,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/hostdir/hostdir/pkg/config"
+	"github.com/hostdir/hostdir/pkg/controller/notice"
 	"github.com/hostdir/hostdir/pkg/controller/pv"
 )
 
@@ -61,7 +62,7 @@ type reuse struct {
 	// cached reads what watches brought, live asks the API server.
 	cached client.Client
 	live   client.Reader
-	teller teller
+	teller notice.Teller
 
 	mu     sync.Mutex
 	parked map[types.UID]time.Time
@@ -73,7 +74,7 @@ func Add(m manager.Manager, driver string) error {
 		driver: driver,
 		cached: m.GetClient(),
 		live:   m.GetAPIReader(),
-		teller: teller{recorder: m.GetEventRecorder("hostdir-controller")},
+		teller: notice.Teller{Recorder: m.GetEventRecorder("hostdir-controller"), Told: noticed},
 		parked: map[types.UID]time.Time{},
 	}
 	for name, value := range map[string]func(types.NamespacedName) string{
@@ -131,7 +132,7 @@ func (r *reuse) Reconcile(ctx context.Context, request reconcile.Request) (recon
 	}
 	for range maxSteps {
 		s, notices := decide(w)
-		r.teller.tell(notices)
+		r.teller.Tell(notices)
 		if s.do == nothing {
 			return reconcile.Result{}, nil
 		}
