@@ -82,15 +82,28 @@ func (s *Server) StartScheduler(t testing.TB) (stop func()) {
 	return s.start(t, "kube-scheduler")
 }
 
+// StartProvisioner runs csi-provisioner as it runs on a node, beside the driver that
+// serves a socket, until the test ends or stop is called, which kills it.
+func (s *Server) StartProvisioner(t testing.TB, node, socket string, args ...string) (stop func()) {
+	t.Helper()
+	args = append([]string{"--kubeconfig=" + s.kubeconfig, "--csi-address=" + socket, "--node-deployment", "--strict-topology", "-v=5"}, args...)
+	return s.run(t, "csi-provisioner", []string{"NODE_NAME=" + node}, args...)
+}
+
 func (s *Server) start(t testing.TB, program string, args ...string) (stop func()) {
 	t.Helper()
-	args = append([]string{"--kubeconfig=" + s.kubeconfig, "--leader-elect=false", "--secure-port=0"}, args...)
+	return s.run(t, program, nil, append([]string{"--kubeconfig=" + s.kubeconfig, "--leader-elect=false", "--secure-port=0"}, args...)...)
+}
+
+func (s *Server) run(t testing.TB, program string, environment []string, args ...string) (stop func()) {
+	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	command := exec.CommandContext(ctx, s.cache.Path(program), args...)
+	command.Env = append(os.Environ(), environment...)
 	command.Stdout, command.Stderr = log, log
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := command.Start(); err != nil {
