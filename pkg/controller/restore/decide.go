@@ -29,8 +29,8 @@ type world struct {
 // with it is how long a claim has to wait.
 type past struct {
 	uid types.UID
-	// sent is the node that the claim was sent to last, since a moment; "" while it is
-	// nowhere.
+	// sent is the node that the claim is sent to, "" while it is sent nowhere; since is
+	// when it was sent last.
 	sent  string
 	since time.Time
 	// refusals is how often it came back, and next when it may be sent again.
@@ -71,7 +71,7 @@ const (
 	firstWait   = time.Second
 	longestWait = 5 * time.Minute
 	// longestLook is how often at least a source is looked at that can be no volume yet.
-	longestLook = 15 * time.Second
+	longestLook = 30 * time.Second
 	// podsAfter is when a claim that was sent is looked at again: whoever made it has made
 	// its pod by then.
 	podsAfter = 2 * time.Second
@@ -96,7 +96,7 @@ func decide(w *world) step {
 	s.again = backoff(s.past.looks, longestLook)
 	switch {
 	case o.never != "":
-		s.notice = w.refused()
+		s.notice, s.again = w.refused(), backoff(s.past.looks, longestWait)
 	case o.node != nil:
 		s.notice = w.waiting()
 		if selected != "" && selected != o.node.Name {
@@ -131,10 +131,10 @@ func (w *world) ready(selected string, set bool) step {
 		}
 		return s
 	}
-	if s.past.sent == node && !set {
-		// It was there, and was refused. The first time that may have been another node,
-		// which the scheduler had chosen: its provisioner takes back whatever is chosen
-		// by then.
+	if s.past.sent == node {
+		// It was there, and was refused; the scheduler may have chosen another one since.
+		// The first time it may have been another node that refused, which the scheduler
+		// had chosen before: its provisioner takes back whatever is chosen by then.
 		s.past.sent = ""
 		s.past.refusals++
 		s.past.next = w.now.Add(backoff(s.past.refusals, longestWait))

@@ -61,6 +61,7 @@ func TestDecide(t *testing.T) {
 		{name: "one that was held by a former program", selected: "", origin: here, want: send, again: podsAfter, left: past{sent: home}},
 
 		{name: "one that came back is held, and nothing told: it may have been another node", selected: "-", origin: here, past: sent, want: hold, again: firstWait, left: refused(1, firstWait)},
+		{name: "also if the scheduler was faster, and chose another node", selected: away, origin: here, past: sent, want: hold, again: firstWait, left: refused(1, firstWait)},
 		{name: "held, it waits", selected: "", origin: here, past: refused(1, time.Second), again: time.Second, left: refused(1, time.Second)},
 		{name: "and goes again", selected: "", origin: here, past: refused(1, 0), want: send, again: podsAfter, left: past{sent: home, refusals: 1, next: now}},
 		{name: "it comes back again", selected: "-", origin: here, past: past{sent: home, refusals: 1}, want: hold, again: 2 * firstWait, left: refused(2, 2*firstWait)},

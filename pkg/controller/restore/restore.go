@@ -122,7 +122,7 @@ func (l *loop) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Re
 	if s.notice != nil {
 		l.teller.Tell([]notice.Notice{*s.notice})
 	}
-	if w.origin.node != nil && w.past.sent != "" && !w.now.Before(w.past.since.Add(podsAfter)) {
+	if w.origin.node != nil && !w.past.since.IsZero() && !w.now.Before(w.past.since.Add(podsAfter)) {
 		if err := l.lookAtPods(ctx, w); err != nil {
 			return reconcile.Result{}, err
 		}
@@ -149,7 +149,7 @@ func (l *loop) isOurs(ctx context.Context, c *corev1.PersistentVolumeClaim) (boo
 // bound looks once at the pods of a claim that was sent to a node and has its volume. It
 // waits until they are there.
 func (l *loop) bound(ctx context.Context, w *world) (reconcile.Result, error) {
-	if w.past.sent != "" && !w.past.podsSeen && w.claim.DeletionTimestamp == nil {
+	if !w.past.since.IsZero() && !w.past.podsSeen && w.claim.DeletionTimestamp == nil {
 		if wait := w.past.since.Add(podsAfter).Sub(w.now); wait > 0 {
 			return reconcile.Result{RequeueAfter: wait}, nil
 		}

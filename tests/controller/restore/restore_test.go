@@ -213,7 +213,8 @@ func noRoom(w *world) {
 	time.Sleep(long)
 	homeAfter, awayAfter := asked()
 	w.Logf("in all: asked here %d times, elsewhere %d times; in %s more: %d, %d", homeAfter, awayAfter, long, homeAfter-homeBefore, awayAfter-awayBefore)
-	if homeAfter-homeBefore > 4 || awayAfter-awayBefore > 1 {
+	// Each time that it comes back, the scheduler may be faster than the loop.
+	if homeAfter-homeBefore > 4 || awayAfter-awayBefore > homeAfter-homeBefore {
 		w.Errorf("in %s it was asked for %d times here and %d times elsewhere: it goes round in circles", long, homeAfter-homeBefore, awayAfter-awayBefore)
 	}
 	w.drivers[home].setFull(false)

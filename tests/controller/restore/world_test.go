@@ -87,7 +87,7 @@ func (w *world) addNode(name string) {
 	})
 	d := &csiDriver{node: name, calls: map[string]int{}}
 	w.drivers[name] = d
-	w.StartProvisioner(w.T, name, d.serve(w.T), "--extra-create-metadata", "--node-deployment-base-delay=5s", "--node-deployment-max-delay=10s")
+	w.StartProvisioner(w.T, name, d.serve(w.T), "--extra-create-metadata", "--kube-api-qps=50", "--kube-api-burst=100", "--node-deployment-base-delay=5s", "--node-deployment-max-delay=10s")
 }
 
 // begin is the world in a namespace of its own.
