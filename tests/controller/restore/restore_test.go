@@ -138,7 +138,6 @@ func ofClaim(w *world) {
 	})
 	w.await(func() string { return w.wrong(source) })
 	w.await(func() string { return w.wrong(clone) })
-	w.noWarning()
 }
 
 // byDisk has a snapshot whose content does not say which node has it, and one of which
