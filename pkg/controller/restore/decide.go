@@ -12,7 +12,7 @@ import (
 // selectedNode names the node that is to make a claim's volume. The scheduler writes it
 // for a pod, and leaves all other nodes alone once it is there; csi-provisioner removes
 // it when its node refuses, so that the scheduler chooses again. With the value "" the
-// scheduler finds no node for the claim's pods, and no provisioner begins: see hold.
+// scheduler finds no node for the claim's pods, and no provisioner begins.
 const selectedNode = "volume.kubernetes.io/selected-node"
 
 // world is what there is to know of one claim.
@@ -97,22 +97,21 @@ func decide(w *world) step {
 	switch {
 	case o.never != "":
 		s.notice, s.again = w.refused(), backoff(s.past.looks, longestWait)
-	case o.node != nil:
-		s.notice = w.waiting()
-		if selected != "" && selected != o.node.Name {
-			// Its provisioner would go on asking whether the source is ready.
-			s.do = correct
-		}
-	case o.nodeName != "":
-		s.notice = w.nodeGone()
-		// pkg/controller/nodeloss takes back what was sent there.
-		if selected != o.nodeName && (!set || selected != "") {
-			s.do = hold
-		}
+		return s
 	case o.waits != "":
 		s.notice = w.waiting()
+	case o.nodeName != "":
+		s.notice = w.nodeGone()
 	default:
+		// The scheduler may be lucky.
 		s.notice = w.unknownNode()
+		return s
+	}
+	// What its node has begun, it goes on with; what was sent to a node that is gone,
+	// pkg/controller/nodeloss takes back.
+	elsewhere := selected != "" && selected != o.nodeName && selected != w.past.sent
+	if !set || elsewhere {
+		s.do = hold
 	}
 	return s
 }

@@ -74,12 +74,13 @@ func TestDecide(t *testing.T) {
 		{name: "a person chooses the right one", selected: home, origin: here, past: refused(3, time.Minute), again: podsAfter, left: past{sent: home, refusals: 3, next: now.Add(time.Minute)}},
 		{name: "the waits end at the longest", selected: "-", origin: here, past: past{sent: home, refusals: 40}, want: hold, again: longestWait, left: refused(41, longestWait)},
 
-		{name: "the snapshot is not ready", selected: "-", origin: unready, again: firstWait, told: "RestoreWaiting", text: "waits for VolumeSnapshot s: it is not ready", left: past{looks: 1}},
-		{name: "nor later", selected: "-", origin: unready, past: past{looks: 9}, again: longestLook, told: "RestoreWaiting", left: past{looks: 10}},
-		{name: "not ready, and at the wrong node", selected: away, origin: unready, want: correct, again: firstWait, told: "RestoreWaiting", left: past{looks: 1}},
+		{name: "the snapshot is not ready: nobody is to try", selected: "-", origin: unready, want: hold, again: firstWait, told: "RestoreWaiting", text: "waits for VolumeSnapshot s: it is not ready", left: past{looks: 1}},
+		{name: "nor later", selected: "", origin: unready, past: past{looks: 9}, again: longestLook, told: "RestoreWaiting", left: past{looks: 10}},
+		{name: "not ready, and at the wrong node", selected: away, origin: unready, want: hold, again: firstWait, told: "RestoreWaiting", left: past{looks: 1}},
 		{name: "not ready, and at the right node", selected: home, origin: unready, again: firstWait, told: "RestoreWaiting", left: past{looks: 1}},
-		{name: "there is no snapshot", selected: "-", origin: origin{what: "VolumeSnapshot s", waits: "there is no such VolumeSnapshot"}, again: firstWait, told: "RestoreWaiting", left: past{looks: 1}},
-		{name: "nor when the scheduler has chosen", selected: away, origin: origin{what: "VolumeSnapshot s", waits: "there is no such VolumeSnapshot"}, again: firstWait, told: "RestoreWaiting", left: past{looks: 1}},
+		{name: "its source is gone while it is made", selected: home, past: sent, origin: origin{what: "claim c", waits: "there is no such claim"}, again: firstWait, told: "RestoreWaiting", left: past{sent: home, looks: 1}},
+		{name: "there is no snapshot", selected: "-", origin: origin{what: "VolumeSnapshot s", waits: "there is no such VolumeSnapshot"}, want: hold, again: firstWait, told: "RestoreWaiting", left: past{looks: 1}},
+		{name: "nor when the scheduler has chosen", selected: away, origin: origin{what: "VolumeSnapshot s", waits: "there is no such VolumeSnapshot"}, want: hold, again: firstWait, told: "RestoreWaiting", left: past{looks: 1}},
 		{name: "it is another driver's", selected: away, origin: origin{what: "VolumeSnapshot s", never: "it is a snapshot of the driver other"}, again: firstWait, told: "RestoreRefused", text: "snapshot of the driver other", left: past{looks: 1}},
 		{name: "nobody knows where it is", selected: "-", origin: origin{what: "VolumeSnapshot s (VolumeSnapshotContent c)"}, again: firstWait, told: "RestoreNodeUnknown", text: "managed-by=NODE", left: past{looks: 1}},
 

@@ -10,7 +10,8 @@
 // A node without room refuses a claim by taking the annotation away. The scheduler would
 // then choose another node, which refuses as well, and so on. So the claim is held, by the
 // annotation with no value: the scheduler finds no node for its pods, and no provisioner
-// begins. It is sent again after a wait that doubles each time.
+// begins. It is sent again after a wait that doubles each time. A claim whose source is not
+// ready is held as well: provisioners would try, and warn, and wait too long once it is.
 //
 // The kinds of snapshots need not exist: they are read when a claim names one, and never
 // watched. What to do is decided by one function, from what is there about one claim.

@@ -161,11 +161,12 @@ func byDisk(w *world) {
 func notReady(w *world) {
 	s := w.snapshot("s", func(s, _ *unstructured.Unstructured) { s.Object["status"].(map[string]any)["readyToUse"] = false })
 	c := w.claim("c", "s")
+	p := w.pod("p", nil, "c")
 	w.told("Normal RestoreWaiting of c", "it is not ready")
 	w.must(unstructured.SetNestedField(s.Object, true, "status", "readyToUse"))
 	w.must(w.Status().Update(context.Background(), s))
 	w.await(func() string { return w.wrong(c) })
-	w.noWarning()
+	w.await(func() string { return w.scheduled(p) })
 }
 
 func notOurs(w *world) {
