@@ -3,6 +3,9 @@
 package e2e
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,10 +20,33 @@ func (c *cluster) knowSnapshots(t testing.TB) {
 	run(t, "kubectl", append([]string{"wait", "--for=condition=Established", "--timeout=1m"}, crds...)...)
 }
 
+// snapshot makes a VolumeSnapshot of a claim, of the default class.
+func (t *test) snapshot(name, claim string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "snapshot.json")
+	t.check(os.WriteFile(file, fmt.Appendf(nil, `{
+		"apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshot", "metadata": {"name": %q},
+		"spec": {"source": {"persistentVolumeClaimName": %q}}
+	}`, name, claim), 0o600))
+	t.kubectl("create", "-f", file)
+}
+
 // snapshotReady waits until a VolumeSnapshot can be restored.
 func (t *test) snapshotReady(name string) {
 	t.Helper()
 	t.kubectl("wait", "volumesnapshots/"+name, "--for=jsonpath={.status.readyToUse}=true", "--timeout", patience.String())
+}
+
+// ballast leaves less room on a node than there is on the others.
+func (t *test) ballast(node string) {
+	t.Helper()
+	c := newClaim("ballast")
+	c.Spec.Resources.Requests[corev1.ResourceStorage] = resource.MustParse("2Gi")
+	t.createClaim(c)
+	p := newPod("ballast", "ballast", "")
+	p.Spec.NodeSelector = on(node)
+	t.createPod(p)
+	t.podRuns("ballast")
 }
 
 // snapshotIsRestored restores where the snapshot is, also when there is more room
@@ -31,14 +57,7 @@ func snapshotIsRestored(t *test) {
 	node := t.nodeOf(t.volumeOf("www-web-0"))
 	page := t.content(t.directory("www-web-0"), "index.html")
 
-	ballast := newClaim("ballast")
-	ballast.Spec.Resources.Requests[corev1.ResourceStorage] = resource.MustParse("2Gi")
-	t.createClaim(ballast)
-	p := newPod("ballast", "ballast", "")
-	p.Spec.NodeSelector = on(node)
-	t.createPod(p)
-	t.podRuns("ballast")
-
+	t.ballast(node)
 	t.apply("snapshot.yaml")
 	t.snapshotReady("web-0")
 	t.exec("web-0", "sh", "-c", "echo overwritten > /www/index.html")
@@ -57,6 +76,38 @@ func snapshotIsRestored(t *test) {
 	t.kubectl("delete", "volumesnapshots/web-0", "--timeout", patience.String())
 	if got := t.kubectl("logs", "restored"); got != page {
 		t.Errorf("the pod reads %q, the snapshot was made of %q", got, page)
+	}
+}
+
+// bareClaimsAreRestored restores ten claims at once that no pod uses yet, as tools for
+// backups do, while the other node has more room; then a pod comes for one.
+func bareClaimsAreRestored(t *test) {
+	t.createStatefulSet(newStatefulSet("db", 1, signed))
+	t.podRuns("db-0")
+	node, id := t.nodeOf(t.volumeOf("data-db-0")), t.content(t.directory("data-db-0"), "id")
+	t.ballast(node)
+	t.snapshot("db", "data-db-0")
+	t.snapshotReady("db")
+
+	group := "snapshot.storage.k8s.io"
+	var names []string
+	for i := range 10 {
+		c := newClaim(fmt.Sprintf("bare-%d", i))
+		c.Spec.DataSource = &corev1.TypedLocalObjectReference{APIGroup: &group, Kind: "VolumeSnapshot", Name: "db"}
+		t.createClaim(c)
+		names = append(names, c.Name)
+	}
+	for _, name := range names {
+		if got := t.nodeOf(t.volumeOf(name)); got != node {
+			t.Errorf("the snapshot is on %s, %s on %s", node, name, got)
+		}
+		if got := t.content(t.directory(name), "id"); got != id {
+			t.Errorf("%s holds %q, the snapshot was made of %q", name, got, id)
+		}
+	}
+	t.createPod(newPod("reader", names[0], signed))
+	if got := t.podRuns("reader"); got.Spec.NodeName != node || t.exec("reader", "cat", "/data/id") != id {
+		t.Errorf("the pod that came for a restored claim runs on %s, not on %s with its data", got.Spec.NodeName, node)
 	}
 }
 
