@@ -19,7 +19,7 @@ const (
 	snapshotGroup = "snapshot.storage.k8s.io"
 	// managedBy is snapshot-controller's label on contents: the node whose
 	// csi-snapshotter made the snapshot.
-	managedBy = snapshotGroup + "/managed-by"
+	managedBy = "snapshot.storage.kubernetes.io/managed-by"
 )
 
 // origin is what a claim is to begin as a copy of, as far as that is known.

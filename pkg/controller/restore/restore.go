@@ -67,6 +67,9 @@ func Add(m manager.Manager, driver, namespace string) error {
 			return err
 		}
 	}
+	if err := m.Add(&labeller{loop: l, writer: m.GetClient()}); err != nil {
+		return err
+	}
 	begins := predicate.NewPredicateFuncs(func(o client.Object) bool {
 		c, ok := o.(*corev1.PersistentVolumeClaim)
 		kind, _ := sourceOf(c)

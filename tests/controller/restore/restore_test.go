@@ -32,6 +32,7 @@ func TestRestore(t *testing.T) {
 		{"wrong node", wrongNode},
 		{"of a claim", ofClaim},
 		{"found by its disk", byDisk},
+		{"given to its node", labelled},
 		{"not ready", notReady},
 		{"not ours", notOurs},
 		{"pods elsewhere", podsElsewhere},
@@ -156,6 +157,36 @@ func byDisk(w *world) {
 	})
 	w.claim("lost", "unknown")
 	w.told("Warning RestoreNodeUnknown of lost", w.namespace+"-unknown")
+}
+
+// labelled has contents that nobody has given to a node.
+func labelled(w *world) {
+	w.snapshot("s")
+	first := w.claim("first", "s") // whose volume tells where the disk is
+	w.await(func() string { return w.wrong(first) })
+	bare := func(_, content *unstructured.Unstructured) { content.SetLabels(nil) }
+	foreign := func(_, content *unstructured.Unstructured) {
+		w.must(unstructured.SetNestedField(content.Object, "other", "spec", "driver"))
+	}
+	w.snapshot("theirs", bare, foreign)
+	w.snapshot("restored", bare, func(_, content *unstructured.Unstructured) { // as by a backup tool
+		w.must(unstructured.SetNestedField(content.Object, map[string]any{"snapshotHandle": home + ".snapshots.restored"}, "spec", "source"))
+		delete(content.Object, "status")
+	})
+	label := func(name string) string {
+		c := object("VolumeSnapshotContent", map[string]any{})
+		w.must(w.Get(context.Background(), client.ObjectKey{Name: w.namespace + "-" + name}, c))
+		return c.GetLabels()["snapshot.storage.kubernetes.io/managed-by"]
+	}
+	w.await(func() string {
+		if label("restored") != home {
+			return "the content has no label"
+		}
+		return ""
+	})
+	if node := label("theirs"); node != "" {
+		w.Errorf("another driver's content was given to node %s", node)
+	}
 }
 
 func notReady(w *world) {

@@ -182,7 +182,7 @@ func (w *world) snapshot(name string, change ...func(snapshot, content *unstruct
 	})
 	s.Object["status"] = map[string]any{"boundVolumeSnapshotContentName": contentName, "readyToUse": true, "restoreSize": "1Gi"}
 	c := object("VolumeSnapshotContent", map[string]any{
-		"metadata": map[string]any{"name": contentName, "labels": map[string]any{"snapshot.storage.k8s.io/managed-by": home}},
+		"metadata": map[string]any{"name": contentName, "labels": map[string]any{"snapshot.storage.kubernetes.io/managed-by": home}},
 		"spec": map[string]any{
 			"driver": driver, "deletionPolicy": "Delete", "source": map[string]any{"volumeHandle": home + ".gone"},
 			"volumeSnapshotRef": map[string]any{"namespace": w.namespace, "name": name},
