@@ -22,6 +22,8 @@ import (
 const (
 	sliceTime = 100 * time.Millisecond
 	turnTime  = 5 * time.Second
+	// clearTime is what btrfs may take, once it begins, to clear away a small subvolume.
+	clearTime = 2 * time.Second
 )
 
 // errSlice ends a slice.
@@ -91,7 +93,11 @@ func (s *Store) purgeTurn(ctx context.Context, d *diskState, e entry) error {
 		d.updateTrashed(id, func(t *trashed) { t.turns++ })
 	case ctx.Err() != nil, errors.Is(err, errdefs.ErrUnavailable):
 	case errors.Is(err, errdefs.ErrBusy): // btrfs takes its time; it is tried again
-		d.updateTrashed(id, func(t *trashed) { t.clearing = true })
+		first := false
+		d.updateTrashed(id, func(t *trashed) { first, t.clearing = !t.clearing, true })
+		if first && d.syncFilesystem() == nil { // it clears away after a commit
+			time.AfterFunc(clearTime, d.wakePurge)
+		}
 	default:
 		news := false
 		d.updateTrashed(id, func(t *trashed) {
