@@ -26,6 +26,7 @@ func commands() []*program.Command {
 		[]*program.Command{disks}, diskActions(), cordons(),
 		[]*program.Command{volumes}, volumeActions(),
 		[]*program.Command{
+			question("snapshots", "show the snapshots, what they hold and what they hold alone", showSnapshots),
 			question("trash", "show the deleted volumes whose files are still there", showTrash),
 			undelete(),
 			order("purge", "remove a deleted volume before its time, for good", []string{"VOLUME"}, purge),
@@ -134,6 +135,23 @@ func showVolumes(ctx context.Context, c *call) error {
 		return err
 	}
 	return unusable(disks, "cannot be used, their volumes are not shown")
+}
+
+// showSnapshots fails as showVolumes does.
+func showSnapshots(ctx context.Context, c *call) error {
+	snapshots, err := c.plugin.Snapshots(ctx)
+	if err != nil {
+		return err
+	}
+	disks, err := c.plugin.Disks(ctx)
+	if err != nil {
+		return err
+	}
+	err = c.format.print(snapshots, func(w io.Writer) error { return snapshots.WriteTable(w, time.Now()) })
+	if err != nil {
+		return err
+	}
+	return unusable(disks, "cannot be used, their snapshots are not shown")
 }
 
 // unusable returns an error if there are disks that cannot be used.

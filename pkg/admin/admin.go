@@ -42,6 +42,9 @@ type Disk struct {
 	AllocatedBytes int64      `json:"allocatedBytes"`
 	AvailableBytes int64      `json:"availableBytes"`
 	Volumes        int        `json:"volumes"`
+	// Snapshots are those that a disk in use has, SnapshotBytes what they hold.
+	Snapshots     int   `json:"snapshots"`
+	SnapshotBytes int64 `json:"snapshotBytes"`
 	// OtherNodes are those that Volumes were made on, but for this one.
 	OtherNodes []NodeVolumes `json:"otherNodes,omitempty"`
 	Trash      int           `json:"trash"`
@@ -94,6 +97,12 @@ type Volume struct {
 	// is advisory. Enforced says whether it does so now.
 	Quota    QuotaKind `json:"quota,omitempty"`
 	Enforced bool      `json:"enforced"`
+	// Source is the ID of the snapshot or volume that it began as a copy of; Origin that
+	// of the volume with whose descendants it shares blocks.
+	Source string `json:"source,omitempty"`
+	Origin string `json:"origin,omitempty"`
+	// Snapshots is how many of it there are.
+	Snapshots int `json:"snapshots,omitempty"`
 	// Quarantine is why the volume is neither published nor deleted.
 	Quarantine string     `json:"quarantine,omitempty"`
 	Created    *time.Time `json:"created,omitempty"`

@@ -66,14 +66,14 @@ type Import struct {
 	// Old is the PersistentVolume as it was before.
 	Old json.RawMessage `json:"old,omitempty"`
 	// Order is import, undo or finish if one is at work, and Progress how it comes along.
-	Order    string          `json:"order,omitempty"`
-	Progress *ImportProgress `json:"progress,omitempty"`
+	Order    string    `json:"order,omitempty"`
+	Progress *Progress `json:"progress,omitempty"`
 	// Trouble is why no more is known of it.
 	Trouble string `json:"trouble,omitempty"`
 }
 
-// ImportProgress is how an order comes along.
-type ImportProgress struct {
+// Progress is how an order, or a copy, comes along.
+type Progress struct {
 	// Phase is measuring, copying, comparing, labelling or removing.
 	Phase string `json:"phase"`
 	Files int64  `json:"files"`

@@ -102,3 +102,44 @@ shop/a    pvc-2   nvme     1Gi   5Mi   3h ago   21h        pvc-2.20261123T120000
 		t.Errorf("table (-want +got):\n%s", diff)
 	}
 }
+
+func TestSnapshotsTable(t *testing.T) {
+	now := time.Now()
+	moment := func(d time.Duration) *time.Time { m := now.Add(-d); return &m }
+	alone, claim := int64(1<<20), &Claim{Namespace: "shop", Name: "data"}
+	snapshots := Snapshots{
+		Snapshots: []Snapshot{
+			{ID: "uuid.snapshots.snapshot-0", Pool: "default", Path: "/p/0", Quarantine: "its snapshot.json\ncannot be read"},
+			{
+				ID: "uuid.snapshots.snapshot-1", VolumeSnapshot: &Claim{Namespace: "shop", Name: "nightly"}, Claim: claim, Pool: "default", Path: "/p/1",
+				Bytes: 5 << 30, AloneBytes: &alone, Method: "subvolume", Consistency: "atomic", Created: moment(3 * time.Hour), Ready: true,
+			},
+			{ID: "uuid.snapshots.snapshot-2", Claim: claim, Pool: "nvme", Path: "/p/2", Bytes: 1 << 30, Method: "reflink", Consistency: "any", Created: moment(time.Minute), Ready: true},
+			{
+				ID: "uuid.snapshots.snapshot-3", Claim: claim, Pool: "nvme", Path: "/p/3", Created: moment(time.Minute),
+				Progress: &Progress{Phase: "copying", Bytes: 1 << 30, TotalBytes: 4 << 30},
+			},
+			{ID: "uuid.snapshots.snapshot-4", Pool: "nvme", Path: "/p/4", Created: moment(time.Second)},
+		},
+		Copies: []Copy{{Volume: "pvc-1", Source: "uuid.pvc-0"}, {Volume: "pvc-2", Source: "uuid.pvc-0", Progress: &Progress{Phase: "copying", Bytes: 3 << 20}}},
+	}
+	var out strings.Builder
+	if err := snapshots.WriteTable(&out, now); err != nil {
+		t.Fatal(err)
+	}
+	want := `
+SNAPSHOT      MADE-FROM  POOL     NODE-PATH  HOLDS  ALONE  METHOD     CONSISTENCY  AGE  READY
+snapshot-0    -          default  /p/0       -      -      -          -            -    quarantined
+shop/nightly  shop/data  default  /p/1       5Gi    1Mi    subvolume  atomic       3h   true
+snapshot-2    shop/data  nvme     /p/2       1Gi    -      reflink    any          1m   true
+snapshot-3    shop/data  nvme     /p/3       -      -      -          -            1m   false, copying 1Gi of some 4Gi
+snapshot-4    -          nvme     /p/4       -      -      -          -            1s   false
+
+/p/0: quarantined: its snapshot.json cannot be read
+volume pvc-1 is being made as a copy of uuid.pvc-0
+volume pvc-2 is being made as a copy of uuid.pvc-0: copying 3Mi
+`
+	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), out.String()); diff != "" {
+		t.Errorf("table (-want +got):\n%s", diff)
+	}
+}

@@ -16,7 +16,7 @@ type bar struct {
 	shown bool
 }
 
-func (b *bar) show(p *admin.ImportProgress) {
+func (b *bar) show(p *admin.Progress) {
 	if p == nil {
 		return
 	}
@@ -38,7 +38,7 @@ func (b *bar) end() {
 const barWidth = 20
 
 // progressText is "copying [####      ] 20% (1Gi of 5Gi, 1234 of 9999 files)".
-func progressText(p *admin.ImportProgress) string {
+func progressText(p *admin.Progress) string {
 	if p == nil {
 		return ""
 	}

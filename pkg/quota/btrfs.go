@@ -115,7 +115,7 @@ func (btrfs) Get(dir *os.File, id ID) (Limit, Usage, error) {
 		return Limit{}, Usage{}, err
 	}
 	maximum, err := groupMaximum(dir, limited)
-	return Limit{Bytes: maximum}, Usage{Bytes: used}, err
+	return Limit{Bytes: maximum}, Usage{Bytes: used.referenced}, err
 }
 
 func (btrfs) Used(fs *os.File, id ID) (bool, error) {

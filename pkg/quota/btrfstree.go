@@ -51,13 +51,17 @@ func quotaFlags(fs *os.File) (uint64, error) {
 	return field(status, 2), nil // version, generation, flags
 }
 
-// groupUsage returns how much a qgroup holds, and whether it exists.
-func groupUsage(fs *os.File, group uint64) (bytes int64, exists bool, err error) {
+// groupHeld is what a qgroup holds, in bytes: all, and what no other qgroup has.
+type groupHeld struct{ referenced, exclusive int64 }
+
+// groupUsage returns what a qgroup holds, and whether it exists.
+func groupUsage(fs *os.File, group uint64) (held groupHeld, exists bool, err error) {
 	info, err := find(fs, quotaTree, 0, groupInfoKey, group, group)
 	if info == nil {
-		return 0, false, err
+		return groupHeld{}, false, err
 	}
-	return int64(field(info, 1)), true, nil // generation, referenced bytes
+	// Generation, referenced bytes, these compressed, exclusive bytes, these compressed.
+	return groupHeld{int64(field(info, 1)), int64(field(info, 3))}, true, nil
 }
 
 // groupMaximum is a qgroup's limit, 0 if it has none.

@@ -2,6 +2,7 @@ package quota
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -80,6 +81,25 @@ func HoldsSubvolumes(dir *os.File) (bool, error) {
 		return true, nil
 	}
 	return args.found > 0, err
+}
+
+// Exclusive returns the bytes that a subvolume shares with no other one: what its removal
+// gives back. fs is any directory of the filesystem. The error is ErrOff where btrfs does
+// not know: quotas are off, have lost count, or are simple, and then what is shared counts
+// as whoever's has written it first.
+func Exclusive(fs *os.File, id ID) (int64, error) {
+	state, err := countingGroups(fs)
+	if err == nil && state.simple {
+		err = offAt(fs, off{why: "btrfs's simple quotas do not count what subvolumes share"})
+	}
+	if err != nil {
+		return 0, err
+	}
+	held, exists, err := groupUsage(fs, uint64(id))
+	if err == nil && !exists {
+		err = fmt.Errorf("%s: btrfs does not count subvolume %d: an administrator has removed its qgroup", fs.Name(), id)
+	}
+	return held.exclusive, err
 }
 
 func setName(to []byte, parent *os.File, name string) error {

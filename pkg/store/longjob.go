@@ -174,6 +174,19 @@ func (all *longJobs) find(name string) *longJob {
 	return all.jobs[name]
 }
 
+// atWork returns the jobs that have not ended, by what they lock.
+func (all *longJobs) atWork() map[string]*longJob {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	working := map[string]*longJob{}
+	for name, j := range all.jobs {
+		if !j.ended() {
+			working[name] = j
+		}
+	}
+	return working
+}
+
 // running returns the order at work on a volume and how it comes along, nil if none is.
 func (all *longJobs) running(name string) (order string, p *Progress) {
 	j := all.find(name)

@@ -16,12 +16,15 @@ import (
 	"github.com/hostdir/hostdir/pkg/quota"
 )
 
+// copyOrder is before the ID of what is copied.
+const copyOrder = "copy of "
+
 // createFrom makes a volume that begins as a copy of a snapshot or of another volume, on
 // the disk that has that. Where files are copied it returns ErrBusy after some seconds:
 // the same request asks how it comes along.
 func (s *Store) createFrom(ctx context.Context, req CreateRequest, name string) (Volume, error) {
 	b := &restore{store: s, name: name, request: req}
-	done, err := s.carryOut(ctx, name, "copy of "+req.Source, b.run)
+	done, err := s.carryOut(ctx, name, copyOrder+req.Source, b.run)
 	if err != nil {
 		return Volume{}, err
 	}

@@ -19,7 +19,12 @@ type Status struct {
 	UUID string
 	// Volumes are those that it has, or had when it was last in use.
 	Volumes int
-	// AllocatedBytes is what they take.
+	// Snapshots are those that it has while it is in use, and SnapshotBytes what they
+	// hold. UnreadySnapshots are being made; the record of QuarantinedSnapshots cannot be
+	// read.
+	Snapshots, UnreadySnapshots, QuarantinedSnapshots int
+	SnapshotBytes                                     int64
+	// AllocatedBytes is what volumes and snapshots take.
 	AllocatedBytes int64
 	// OtherNodes are those that volumes of a disk in use were made on, but for this
 	// one.
@@ -68,6 +73,7 @@ func (s *Store) Status() []Status {
 		switch {
 		case p.disk != nil:
 			status = p.disk.status()
+			status.UnreadySnapshots = len(s.snapshotsUnderWay(p.disk))
 		case p.was != nil: // people want to know how many volumes wait for it
 			status.Volumes, status.AllocatedBytes = p.was.holds()
 		}
@@ -100,6 +106,7 @@ func (d *diskState) status() Status {
 	s := Status{
 		Pool: d.pool.Name, Path: d.path, UUID: d.id.UUID,
 		Volumes: len(d.volumes.byName), AllocatedBytes: d.allocated(),
+		Snapshots: len(d.snapshots.byName), SnapshotBytes: d.snapshots.bytes,
 		OtherNodes: d.volumes.otherNodes(),
 		Quota:      quota.KindOf(limits), WhyAdvisory: why,
 		Evicted:  d.trash.evicted,
@@ -112,6 +119,11 @@ func (d *diskState) status() Status {
 	}
 	if hung == nil && d.space.err != nil {
 		s.Space.Refuses = fmt.Errorf("its filesystem could not be looked at: %w", d.space.err)
+	}
+	for _, each := range d.snapshots.byName {
+		if each.Quarantine != nil {
+			s.QuarantinedSnapshots++
+		}
 	}
 	for _, t := range d.trash.byID {
 		if t.why() != nil {

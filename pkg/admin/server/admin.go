@@ -18,7 +18,7 @@ func newDisk(s store.Status) admin.Disk {
 	d := admin.Disk{
 		Pool: s.Pool, Path: s.Path, UUID: s.UUID, State: admin.Ready,
 		AllocatedBytes: s.AllocatedBytes, AvailableBytes: s.Space.AvailableBytes,
-		Volumes: s.Volumes, Trash: s.Space.Trash, Stuck: s.Space.Stuck,
+		Volumes: s.Volumes, Snapshots: s.Snapshots, SnapshotBytes: s.SnapshotBytes, Trash: s.Space.Trash, Stuck: s.Space.Stuck,
 	}
 	if s.UUID != "" {
 		d.Quota = admin.QuotaKind(s.Quota)
@@ -49,8 +49,14 @@ func newDisk(s store.Status) admin.Disk {
 // volumes asks the store.
 func volumes(s *store.Store) admin.Volumes {
 	v := admin.Volumes{Volumes: []admin.Volume{}}
+	taken := map[string]int{}
+	for _, each := range s.Snapshots() {
+		taken[each.SourceVolume]++
+	}
 	for _, status := range s.VolumeStatus() {
-		v.Volumes = append(v.Volumes, volume(status))
+		each := volume(status)
+		each.Snapshots = taken[status.ID]
+		v.Volumes = append(v.Volumes, each)
 	}
 	return v
 }
@@ -63,7 +69,7 @@ func volume(s store.VolumeStatus) admin.Volume {
 		return v
 	}
 	v.CapacityBytes, v.Enforced, v.Created = s.CapacityBytes, s.Enforced, &s.Created
-	v.Claim, v.Node = claimOrNil(s.Claim), s.Node
+	v.Claim, v.Node, v.Source, v.Origin = claimOrNil(s.Claim), s.Node, s.Source, s.Origin
 	if s.Quota != nil {
 		v.Quota = admin.QuotaKind(s.Quota.Kind)
 	}

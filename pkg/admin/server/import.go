@@ -82,11 +82,17 @@ func (s *Server) imported(i store.Import) admin.Import {
 		Volume:    i.Name, Pool: i.Class.Pool, Disk: i.Disk, Source: i.Source, Method: string(i.Method), State: admin.ImportState(i.State),
 		Files: i.Size.Files, Bytes: i.Size.Bytes, Sockets: i.Size.Sockets, Quota: admin.QuotaKind(i.Enforced), Old: i.Old, Order: i.Order,
 	}
-	if p := i.Progress; p != nil {
-		found.Progress = &admin.ImportProgress{Phase: string(p.Phase), Files: p.Files, Bytes: p.Bytes, TotalFiles: p.TotalFiles, TotalBytes: p.TotalBytes}
-	}
+	found.Progress = progress(i.Progress)
 	if i.Trouble != nil {
 		found.Trouble = i.Trouble.Error()
 	}
 	return found
+}
+
+// progress is nil if nothing is known.
+func progress(p *store.Progress) *admin.Progress {
+	if p == nil {
+		return nil
+	}
+	return &admin.Progress{Phase: string(p.Phase), Files: p.Files, Bytes: p.Bytes, TotalFiles: p.TotalFiles, TotalBytes: p.TotalBytes}
 }

@@ -38,6 +38,7 @@ func (s *Server) Serve(ctx context.Context, socketPath string) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /disks", answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(disks(s.Store)) }))
 	mux.HandleFunc("GET /volumes", answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(volumes(s.Store)) }))
+	mux.HandleFunc("GET /snapshots", answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(snapshots(ctx, s.Store)) }))
 	mux.HandleFunc("GET /trash", answer(func(w io.Writer) error { return json.NewEncoder(w).Encode(trash(s.Store)) }))
 	mux.HandleFunc("POST /undelete", carryOut(s.undelete))
 	mux.HandleFunc("POST /purge", carryOut(s.purge))
