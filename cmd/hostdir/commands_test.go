@@ -83,6 +83,22 @@ func TestCommands(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &volumes); err != nil || code != 0 || len(volumes.Volumes) != 1 || volumes.Volumes[0].ID != v.GetVolumeId() {
 		t.Errorf("hostdir volumes -o json ends with %d (%v):\n%s", code, err, out)
 	}
+	made, err := csi.NewControllerClient(p.Conn).CreateSnapshot(plugin.Context(t), &csi.CreateSnapshotRequest{
+		Name: "snapshot-1", SourceVolumeId: v.GetVolumeId(),
+		Parameters: map[string]string{"csi.storage.k8s.io/volumesnapshot/namespace": "shop", "csi.storage.k8s.io/volumesnapshot/name": "nightly"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, errs, code = ask(t, p, "snapshots")
+	if code != 0 || !strings.HasPrefix(out, "SNAPSHOT ") || !strings.Contains(out, "shop/nightly  shop/a ") || errs != "" {
+		t.Errorf("hostdir snapshots ends with %d:\n%s%s", code, out, errs)
+	}
+	out, _, code = ask(t, p, "snapshots", "-o", "json")
+	var snapshots admin.Snapshots
+	if err := json.Unmarshal([]byte(out), &snapshots); err != nil || code != 0 || len(snapshots.Snapshots) != 1 || snapshots.Snapshots[0].ID != made.GetSnapshot().GetSnapshotId() {
+		t.Errorf("hostdir snapshots -o json ends with %d (%v):\n%s", code, err, out)
+	}
 
 	// A disk that is gone fails the commands, and all else is shown.
 	p.Expect("DiskUnusable")
@@ -102,6 +118,10 @@ func TestCommands(t *testing.T) {
 	out, errs, code = ask(t, p, "volumes")
 	if code != 1 || !strings.Contains(out, "shop/a") || !strings.Contains(errs, foreign) {
 		t.Errorf("hostdir volumes ends with %d:\n%s%s", code, out, errs)
+	}
+	out, errs, code = ask(t, p, "snapshots")
+	if code != 1 || !strings.Contains(out, "shop/nightly") || !strings.Contains(errs, foreign) {
+		t.Errorf("hostdir snapshots ends with %d:\n%s%s", code, out, errs)
 	}
 }
 

@@ -162,6 +162,8 @@ func TestMetrics(t *testing.T) {
 		{"hostdir_disk_volumes", []string{"pool", "advisory"}, 1},
 		{"hostdir_disk_quarantined_volumes", []string{"pool", "advisory"}, 0},
 		{"hostdir_disk_trash_volumes", []string{"pool", "advisory"}, 0},
+		{"hostdir_disk_snapshots", []string{"pool", "advisory"}, 0},
+		{"hostdir_disk_unready_snapshots", []string{"pool", "advisory"}, 0},
 		{"hostdir_volume_capacity_bytes", []string{"namespace", "shop", "claim", "a", "volume", "pvc-a", "pool", "limited"}, 16 << 20},
 		{"hostdir_volume_enforced", []string{"claim", "a"}, 1},
 		{"hostdir_volume_enforced", []string{"claim", "b"}, 0},
@@ -234,6 +236,42 @@ func TestUnusableDisk(t *testing.T) {
 	}
 	if n := len(families["hostdir_disk_free_bytes"].GetMetric()); n != 1 {
 		t.Errorf("what is free is told of %d disks, want 1", n)
+	}
+}
+
+func TestSnapshots(t *testing.T) {
+	config, _, advisory := layOut(t)
+	before := start(t, config)
+	v := create(t, before, "advisory", "a")
+	for _, name := range []string{"sound", "broken"} {
+		takeSnapshot(t, before, v, name)
+	}
+	made := before.Snapshots()
+	for _, s := range made {
+		if s.Name == "broken" {
+			if err := os.Remove(filepath.Join(filepath.Dir(s.Path), "snapshot.json")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	families := scrape(t, &Metrics{Store: start(t, config), Calls: &Calls{}})
+	for metric, want := range map[string]float64{
+		"hostdir_disk_snapshots": 2, "hostdir_disk_snapshot_bytes": float64(made[0].Bytes), "hostdir_disk_unready_snapshots": 0,
+		"hostdir_disk_quarantined_snapshots": 1, "hostdir_disk_allocated_bytes": float64(v.CapacityBytes + made[0].Bytes),
+	} {
+		if got := value(t, families, metric, "path", advisory); got != want {
+			t.Errorf("%s is %v, want %v", metric, got, want)
+		}
+	}
+}
+
+func takeSnapshot(t *testing.T, s *store.Store, v store.Volume, name string) {
+	t.Helper()
+	made, err := s.CreateSnapshot(t.Context(), store.SnapshotRequest{
+		Name: name, Source: v.ID, Class: config.SnapshotClass{Consistency: config.ConsistencyAny, Copy: config.CopyAuto},
+	}, func(*os.File) error { return nil })
+	if err != nil || !made.Ready {
+		t.Fatalf("%+v: %v", made, err)
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 
 // TestExclusive has a snapshot share all, and then nothing, with what it was made of.
 func TestExclusive(t *testing.T) {
-	needDisks(t)
 	dir := btrfs(t, enableFull)
 	v := newVolume(t, dir)
 	if err := os.WriteFile(v.path+"/file", make([]byte, 2<<20), 0o600); err != nil {
