@@ -42,9 +42,11 @@ type Disk struct {
 	AllocatedBytes int64      `json:"allocatedBytes"`
 	AvailableBytes int64      `json:"availableBytes"`
 	Volumes        int        `json:"volumes"`
-	// Snapshots are those that a disk in use has, SnapshotBytes what they hold.
-	Snapshots     int   `json:"snapshots"`
-	SnapshotBytes int64 `json:"snapshotBytes"`
+	// Snapshots are those that a disk in use has, SnapshotBytes what they hold. The record
+	// of QuarantinedSnapshots cannot be read.
+	Snapshots            int   `json:"snapshots"`
+	SnapshotBytes        int64 `json:"snapshotBytes"`
+	QuarantinedSnapshots int   `json:"quarantinedSnapshots,omitempty"`
 	// OtherNodes are those that Volumes were made on, but for this one.
 	OtherNodes []NodeVolumes `json:"otherNodes,omitempty"`
 	Trash      int           `json:"trash"`

@@ -25,7 +25,11 @@ type claimView struct {
 	pods []corev1.Pod
 	// record is what the node knows, nil if it could not be asked or has it not.
 	record *admin.Volume
-	unseen unseen
+	// snapshots are those of the volume, and began is what it began as a copy of: what
+	// people call it, or else its ID; "" if it began empty.
+	snapshots []nodeSnapshot
+	began     string
+	unseen    unseen
 }
 
 // claimView looks at a claim in the API server. An error says that there is none, or that it is not
@@ -116,8 +120,34 @@ func (c *claimView) ask(ctx context.Context, s *session) {
 			c.record = &of
 			c.ID = of.ID
 			c.add(c.Node, of)
+			c.askCopies(ctx, n, volumes)
 			return
 		}
 	}
 	c.unseen.add("the volume's directory", fmt.Errorf("node %s does not have volume %s now; kubectl hostdir why %s says more", c.Node, cmp.Or(c.ID, c.PersistentVolume), c.name()))
+}
+
+// askCopies asks for the volume's snapshots, and for what it began as a copy of.
+func (c *claimView) askCopies(ctx context.Context, n *node, volumes admin.Volumes) {
+	if c.record.Snapshots == 0 && c.record.Source == "" {
+		return
+	}
+	snapshots, err := n.plugin.Snapshots(ctx)
+	if err != nil {
+		c.unseen.add("snapshots on node "+c.Node, err)
+	}
+	c.began = c.record.Source
+	for _, each := range snapshots.Snapshots {
+		if each.SourceVolume == c.ID {
+			c.snapshots = append(c.snapshots, nodeSnapshot{c.Node, each})
+		}
+		if each.ID == c.record.Source && each.VolumeSnapshot != nil {
+			c.began = fmt.Sprintf("snapshot %s (%s)", each, each.ID)
+		}
+	}
+	for _, of := range volumes.Volumes {
+		if of.ID == c.record.Source && of.Claim != nil {
+			c.began = fmt.Sprintf("claim %s (%s)", of.Claim, of.ID)
+		}
+	}
 }

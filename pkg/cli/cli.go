@@ -99,6 +99,7 @@ The exit status is 0 if all is well, 1 if something is wrong, and 2 if it cannot
 		newReport(s),
 		newResize(s),
 		newShow(s),
+		newSnapshots(s),
 		newTrash(s),
 		newUndelete(s),
 		newVolumes(s),

@@ -42,6 +42,8 @@ type volume struct {
 	UnusedSince *time.Time `json:"unusedSince,omitempty"`
 	// Quota is how the size holds, "" if its node was not asked.
 	Quota string `json:"quota,omitempty"`
+	// Snapshots is how many of it its disk has, nil if its node was not asked.
+	Snapshots *int `json:"snapshots,omitempty"`
 }
 
 // forgotten is the Status of a volume that no PersistentVolume names.
@@ -103,6 +105,7 @@ func volumeOf(v *corev1.PersistentVolume, driver string) *volume {
 // add adds what the node knows.
 func (v *volume) add(node string, of admin.Volume) {
 	v.Node, v.Pool, v.Path, v.Quota = node, of.Pool, of.Path, quotaWords(of)
+	v.Snapshots = &of.Snapshots
 	if of.Quarantine == "" {
 		v.SizeBytes = of.CapacityBytes
 	}

@@ -71,6 +71,9 @@ func (o *overview) addDisk(node string, d admin.Disk) {
 	case admin.NoNewVolumes:
 		o.wrong(about, "it takes no new volumes: "+d.Message, "kubectl hostdir check --node "+node)
 	}
+	if d.QuarantinedSnapshots > 0 {
+		o.wrong(about, fmt.Sprintf("snapshots in quarantine, which are neither restored nor deleted: %d", d.QuarantinedSnapshots), "kubectl hostdir check --node "+node)
+	}
 	if d.Stuck > 0 {
 		o.wrong(about, fmt.Sprintf("deleted volumes that cannot be removed: %d", d.Stuck), "kubectl hostdir trash --node "+node+" -o wide says why")
 	}

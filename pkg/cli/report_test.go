@@ -51,8 +51,9 @@ func reportCluster() *testCluster {
 	return newTestCluster(map[string]http.Handler{
 		"a": canned{
 			"GET /disks": admin.Disks{}, "GET /volumes": admin.Volumes{},
-			"GET /trash": admin.Trash{Volumes: []admin.DeletedVolume{{Path: "/pool/trash/e", PurgeError: "unlinkat /pool/trash/e/data/mine/" + secret + ": operation not permitted: it is immutable"}}},
-			"GET /check": admin.Check{Report: admin.Report{Findings: []admin.Finding{{Path: "/pool/volumes/pvc-1/data/" + secret, Problem: "it is a mount"}}}},
+			"GET /trash":     admin.Trash{Volumes: []admin.DeletedVolume{{Path: "/pool/trash/e", PurgeError: "unlinkat /pool/trash/e/data/mine/" + secret + ": operation not permitted: it is immutable"}}},
+			"GET /snapshots": admin.Snapshots{Snapshots: []admin.Snapshot{{Quarantine: "read /pool/snapshots/snapshot-1/data/" + secret + ": input/output error"}}},
+			"GET /check":     admin.Check{Report: admin.Report{Findings: []admin.Finding{{Path: "/pool/volumes/pvc-1/data/" + secret, Problem: "it is a mount"}}}},
 		},
 		"b": nil,
 	},
@@ -90,7 +91,7 @@ func TestReport(t *testing.T) {
 	want := []string{
 		"configuration.yaml", "csidriver.yaml", "csinodes.yaml", "csistoragecapacities.yaml", "daemonsets.yaml", "deployments.yaml", "errors.txt", "events.yaml",
 		"logs/hostdir-node-a/csi-provisioner.log", "logs/hostdir-node-a/hostdir.log", "logs/hostdir-node-a/hostdir.previous.log",
-		"nodes/a/check.json", "nodes/a/disks.json", "nodes/a/trash.json", "nodes/a/volumes.json", "persistentvolumes.yaml", "pods.yaml", "storageclasses.yaml", "versions.json",
+		"nodes/a/check.json", "nodes/a/disks.json", "nodes/a/snapshots.json", "nodes/a/trash.json", "nodes/a/volumes.json", "persistentvolumes.yaml", "pods.yaml", "storageclasses.yaml", "versions.json",
 	}
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(files))); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
@@ -105,7 +106,8 @@ func TestReport(t *testing.T) {
 	for name, says := range map[string]string{
 		"configuration.yaml": "pools: []", "daemonsets.yaml": "mine: once", "csidriver.yaml": "csi.hostdir.io", "storageclasses.yaml": "our-class", "persistentvolumes.yaml": "our-volume",
 		"csinodes.yaml": "our-node", "events.yaml": "about hostdir-node-a", "pods.yaml": "hostdir-node-b", "logs/hostdir-node-a/hostdir.previous.log": "fake logs",
-		"nodes/a/trash.json": `"unlinkat /pool/trash/e/data/(cut out): operation not permitted"`, "nodes/a/check.json": `"/pool/volumes/pvc-1/data/(cut out)"`, "errors.txt": "no route",
+		"nodes/a/snapshots.json": `"read /pool/snapshots/snapshot-1/data/(cut out): input/output error"`,
+		"nodes/a/trash.json":     `"unlinkat /pool/trash/e/data/(cut out): operation not permitted"`, "nodes/a/check.json": `"/pool/volumes/pvc-1/data/(cut out)"`, "errors.txt": "no route",
 	} {
 		if !strings.Contains(files[name], says) {
 			t.Errorf("%s does not say %q:\n%s", name, says, files[name])

@@ -138,10 +138,12 @@ func (s *session) collectNodes(ctx context.Context, a *archive, nodes []*node) {
 		disks, err := askWithin(ctx, patience, n.plugin.Disks)
 		a.addJSON(here+"disks.json", disks, err)
 		if err != nil {
-			return struct{}{}, err // what does not answer once is not asked three times more
+			return struct{}{}, err // what does not answer once is not asked four times more
 		}
 		volumes, err := askWithin(ctx, patience, n.plugin.Volumes)
 		a.addJSON(here+"volumes.json", volumes, err)
+		snapshots, err := askWithin(ctx, patience, n.plugin.Snapshots)
+		a.addJSON(here+"snapshots.json", snapshots, err)
 		trash, err := askWithin(ctx, patience, n.plugin.Trash)
 		a.addJSON(here+"trash.json", trash, err)
 		check, err := n.plugin.Check(ctx)

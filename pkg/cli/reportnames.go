@@ -3,9 +3,9 @@ package cli
 import "regexp"
 
 var (
-	// inVolume is a path below a volume's data, or a deleted one's, to the end of the
-	// string or line that it is in: a file's name may hold anything.
-	inVolume = regexp.MustCompile(`((?:volumes|trash)/[^/\s"]+/data/)(?:[^"\\\n]|\\.)*`)
+	// inVolume is a path below the data of a volume, a snapshot or a deleted one, to the
+	// end of the string or line that it is in: a file's name may hold anything.
+	inVolume = regexp.MustCompile(`((?:volumes|snapshots|trash)/[^/\s"]+/data/)(?:[^"\\\n]|\\.)*`)
 	// systemError is what the system may say of a file.
 	systemError = regexp.MustCompile(`: (?:operation not permitted|permission denied|input/output error|read-only file system|no such file or directory|` +
 		`device or resource busy|directory not empty|structure needs cleaning|no space left on device|disk quota exceeded|stale file handle|file name too long)`)

@@ -29,9 +29,13 @@ type detail struct {
 	ReclaimPolicy string            `json:"reclaimPolicy,omitempty"`
 	Attributes    map[string]string `json:"attributes,omitempty"`
 	Record        *admin.Volume     `json:"record,omitempty"`
-	Mounts        []mount           `json:"mounts,omitempty"`
-	Events        []event           `json:"events,omitempty"`
-	Unseen        unseen            `json:"unseen,omitempty"`
+	// BeganAs is what the volume, or the claim that waits, is a copy of.
+	BeganAs string `json:"beganAs,omitempty"`
+	// Taken are the snapshots of the volume.
+	Taken  []nodeSnapshot `json:"takenSnapshots,omitempty"`
+	Mounts []mount        `json:"mounts,omitempty"`
+	Events []event        `json:"events,omitempty"`
+	Unseen unseen         `json:"unseen,omitempty"`
 }
 
 // mount is where a container has the claim.
@@ -92,7 +96,10 @@ func (s *session) show(ctx context.Context, arg string, out *output) error {
 }
 
 func (c *claimView) detail() *detail {
-	d := &detail{volume: c.volume, Record: c.record, Unseen: c.unseen}
+	d := &detail{volume: c.volume, Record: c.record, BeganAs: c.began, Taken: c.snapshots, Unseen: c.unseen}
+	if kind, namespace, name := why.BeginsAs(c.object); d.BeganAs == "" && kind != "" {
+		d.BeganAs = kind + " " + namespace + "/" + name
+	}
 	asked := c.object.Spec.Resources.Requests[corev1.ResourceStorage]
 	d.Asked = asked.String()
 	if class := c.object.Spec.StorageClassName; class != nil {
@@ -187,6 +194,11 @@ func (d *detail) write(w io.Writer, now time.Time) error {
 	line("Size", d.sizeWords())
 	line("Used", d.usedWords())
 	line("Quota", d.Quota)
+	if d.PersistentVolume == "" {
+		line("Begins as", d.BeganAs)
+	} else {
+		line("Began as", d.BeganAs)
+	}
 	if d.Record != nil {
 		line("Quarantine", d.Record.Quarantine)
 		if made := d.Record.Claim; made != nil && made.String() != d.name() {
@@ -212,6 +224,12 @@ func (d *detail) write(w io.Writer, now time.Time) error {
 			path += " (read-only)"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", m.Pod, m.Container, path, cmp.Or(m.Phase, unknown))
+	}
+	if len(d.Taken) > 0 {
+		fmt.Fprint(t, "\nSNAPSHOT\tHOLDS\tALONE\tMETHOD\tCONSISTENCY\tAGE\tREADY\n")
+	}
+	for _, s := range d.Taken {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s, s.holds(), size(s.AloneBytes), cmp.Or(s.Method, unknown), cmp.Or(s.Consistency, unknown), age(s.Created, now), s.State())
 	}
 	if len(d.Events) > 0 {
 		fmt.Fprint(t, "\nAGE\tTYPE\tABOUT\tREASON\tEVENT\n")

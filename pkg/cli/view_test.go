@@ -169,11 +169,11 @@ www-web-0  web-0  a     default  1Gi   412Mi   [####......] 40%  3h   -       xf
 www-web-1  -      b     default  1Gi   1000Mi  [##########] 97%  3h   40d     xfs
 `},
 		{"all", nil, "-A --sort full -o wide", OK, `
-CLAIM           POD    NODE  POOL     SIZE  USED                      AGE  UNUSED  QUOTA     STATUS     PV        PATH
-shop/www-web-1  -      b     default  1Gi   1000Mi  [##########] 97%  3h   40d     xfs       Bound      pvc-2     /pool/volumes/pvc-2/data
-shop/www-web-0  web-0  a     default  1Gi   412Mi   [####......] 40%  3h   -       xfs       Bound      pvc-1     /pool/volumes/pvc-1/data
-bank/ledger     -      b     default  1Gi   0       [..........] 0%   3h   -       advisory  Bound      pvc-3     /pool/volumes/pvc-3/data
-shop/gone       -      a     default  1Gi   -                         -    -       advisory  Forgotten  pvc-left  /pool/volumes/pvc-left/data
+CLAIM           POD    NODE  POOL     SIZE  USED                      AGE  UNUSED  QUOTA     SNAPSHOTS  STATUS     PV        PATH
+shop/www-web-1  -      b     default  1Gi   1000Mi  [##########] 97%  3h   40d     xfs       0          Bound      pvc-2     /pool/volumes/pvc-2/data
+shop/www-web-0  web-0  a     default  1Gi   412Mi   [####......] 40%  3h   -       xfs       0          Bound      pvc-1     /pool/volumes/pvc-1/data
+bank/ledger     -      b     default  1Gi   0       [..........] 0%   3h   -       advisory  0          Bound      pvc-3     /pool/volumes/pvc-3/data
+shop/gone       -      a     default  1Gi   -                         -    -       advisory  0          Forgotten  pvc-left  /pool/volumes/pvc-left/data
 `},
 		{"a node, without headers", nil, "-A --node b --no-headers", OK, `
 bank/ledger     -  b  default  1Gi  0       [..........] 0%   3h  -    advisory
@@ -205,10 +205,10 @@ CLAIM  POD  NODE  POOL  SIZE  USED    AGE  UNUSED  QUOTA
 No volumes of hostdir found
 `},
 		{"rights in the namespace only", func(c *testCluster) { c.onlyIn("shop") }, "-n shop -o wide", OK, `
-CLAIM      POD    NODE  POOL  SIZE  USED    AGE  UNUSED  QUOTA  STATUS  PV           PATH
-foreign    -      -     -     1Gi   -       3h   -       -      Bound   pvc-foreign  -
-www-web-0  web-0  a     -     1Gi   -       3h   -       -      Bound   pvc-1        -
-www-web-1  -      b     -     1Gi   -       3h   40d     -      Bound   pvc-2        -
+CLAIM      POD    NODE  POOL  SIZE  USED    AGE  UNUSED  QUOTA  SNAPSHOTS  STATUS  PV           PATH
+foreign    -      -     -     1Gi   -       3h   -       -      -          Bound   pvc-foreign  -
+www-web-0  web-0  a     -     1Gi   -       3h   -       -      -          Bound   pvc-1        -
+www-web-1  -      b     -     1Gi   -       3h   40d     -      -          Bound   pvc-2        -
 --- stderr
 Could not look at PersistentVolumes: you may not (persistentvolumes is forbidden: not yours)
 Could not look at hostdir on the nodes: you may not (pods is forbidden: not yours; the Role hostdir-nodes in that namespace allows what kubectl hostdir asks of nodes)
@@ -616,6 +616,8 @@ func TestCompletion(t *testing.T) {
 		"volumes --node ":           "a\nb\n:4\n",
 		"volumes --pool ":           "default\n:4\n",
 		"volumes --sort ":           "claim\nnode\npool\nsize\nused\nfull\nage\nunused\n:4\n",
+		"snapshots --sort ":         "snapshot\nclaim\nnode\npool\nholds\nalone\nage\n:4\n",
+		"snapshots --pool ":         "default\n:4\n",
 		"disks --node b":            "b\n:4\n",
 		"volumes --output ":         "table\nwide\njson\nyaml\nname\n:4\n",
 		"why -n shop w":             "waits\nwww-web-0\nwww-web-1\n:4\n",

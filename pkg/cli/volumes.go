@@ -39,19 +39,19 @@ func newVolumes(s *session) *cobra.Command {
 	flags.BoolVarP(&query.allNamespaces, "all-namespaces", "A", false, "of all namespaces, and what no claim uses")
 	flags.StringVar(&query.node, "node", "", "only on this node")
 	flags.StringVar(&query.pool, "pool", "", "only of this pool")
-	flags.StringVar(&query.sort, "sort", "claim", "by what: "+strings.Join(orderNames(), ", "))
+	flags.StringVar(&query.sort, "sort", "claim", "by what: "+strings.Join(orderNames(orders), ", "))
 	flags.StringVar(&query.unused, "unused", "", "only claims that no pod has used for so long, such as 30d or 12h")
-	command.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(orderNames(), cobra.ShellCompDirectiveNoFileComp))
+	command.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(orderNames(orders), cobra.ShellCompDirectiveNoFileComp))
 	return command
 }
 
-// order is something that volumes can be sorted by.
-type order struct {
+// order is something that rows of a table can be sorted by.
+type order[T any] struct {
 	name    string
-	compare func(a, b *volume) int
+	compare func(a, b T) int
 }
 
-var orders = []order{
+var orders = []order[*volume]{
 	{"claim", func(a, b *volume) int { return 0 }},
 	{"node", func(a, b *volume) int { return cmp.Compare(a.Node, b.Node) }},
 	{"pool", func(a, b *volume) int { return cmp.Compare(a.Pool, b.Pool) }},
@@ -62,12 +62,22 @@ var orders = []order{
 	{"unused", func(a, b *volume) int { return compareTimes(a.UnusedSince, b.UnusedSince) }},
 }
 
-func orderNames() []string {
+func orderNames[T any](orders []order[T]) []string {
 	var names []string
 	for _, o := range orders {
 		names = append(names, o.name)
 	}
 	return names
+}
+
+// orderOf returns the order of a name, as --sort has it.
+func orderOf[T any](orders []order[T], name string) (order[T], error) {
+	for _, o := range orders {
+		if o.name == name {
+			return o, nil
+		}
+	}
+	return order[T]{}, fmt.Errorf("--sort=%s is none of %s", name, strings.Join(orderNames(orders), ", "))
 }
 
 // compareTimes puts the oldest first, and what is not known last.
@@ -99,9 +109,9 @@ func (v *volume) fullness() float64 { return float64(v.used()) / float64(max(1, 
 
 // showVolumes collects what the query asks for.
 func (s *session) showVolumes(ctx context.Context, q volumesQuery) (shown, error) {
-	by := slices.IndexFunc(orders, func(o order) bool { return o.name == q.sort })
-	if by < 0 {
-		return shown{}, fmt.Errorf("--sort=%s is none of %s", q.sort, strings.Join(orderNames(), ", "))
+	by, err := orderOf(orders, q.sort)
+	if err != nil {
+		return shown{}, err
 	}
 	longest, err := parseDays(q.unused)
 	if err != nil {
@@ -124,7 +134,7 @@ func (s *session) showVolumes(ctx context.Context, q volumesQuery) (shown, error
 			longest > 0 && (v.UnusedSince == nil || now.Sub(*v.UnusedSince) < longest)
 	})
 	slices.SortFunc(all, func(a, b *volume) int {
-		return cmp.Or(orders[by].compare(a, b), cmp.Compare(a.name(), b.name()), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(by.compare(a, b), cmp.Compare(a.name(), b.name()), cmp.Compare(a.ID, b.ID))
 	})
 	var notes strings.Builder
 	found.unseen.write(&notes)
@@ -160,8 +170,8 @@ func parseDays(text string) (time.Duration, error) {
 
 func volumeRows(all []*volume, namespaces bool, now time.Time) rows {
 	r := rows{
-		header:  []string{"CLAIM", "POD", "NODE", "POOL", "SIZE", "USED", "", "AGE", "UNUSED", "QUOTA", "STATUS", "PV", "PATH"},
-		wide:    3,
+		header:  []string{"CLAIM", "POD", "NODE", "POOL", "SIZE", "USED", "", "AGE", "UNUSED", "QUOTA", "SNAPSHOTS", "STATUS", "PV", "PATH"},
+		wide:    4,
 		passing: []int{7, 8},
 	}
 	for _, v := range all {
@@ -183,12 +193,20 @@ func volumeRows(all []*volume, namespaces bool, now time.Time) rows {
 		}
 		r.cells = append(r.cells, []string{
 			name, fewOf(v.Pods), v.Node, v.Pool, capacity, used, bar, age(v.Created, now), age(v.UnusedSince, now), v.Quota,
-			v.Status, v.PersistentVolume, v.Path,
+			number(v.Snapshots), v.Status, v.PersistentVolume, v.Path,
 		})
 		r.tones = append(r.tones, tone)
 		r.names = append(r.names, v.name())
 	}
 	return r
+}
+
+// number writes how many there are, if that is known.
+func number(n *int) string {
+	if n == nil {
+		return unknown
+	}
+	return strconv.Itoa(*n)
 }
 
 // fewOf names a few.

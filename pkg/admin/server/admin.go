@@ -18,7 +18,8 @@ func newDisk(s store.Status) admin.Disk {
 	d := admin.Disk{
 		Pool: s.Pool, Path: s.Path, UUID: s.UUID, State: admin.Ready,
 		AllocatedBytes: s.AllocatedBytes, AvailableBytes: s.Space.AvailableBytes,
-		Volumes: s.Volumes, Snapshots: s.Snapshots, SnapshotBytes: s.SnapshotBytes, Trash: s.Space.Trash, Stuck: s.Space.Stuck,
+		Volumes: s.Volumes, Trash: s.Space.Trash, Stuck: s.Space.Stuck,
+		Snapshots: s.Snapshots, SnapshotBytes: s.SnapshotBytes, QuarantinedSnapshots: s.QuarantinedSnapshots,
 	}
 	if s.UUID != "" {
 		d.Quota = admin.QuotaKind(s.Quota)

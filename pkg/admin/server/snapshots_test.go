@@ -78,7 +78,7 @@ func TestSnapshots(t *testing.T) {
 		}
 	}
 	disks, err := c.Disks(t.Context())
-	if err != nil || disks.Disks[0].Snapshots != 2 || disks.Disks[0].SnapshotBytes != made.Bytes {
+	if err != nil || disks.Disks[0].Snapshots != 2 || disks.Disks[0].QuarantinedSnapshots != 1 || disks.Disks[0].SnapshotBytes != made.Bytes {
 		t.Errorf("the disk is %+v (%v)", disks.Disks, err)
 	}
 }

@@ -219,3 +219,20 @@ func ClaimsOf(p *corev1.Pod) []string {
 	}
 	return names
 }
+
+// BeginsAs returns what a claim begins as a copy of, in a namespace: the kind is
+// VolumeSnapshot, PersistentVolumeClaim or another one that somebody else knows, "" if
+// the claim begins empty.
+func BeginsAs(c *corev1.PersistentVolumeClaim) (kind, namespace, name string) {
+	namespace = c.Namespace
+	switch ref := c.Spec.DataSourceRef; {
+	case ref != nil:
+		if ref.Namespace != nil && *ref.Namespace != "" {
+			namespace = *ref.Namespace
+		}
+		return ref.Kind, namespace, ref.Name
+	case c.Spec.DataSource != nil:
+		return c.Spec.DataSource.Kind, namespace, c.Spec.DataSource.Name
+	}
+	return "", "", ""
+}
