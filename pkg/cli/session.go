@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
@@ -28,6 +29,7 @@ type session struct {
 	once    sync.Once
 	config  *rest.Config
 	clients kubernetes.Interface
+	dynamic dynamic.Interface
 	err     error
 	// dial reaches a node's plugin in another way than by exec, for tests.
 	dial dialNode
@@ -52,7 +54,9 @@ func (s *session) client() (kubernetes.Interface, error) {
 		}
 		// A hundred nodes are asked at once; the server has limits of its own.
 		s.config.QPS, s.config.Burst = -1, 0
-		s.clients, s.err = kubernetes.NewForConfig(s.config)
+		if s.clients, s.err = kubernetes.NewForConfig(s.config); s.err == nil {
+			s.dynamic, s.err = dynamic.NewForConfig(s.config)
+		}
 	})
 	return s.clients, s.err
 }

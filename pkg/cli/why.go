@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/hostdir/hostdir/pkg/admin"
 	"github.com/hostdir/hostdir/pkg/cli/why"
 )
 
@@ -39,7 +41,7 @@ func (s *session) why(ctx context.Context, what string, out *output) error {
 	if err != nil {
 		return err
 	}
-	source := why.Source{Clients: clients, System: s.system, Driver: s.driver, Ask: s.askWhy}
+	source := why.Source{Clients: clients, Dynamic: s.dynamic, System: s.system, Driver: s.driver, Ask: s.askWhy}
 	world, err := source.Collect(ctx, subject)
 	if err != nil {
 		return err
@@ -80,15 +82,15 @@ func causeStatus(c why.Cause) error {
 	return &statusError{status: Wrong}
 }
 
-// askWhy asks all nodes for their disks, or one node for its volumes and findings too.
-func (s *session) askWhy(ctx context.Context, name string) ([]why.Answer, []why.Unseen) {
-	nodes, err := s.chosen(ctx, name)
+// askWhy asks all nodes, or one.
+func (s *session) askWhy(ctx context.Context, q why.Question) ([]why.Answer, []why.Unseen) {
+	nodes, err := s.chosen(ctx, q.Node)
 	if err != nil {
 		return nil, []why.Unseen{{What: why.NodePlugins, Why: err.Error()}}
 	}
 	var found []why.Answer
 	var unseen []why.Unseen
-	for _, a := range askAll(ctx, nodes, patience, func(ctx context.Context, n *node) (why.Answer, error) { return n.askWhy(ctx, name != "") }) {
+	for _, a := range askAll(ctx, nodes, patience, func(ctx context.Context, n *node) (why.Answer, error) { return n.askWhy(ctx, q) }) {
 		if a.err != nil {
 			unseen = append(unseen, why.Unseen{What: why.NodePlugins, Why: a.err.Error()})
 		}
@@ -100,13 +102,20 @@ func (s *session) askWhy(ctx context.Context, name string) ([]why.Answer, []why.
 }
 
 // askWhy returns what a node has answered before an error.
-func (n *node) askWhy(ctx context.Context, deep bool) (why.Answer, error) {
+func (n *node) askWhy(ctx context.Context, q why.Question) (why.Answer, error) {
 	disks, err := n.plugin.Disks(ctx)
 	if err != nil {
 		return why.Answer{}, err
 	}
 	a := why.Answer{Node: n.name, Disks: disks}
-	if !deep {
+	if slices.ContainsFunc(disks.Disks, func(d admin.Disk) bool { return slices.Contains(q.Disks, d.UUID) }) {
+		snapshots, err := n.plugin.Snapshots(ctx)
+		if err != nil {
+			return a, err
+		}
+		a.Snapshots = &snapshots
+	}
+	if q.Node == "" {
 		return a, nil
 	}
 	volumes, err := n.plugin.Volumes(ctx)

@@ -163,14 +163,23 @@ func invalidRequest(v *view) *finding {
 	switch e := v.refusal(); {
 	case e != nil && strings.Contains(e.Message, invalidWords):
 		f.evidence = []string{saysOf(e)}
-	case spec.DataSource != nil || spec.DataSourceRef != nil:
-		f.evidence = []string{"spec.dataSource of the claim is set: hostdir cannot make a volume from a snapshot or another volume"}
+	case v.beginsAsOther() != "":
+		f.evidence = []string{fmt.Sprintf("spec.dataSourceRef of the claim is a %s: hostdir copies VolumeSnapshots and claims; for others it takes a volume populator", v.beginsAsOther())}
 	case spec.VolumeAttributesClassName != nil && *spec.VolumeAttributesClassName != "":
 		f.evidence = []string{"spec.volumeAttributesClassName of the claim is set: hostdir has no mutable parameters"}
 	default:
 		return nil
 	}
 	return f
+}
+
+// beginsAsOther is the kind of what the claim begins as, if hostdir has no part in that.
+func (v *view) beginsAsOther() string {
+	kind, _, _ := BeginsAs(v.Object)
+	if kind == snapshotKind || kind == claimKind {
+		return ""
+	}
+	return kind
 }
 
 // importing goes by the mark of `kubectl hostdir import` on the claim or its volume.

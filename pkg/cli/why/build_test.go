@@ -172,11 +172,15 @@ func refused(text string) func(*World) {
 
 // unseen forgets what a person with rights in one namespace does not see.
 func unseen(w *World) {
-	for _, what := range []What{Classes, Volumes, Nodes, CSINodes, CSIDrivers, Capacities, PluginPods, NodePlugins, VolumeEvents} {
+	for _, what := range []What{Classes, Volumes, Nodes, CSINodes, CSIDrivers, Capacities, PluginPods, NodePlugins, VolumeEvents, Snapshots, Contents} {
 		w.Unseen = append(w.Unseen, Unseen{what, "you may not"})
 	}
 	for i := range w.Claims {
-		w.Claims[i].Class, w.Claims[i].Volume, w.Claims[i].Reserved = nil, nil, nil
+		c := &w.Claims[i]
+		c.Class, c.Volume, c.Reserved = nil, nil, nil
+		if o := c.Origin; o != nil {
+			c.Origin = &Origin{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name, Claim: o.Claim}
+		}
 	}
 	w.Nodes, w.CSINodes, w.CSIDriver, w.Capacities, w.Plugins, w.Controllers, w.Answers = nil, nil, nil, nil, nil, nil, nil
 }
@@ -227,3 +231,38 @@ func reserve(w *World) {
 }
 
 func noPods(w *World) { w.Pods = nil }
+
+// restoring has the claim wait for a copy of a VolumeSnapshot, which is on node a.
+func restoring(w *World) {
+	pending(w)
+	waiting(w, "0/2 nodes are available: 2 node(s) "+noVolumeWords+".")
+	group := snapshotGroup
+	w.Claims[0].Object.Spec.DataSourceRef = &corev1.TypedObjectReference{APIGroup: &group, Kind: snapshotKind, Name: "nightly"}
+	w.Claims[0].Origin = &Origin{
+		Kind: snapshotKind, Namespace: "shop", Name: "nightly",
+		Snapshot: &Snapshot{Content: "content-1", Ready: true, SizeBytes: gibibyte},
+		Content:  &Content{Name: "content-1", Driver: testDriver, Handle: "uuid-a.snapshots.snapshot-1", Node: "a"},
+	}
+	w.Answers[0].Snapshots = &admin.Snapshots{Snapshots: []admin.Snapshot{{
+		ID: "uuid-a.snapshots.snapshot-1", VolumeSnapshot: &admin.Claim{Namespace: "shop", Name: "nightly"}, Path: "/mnt/a/snapshots/snapshot-1/data", Ready: true,
+	}}}
+}
+
+// cloning has it wait for a copy of claim logs, which is on node a.
+func cloning(w *World) {
+	restoring(w)
+	source := testClaim("logs")
+	w.Claims[0].Object.Spec.DataSourceRef = &corev1.TypedObjectReference{Kind: claimKind, Name: "logs"}
+	w.Claims[0].Origin = &Origin{Kind: claimKind, Namespace: "shop", Name: "logs", Claim: source.Object, Volume: source.Volume}
+	w.Answers[0].Snapshots = &admin.Snapshots{}
+}
+
+// ofOrigin changes what the claim begins as.
+func ofOrigin(change func(*Origin)) func(*World) {
+	return func(w *World) { change(w.Claims[0].Origin) }
+}
+
+// told is an event of hostdir-controller.
+func told(reason, text string) func(*World) {
+	return warned("PersistentVolumeClaim", "data", reason, text)
+}

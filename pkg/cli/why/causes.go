@@ -33,6 +33,12 @@ const (
 	BlockMode Name = "BlockMode"
 	// InvalidParameter: the class has a parameter that hostdir does not know, or refuses.
 	InvalidParameter Name = "InvalidParameter"
+	// SourceForeign: what the claim begins as a copy of is not hostdir's.
+	SourceForeign Name = "SourceForeign"
+	// SourceLarger: it is larger than the claim.
+	SourceLarger Name = "SourceLarger"
+	// SourcePool: it is on a disk of another pool than the claim's class.
+	SourcePool Name = "SourcePool"
 	// InvalidRequest: the claim asks for something else that hostdir does not have.
 	InvalidRequest Name = "InvalidRequest"
 
@@ -40,6 +46,12 @@ const (
 	Importing Name = "Importing"
 	// VolumeLost: the PersistentVolume of the claim is gone.
 	VolumeLost Name = "VolumeLost"
+	// SourceMissing: what the claim begins as a copy of is not there.
+	SourceMissing Name = "SourceMissing"
+	// SourceNotReady: it is being made, or its making fails.
+	SourceNotReady Name = "SourceNotReady"
+	// SourceNodeUnknown: nobody knows which node has it.
+	SourceNodeUnknown Name = "SourceNodeUnknown"
 	// NotInstalled: hostdir is not in the cluster.
 	NotInstalled Name = "NotInstalled"
 	// NodeNameSet: the pod passes by the scheduler, which never chooses its claim's node.
@@ -48,6 +60,10 @@ const (
 	NodeLost Name = "NodeLost"
 	// NodeNotReady: the node of the volume does not answer Kubernetes.
 	NodeNotReady Name = "NodeNotReady"
+	// SourceElsewhere: the pod cannot run on the node that has what its claim begins as.
+	SourceElsewhere Name = "SourceElsewhere"
+	// Copying: the files are being copied.
+	Copying Name = "Copying"
 	// TiedElsewhere: another claim of the pod ties it to a node that has no room.
 	TiedElsewhere Name = "TiedElsewhere"
 	// PoolUnknown: no node on which the pod may run has a disk of the class's pool.
@@ -91,6 +107,8 @@ const (
 	DiskReadOnly Name = "DiskReadOnly"
 	// PoolFull: no disk has room for the claim.
 	PoolFull Name = "PoolFull"
+	// SourceNoRoom: the one disk that has what the claim begins as has no room for it.
+	SourceNoRoom Name = "SourceNoRoom"
 	// DriverNotRegistered: kubelet of the node does not know the driver.
 	DriverNotRegistered Name = "DriverNotRegistered"
 	// DriverNotOnNode: hostdir does not run on the node.
@@ -151,14 +169,22 @@ var causes = []struct {
 	{AccessMode, accessMode},
 	{BlockMode, blockMode},
 	{InvalidParameter, invalidParameter},
+	{SourceForeign, sourceForeign},
+	{SourceLarger, sourceLarger},
+	{SourcePool, sourcePool},
 	{InvalidRequest, invalidRequest},
 
 	{Importing, importing},
 	{VolumeLost, volumeLost},
+	{SourceMissing, sourceMissing},
+	{SourceNotReady, sourceNotReady},
+	{SourceNodeUnknown, sourceNodeUnknown},
 	{NodeLost, nodeLost},
 	{NotInstalled, notInstalled},
 	{NodeNameSet, nodeNameSet},
 	{NodeNotReady, nodeNotReady},
+	{SourceElsewhere, sourceElsewhere},
+	{Copying, copying},
 	{TiedElsewhere, tiedElsewhere},
 	{PoolUnknown, hindered(PoolUnknown)},
 	{NoPod, noPod},
@@ -181,6 +207,7 @@ var causes = []struct {
 	{DiskCordoned, hindered(DiskCordoned)},
 	{DiskReadOnly, hindered(DiskReadOnly)},
 	{PoolFull, hindered(PoolFull)},
+	{SourceNoRoom, hindered(SourceNoRoom)},
 	{DriverNotRegistered, hindered(DriverNotRegistered)},
 	{DriverNotOnNode, hindered(DriverNotOnNode)},
 	{ProvisionerDown, provisionerDown},

@@ -15,16 +15,18 @@ import (
 
 const block = corev1.PersistentVolumeBlock
 
-// scenarios bring each cause about. Those with tenant are seen with rights in one
-// namespace alone.
-var scenarios = []struct {
+// scenario brings a cause about. Those with tenant are seen with rights in one namespace
+// alone.
+type scenario struct {
 	name string
 	want Name
 	// says is in the sentence, the evidence or the next command.
 	says  []string
 	guess bool
 	world *World
-}{
+}
+
+var scenarios = []scenario{
 	{"all is well", NothingWrong, []string{"pods that use it run: web", "on node a"}, false, sound()},
 	{"bound and unused", NothingWrong, []string{"no pod uses it"}, false, sound(noPods)},
 	{"tenant: all is well", NothingWrong, []string{"pods that use it run: web"}, false, sound(unseen)},
@@ -49,8 +51,8 @@ var scenarios = []struct {
 	{"a parameter that there is not", InvalidParameter, []string{`unknown StorageClass parameter "colour"`}, false, sound(pending, func(w *World) { w.Claims[0].Class.Parameters["colour"] = "red" })},
 	{"tenant: a parameter that there is not", InvalidParameter, []string{`"colour"`}, false, sound(pending, unseen, refused(`code = InvalidArgument desc = invalid: unknown StorageClass parameter "colour"; known are pool`))},
 	{"half a byte", InvalidRequest, []string{"surely a slip"}, false, sound(pending, refused("code = InvalidArgument desc = invalid: 1 bytes are requested, which is surely a slip"))},
-	{"a snapshot", InvalidRequest, []string{"dataSource"}, false, sound(pending, func(w *World) {
-		w.Claims[0].Object.Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: "VolumeSnapshot", Name: "yesterday"}
+	{"another's source", InvalidRequest, []string{"is a VirtualMachineImage"}, false, sound(pending, func(w *World) {
+		w.Claims[0].Object.Spec.DataSourceRef = &corev1.TypedObjectReference{Kind: "VirtualMachineImage", Name: "yesterday"}
 	})},
 
 	{"under import", Importing, []string{"csi.hostdir.io/importing=begun"}, false, sound(pending, func(w *World) {
@@ -92,6 +94,7 @@ var scenarios = []struct {
 		w.Answers[0].Disks.ConfigError = `unknown field "colour"`
 	})},
 	{"tenant: no such pool", PoolUnknown, []string{`node a has no pool "fast"`}, false, sound(pending, unseen, refused(`code = ResourceExhausted desc = no room on this node: node a has no pool "fast" in hostdir's configuration`))},
+	{"nobody uses it, and nobody sends it to its source", NoPod, []string{"no pod of hostdir-controller is ready"}, false, sound(restoring, noPods, func(w *World) { w.Controllers = nil })},
 	{"nobody uses it", NoPod, []string{"WaitForFirstConsumer"}, false, sound(pending, noPods)},
 	{"tenant: nobody uses it", NoPod, []string{"waiting for first consumer"}, false, sound(pending, noPods, unseen,
 		happened(corev1.EventTypeNormal, "PersistentVolumeClaim", "data", "WaitForFirstConsumer", "waiting for first consumer to be created before binding"))},

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/hostdir/hostdir/pkg/controller/pv"
@@ -19,11 +20,21 @@ import (
 // Source is where a World is looked at: the API server, with the person's rights, and
 // hostdir on the nodes.
 type Source struct {
-	Clients        kubernetes.Interface
+	Clients kubernetes.Interface
+	// Dynamic reads VolumeSnapshots, which the cluster may not know.
+	Dynamic        dynamic.Interface
 	System, Driver string
-	// Ask asks the node plugins for their disks, those of all nodes or of one, and
-	// that one for its volumes and findings as well. It notes what does not answer.
-	Ask func(ctx context.Context, node string) ([]Answer, []Unseen)
+	// Ask asks the node plugins, and notes what does not answer.
+	Ask func(ctx context.Context, q Question) ([]Answer, []Unseen)
+}
+
+// Question is what node plugins are asked for: their disks.
+type Question struct {
+	// Node is the only one that is asked, and for its volumes and findings as well; "" for
+	// all nodes.
+	Node string
+	// Disks are the UUIDs of those whose nodes are asked for their snapshots.
+	Disks []string
 }
 
 // Collect looks at all that Diagnose may need of a subject. What is forbidden, or does
@@ -43,7 +54,7 @@ func (s Source) Collect(ctx context.Context, subject Subject) (*World, error) {
 	c.cluster(ctx)
 	c.events(ctx)
 	if s.Ask != nil {
-		answers, unseen := s.Ask(ctx, c.onlyNode())
+		answers, unseen := s.Ask(ctx, Question{Node: c.onlyNode(), Disks: c.originDisks()})
 		c.Answers, c.Unseen = answers, append(c.Unseen, unseen...)
 	}
 	return c.World, ctx.Err()
@@ -143,11 +154,12 @@ func (c *collector) pods(ctx context.Context) {
 	}
 }
 
-// belongings finds a claim's class and volume.
+// belongings finds a claim's class and volume, or what it is to begin as.
 func (c *collector) belongings(ctx context.Context, claim *Claim) {
 	if claim.Object == nil {
 		return
 	}
+	c.origin(ctx, claim)
 	spec := claim.Object.Spec
 	if spec.StorageClassName != nil && *spec.StorageClassName != "" {
 		if class, err := c.Clients.StorageV1().StorageClasses().Get(ctx, *spec.StorageClassName, metav1.GetOptions{}); c.look(Classes, err) {

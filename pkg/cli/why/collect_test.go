@@ -9,10 +9,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 )
@@ -34,6 +37,14 @@ func objects(w *World) (all []runtime.Object) {
 		}
 		for i := range c.Reserved {
 			add(&c.Reserved[i])
+		}
+	}
+	for _, c := range w.Claims {
+		if o := c.Origin; o != nil && o.Claim != nil {
+			add(o.Claim)
+		}
+		if o := c.Origin; o != nil && o.Volume != nil {
+			add(o.Volume)
 		}
 	}
 	for i := range w.Pods {
@@ -61,10 +72,70 @@ func objects(w *World) (all []runtime.Object) {
 func source(w *World, extra ...runtime.Object) (Source, *fake.Clientset, *string) {
 	clients := fake.NewClientset(append(objects(w), extra...)...)
 	asked := "nobody was asked"
-	return Source{Clients: clients, System: testSystem, Driver: testDriver, Ask: func(_ context.Context, node string) ([]Answer, []Unseen) {
-		asked = node
+	return Source{Clients: clients, Dynamic: snapshots(w), System: testSystem, Driver: testDriver, Ask: func(_ context.Context, q Question) ([]Answer, []Unseen) {
+		asked = q.Node
 		return w.Answers, nil
 	}}, clients, &asked
+}
+
+// snapshots are a world's as the API server has them, or an API server that does not know
+// them.
+func snapshots(w *World) *dynamicfake.FakeDynamicClient {
+	var all []runtime.Object
+	unknown := false
+	for _, c := range w.Claims {
+		o := c.Origin
+		if o == nil {
+			continue
+		}
+		unknown = unknown || o.NoKind
+		if s := o.Snapshot; s != nil {
+			u := newSnapshotObject(snapshotKind, o.Name)
+			u.SetNamespace(o.Namespace)
+			if s.Deleting {
+				now := metav1.NewTime(testNow)
+				u.SetDeletionTimestamp(&now)
+			}
+			status := map[string]any{"readyToUse": s.Ready}
+			if s.Content != "" {
+				status["boundVolumeSnapshotContentName"] = s.Content
+			}
+			if s.SizeBytes > 0 {
+				status["restoreSize"] = resource.NewQuantity(s.SizeBytes, resource.BinarySI).String()
+			}
+			if s.Error != "" {
+				status["error"] = map[string]any{"message": s.Error}
+			}
+			u.Object["status"] = status
+			all = append(all, u)
+		}
+		if content := o.Content; content != nil {
+			u := newSnapshotObject("VolumeSnapshotContent", content.Name)
+			if content.Node != "" {
+				u.SetLabels(map[string]string{managedBy: content.Node})
+			}
+			u.Object["spec"] = map[string]any{"driver": content.Driver, "source": map[string]any{"volumeHandle": content.Handle}}
+			if strings.Contains(content.Handle, ".snapshots.") {
+				u.Object["status"] = map[string]any{"snapshotHandle": content.Handle}
+			}
+			all = append(all, u)
+		}
+	}
+	client := dynamicfake.NewSimpleDynamicClient(runtime.NewScheme(), all...)
+	if unknown {
+		client.PrependReactor("*", "*", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, nil, apierrors.NewGenericServerResponse(404, "GET", snapshotResource.GroupResource(), "nightly", "404 page not found", 0, true)
+		})
+	}
+	return client
+}
+
+func newSnapshotObject(kind, name string) *unstructured.Unstructured {
+	u := &unstructured.Unstructured{Object: map[string]any{}}
+	u.SetAPIVersion(snapshotGroup + "/v1")
+	u.SetKind(kind)
+	u.SetName(name)
+	return u
 }
 
 func event(o metav1.Object, kind, reason, text string) *corev1.Event {
@@ -128,7 +199,7 @@ func TestCollectWithRightsInOneNamespace(t *testing.T) {
 	claim := before.Claims[0].Object
 	from, clients, _ := source(before, event(claim, "PersistentVolumeClaim", "ProvisioningFailed", `node a has no pool "default" in hostdir's configuration`))
 	forbid(clients, "persistentvolumeclaims", "pods", "events")
-	from.Ask = func(context.Context, string) ([]Answer, []Unseen) {
+	from.Ask = func(context.Context, Question) ([]Answer, []Unseen) {
 		return nil, []Unseen{{NodePlugins, "pods is forbidden"}}
 	}
 	w, err := from.Collect(t.Context(), Subject{Namespace: "shop", Name: "data"})
@@ -223,5 +294,37 @@ func TestEventsOfFormerClaims(t *testing.T) {
 	w, err := from.Collect(t.Context(), Subject{Namespace: "shop", Name: "data"})
 	if err != nil || len(w.Events) != 0 {
 		t.Errorf("%v, %v", w.Events, err)
+	}
+}
+
+// TestCollectSnapshotsWithoutRights: the API server knows snapshots, and does not show them.
+func TestCollectSnapshotsWithoutRights(t *testing.T) {
+	for resource, what := range map[string]What{"volumesnapshots": Snapshots, "volumesnapshotcontents": Contents} {
+		from, _, _ := source(sound(restoring))
+		from.Dynamic.(*dynamicfake.FakeDynamicClient).PrependReactor("*", resource, func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, nil, apierrors.NewForbidden(schema.GroupResource{Group: snapshotGroup, Resource: resource}, "nightly", errors.New("no"))
+		})
+		w, err := from.Collect(t.Context(), Subject{Namespace: "shop", Name: "data"})
+		if err != nil || w.saw(what) || w.Claims[0].Origin == nil || w.Claims[0].Origin.Content != nil {
+			t.Errorf("without %s: %v, %v, %+v", resource, err, w.Unseen, w.Claims[0].Origin)
+		}
+		if c := Diagnose(w); c.Name == SourceMissing || len(c.Unseen) == 0 {
+			t.Errorf("without %s: %+v", resource, c)
+		}
+	}
+}
+
+// TestCollectAsksForSnapshots: only nodes that have what a claim begins as are asked.
+func TestCollectAsksForSnapshots(t *testing.T) {
+	for _, test := range []struct {
+		world *World
+		want  []string
+	}{{sound(), nil}, {sound(pending), nil}, {sound(restoring), []string{"uuid-a"}}, {sound(cloning), []string{"uuid-a"}}} {
+		from, _, _ := source(test.world)
+		var asked Question
+		from.Ask = func(_ context.Context, q Question) ([]Answer, []Unseen) { asked = q; return nil, nil }
+		if _, err := from.Collect(t.Context(), Subject{Namespace: "shop", Name: "data"}); err != nil || !slices.Equal(asked.Disks, test.want) {
+			t.Errorf("asked %+v (%v), want %q", asked, err, test.want)
+		}
 	}
 }

@@ -25,7 +25,7 @@ func (v *view) hindersVolume() hindrance {
 	case known && !yes:
 		is.cause, is.says = DriverNotRegistered, "kubelet there does not know the driver"
 	case a != nil:
-		is = v.diskOf(a)
+		is = v.diskOf(a, pv.Disk(v.Volume))
 	case v.isFine():
 	default:
 		return v.told()
@@ -49,22 +49,22 @@ func (v *view) newestWarning() *corev1.Event {
 	return nil
 }
 
-// diskOf finds the volume's disk on its node. A disk that is not in use shows no UUID:
+// diskOf finds the disk of a UUID on its node, and says what is wrong with it. A disk that is not in use shows no UUID:
 // then it is among those that cannot be used.
-func (v *view) diskOf(a *Answer) onNode {
+func (v *view) diskOf(a *Answer, uuid string) onNode {
 	is := onNode{node: a.Node, known: true, sure: true}
 	var away []onNode
 	class := v.class()
 	for _, d := range a.Disks.Disks {
 		if d.State != admin.Unusable {
-			if d.UUID == pv.Disk(v.Volume) {
+			if d.UUID == uuid {
 				is.at = d.Path
 				return is
 			}
 			continue
 		}
 		disk := v.lookAtDisk(a.Node, d, class)
-		if d.UUID == pv.Disk(v.Volume) {
+		if d.UUID == uuid {
 			return disk
 		}
 		if v.Class == nil || d.Pool == class.Pool {
@@ -75,6 +75,6 @@ func (v *view) diskOf(a *Answer) onNode {
 		return slices.MinFunc(away, byDominance)
 	}
 	is.cause = DiskMissing
-	is.says = "none of its disks is the volume's: that was moved, exchanged, or its path is not in the configuration any more"
+	is.says = "none of its disks is the right one: that was moved, exchanged, or its path is not in the configuration any more"
 	return is
 }

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/hostdir/hostdir/pkg/config"
+	"github.com/hostdir/hostdir/pkg/controller/pv"
 )
 
 // Why a claim does not grow.
@@ -47,7 +48,7 @@ func resizeBeyondRoom(v *view) *finding {
 			config.FormatSize(v.has()), v.Namespace, v.Name),
 	}
 	if a := v.answer(v.place()); a != nil {
-		if at := v.diskOf(a); at.cause == "" {
+		if at := v.diskOf(a, pv.Disk(v.Volume)); at.cause == "" {
 			for _, d := range a.Disks.Disks {
 				if d.Path == at.at {
 					f.evidence = append(f.evidence, fmt.Sprintf("disk %s of node %s has room for %s, the claim needs %s more", d.Path, a.Node, config.FormatSize(d.AvailableBytes), config.FormatSize(v.asked()-v.has())))

@@ -38,6 +38,8 @@ func (v *view) hinders() *hindrance {
 			h = v.hindersVolume()
 		case v.isBound() && v.Volume == nil && !v.isFine():
 			h = v.told()
+		case v.copies():
+			h = v.hindersCopy()
 		case v.isPending() && v.isWanted():
 			h = v.hindersClaim()
 		case v.isPending():
@@ -62,6 +64,9 @@ func (v *view) told() hindrance {
 		cause := spokenOf(e.Message)
 		if strings.Contains(e.Message, unregisteredWords) {
 			cause = DriverNotRegistered
+		}
+		if strings.Contains(e.Message, otherNodeWords) {
+			continue // it is passed on to the right one
 		}
 		if cause == ResizeBeyondRoom || cause == Quarantined {
 			return hindrance{} // they have finders of their own
@@ -109,7 +114,11 @@ func (h *hindrance) tell(v *view, at onNode) {
 	case DiskStarting:
 		h.says, h.next = disk+" is being read", "wait for some seconds, and ask again: it goes on by itself"
 	case DiskMissing:
-		h.says, h.next = fmt.Sprintf("the volume's disk is not on node %s any more", node), v.inPlugin(node, "disks")+"; bring the disk back, or see \"A disk is lost for good\" in docs/troubleshooting.md"
+		what := "the volume"
+		if v.copies() {
+			what = v.Origin.String()
+		}
+		h.says, h.next = fmt.Sprintf("the disk that has %s is not on node %s any more", what, node), v.inPlugin(node, "disks")+"; bring the disk back, or see \"A disk is lost for good\" in docs/troubleshooting.md"
 	case QuotaMissing:
 		h.says, h.next = "the class requires quotas, and no disk of its pool has them", "mount a disk with quotas (docs/configuration.md, \"Sizes that hold\"), or use a class without quota: required. "+v.inPlugin(node, "disks")
 	case DiskCordoned:
@@ -118,6 +127,8 @@ func (h *hindrance) tell(v *view, at onNode) {
 		h.says, h.next = disk+" takes no new volumes", v.inPlugin(node, "disks")
 	case PoolFull:
 		h.says, h.next = fmt.Sprintf("no disk has room%s in pool %q where the pod may run", size, v.class().Pool), "remove volumes that nobody needs, add a disk to the pool, or ask for less. "+room
+	case SourceNoRoom:
+		h.says, h.next = fmt.Sprintf("only %s has what the claim begins as, and it has no room%s", disk, size), "remove volumes and snapshots there that nobody needs, or ask for less if the source has less. "+room+"; kubectl hostdir snapshots -A --node "+node
 	case DriverNotRegistered:
 		h.says, h.next = fmt.Sprintf("kubelet on node %s does not know the driver %s", node, v.Driver), fmt.Sprintf("kubectl -n %s logs -l %s --field-selector spec.nodeName=%s -c hostdir; is the value kubeletDir right?", v.System, pluginLabels, node)
 	case DriverNotOnNode:

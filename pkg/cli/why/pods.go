@@ -27,7 +27,7 @@ func notInstalled(v *view) *finding {
 
 // nodeNameSet: the scheduler writes spec.nodeName of a pod after its claims are bound.
 func nodeNameSet(v *view) *finding {
-	if !v.isPending() || !v.waits() || v.Object.Annotations[selectedNode] != "" {
+	if !v.isPending() || !v.waits() || v.Object.Annotations[selectedNode] != "" || v.controllerPlaces() {
 		return nil
 	}
 	for _, p := range v.pods {
@@ -44,6 +44,9 @@ func nodeNameSet(v *view) *finding {
 }
 
 func nodeLost(v *view) *finding {
+	if f := sourceNodeLost(v); f != nil {
+		return f
+	}
 	place := v.place()
 	if v.Object == nil && !v.isLeft() || place == "" && v.Volume != nil || v.isFine() && v.node(place) != nil {
 		return nil
@@ -78,7 +81,11 @@ func nodeLost(v *view) *finding {
 }
 
 func nodeNotReady(v *view) *finding {
-	n := v.node(v.place())
+	place, has := v.place(), "the volume"
+	if home, _ := v.home(); home != "" && v.isPending() {
+		place, has = home, v.Origin.String()
+	}
+	n := v.node(place)
 	if n == nil {
 		return nil
 	}
@@ -87,7 +94,7 @@ func nodeNotReady(v *view) *finding {
 			continue
 		}
 		return &finding{
-			says:     fmt.Sprintf("node %s, which has the volume, is not ready", n.Name),
+			says:     fmt.Sprintf("node %s, which has %s, is not ready", n.Name, has),
 			evidence: []string{fmt.Sprintf("its condition Ready is %s since %s: %s", c.Status, c.LastTransitionTime.UTC().Format("2006-01-02 15:04:05Z"), cmp.Or(oneLine(c.Message), c.Reason))},
 			next:     "kubectl describe node " + n.Name,
 		}
@@ -163,7 +170,7 @@ func podUnschedulable(v *view) *finding {
 }
 
 func noPod(v *view) *finding {
-	if !v.isPending() || len(v.pods) > 0 || !v.waits() || len(v.Reserved) > 0 || v.Object.Annotations[selectedNode] != "" || v.Object.Spec.VolumeName != "" {
+	if !v.isPending() || len(v.pods) > 0 || !v.waits() || len(v.Reserved) > 0 || v.Object.Annotations[selectedNode] != "" || v.Object.Spec.VolumeName != "" || v.controllerPlaces() {
 		return nil
 	}
 	f := &finding{
@@ -174,6 +181,9 @@ func noPod(v *view) *finding {
 	}
 	if v.Class != nil {
 		f.evidence = append(f.evidence, fmt.Sprintf("volumeBindingMode of StorageClass %s is WaitForFirstConsumer", v.Class.Name))
+	}
+	if v.copies() {
+		f.evidence = append(f.evidence, "no pod of hostdir-controller is ready, which would have the copy made without one")
 	}
 	if e := v.newest(ClaimKind, v.Name, "WaitForFirstConsumer"); e != nil {
 		f.evidence = append(f.evidence, saysOf(e))

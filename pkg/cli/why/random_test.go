@@ -47,7 +47,7 @@ func randomWorld(r *rand.Rand) (*World, string) {
 		history = append(history, base.name)
 	}
 	changes := []func(*World){
-		pending, noPods, creating, unseen, deleting, left, growing, resized, reserve, unusable("absent", "no disk is mounted there"),
+		pending, restoring, cloning, noPods, creating, unseen, deleting, left, growing, resized, reserve, unusable("absent", "no disk is mounted there"),
 		unusable("", ""), refused("code = ResourceExhausted desc = has room for"), refused("code = Unknown desc = bad luck"),
 		func(w *World) { waiting(w, "0/2 nodes are available: 2 Insufficient cpu.") }, func(w *World) { w.Nodes = nil },
 		func(w *World) { w.Answers = nil }, func(w *World) { w.Plugins = nil }, func(w *World) { w.Capacities = nil },

@@ -30,7 +30,7 @@ type onNode struct {
 // before what is full, and what may be meant before what is not there.
 var dominance = []Name{
 	DiskAbsent, DiskExchanged, DiskCopied, DiskOwned, DiskFaulty, DiskUnresponsive, DiskStarting, DiskMissing,
-	QuotaMissing, DiskCordoned, DiskReadOnly, PoolFull, DriverNotRegistered, DriverNotOnNode, PoolUnknown,
+	QuotaMissing, DiskCordoned, DiskReadOnly, PoolFull, SourceNoRoom, DriverNotRegistered, DriverNotOnNode, PoolUnknown,
 }
 
 func byDominance(a, b onNode) int {
@@ -39,13 +39,8 @@ func byDominance(a, b onNode) int {
 
 // lookAt says whether a node could take the claim.
 func (v *view) lookAt(node string) onNode {
-	is := onNode{node: node, known: true, sure: true}
-	if len(v.Plugins) > 0 && v.plugin(node) == nil {
-		is.cause, is.says = DriverNotOnNode, "hostdir has no pod there"
-		return is
-	}
-	if yes, known := v.registered(node); known && !yes {
-		is.cause, is.says = DriverNotRegistered, "kubelet there does not know the driver"
+	is := v.lookAtDriver(node)
+	if is.cause != "" {
 		return is
 	}
 	class := v.class()
@@ -73,6 +68,17 @@ func (v *view) lookAt(node string) onNode {
 	is.room, is.known = bytes, known
 	if known && bytes < v.asked() {
 		is.cause, is.says = PoolFull, fmt.Sprintf("the scheduler knows of room for %s", config.FormatSize(bytes))
+	}
+	return is
+}
+
+// lookAtDriver says whether hostdir is on a node.
+func (v *view) lookAtDriver(node string) onNode {
+	is := onNode{node: node, known: true, sure: true}
+	if len(v.Plugins) > 0 && v.plugin(node) == nil {
+		is.cause, is.says = DriverNotOnNode, "hostdir has no pod there"
+	} else if yes, known := v.registered(node); known && !yes {
+		is.cause, is.says = DriverNotRegistered, "kubelet there does not know the driver"
 	}
 	return is
 }

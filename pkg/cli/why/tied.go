@@ -33,7 +33,7 @@ func tiedElsewhere(v *view) *finding {
 			slices.Sort(f.evidence)
 			return f
 		}
-		if v.isPending() {
+		if v.isPending() && v.Origin == nil {
 			if f := v.tiedTo(p, tied); f != nil {
 				return f
 			}

@@ -68,6 +68,8 @@ const (
 	misplacedWords    = "NodeAffinity check failed"
 	// csi-provisioner, around the driver's error.
 	invalidWords = "code = InvalidArgument"
+	// hostdir, of a claim that begins as a copy of what another node has.
+	otherNodeWords = "which is on another node, and can be made only there"
 	// hostdir, of a volume that it does not delete.
 	inUseWords = "it is in use"
 )

@@ -67,6 +67,9 @@ type Claim struct {
 	// Object is nil if there is no such claim.
 	Object *corev1.PersistentVolumeClaim
 	Class  *storagev1.StorageClass
+	// Origin is what a claim that has no volume is to begin as a copy of, nil if it begins
+	// empty.
+	Origin *Origin
 	// Volume is the claim's; of a claim that is gone, the one that it left.
 	Volume *corev1.PersistentVolume
 	// Reserved are the volumes kept for whichever claim has the name.
@@ -82,6 +85,9 @@ type Answer struct {
 	Volumes  []admin.Volume
 	Listed   bool
 	Findings []admin.Finding
+	// Snapshots are of a node with a disk on which a claim is to begin as a copy, nil if
+	// they were not asked for.
+	Snapshots *admin.Snapshots
 }
 
 // What is a kind of thing to look at.
@@ -101,6 +107,8 @@ const (
 	// VolumeEvents are in another namespace than the claim's.
 	VolumeEvents What = "events about PersistentVolumes"
 	PluginPods   What = "hostdir's pods"
+	Snapshots    What = "VolumeSnapshots"
+	Contents     What = "VolumeSnapshotContents"
 	NodePlugins  What = "hostdir on the nodes"
 )
 
