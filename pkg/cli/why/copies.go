@@ -268,9 +268,13 @@ func sourceElsewhere(v *view) *finding {
 		return nil
 	}
 	node, _ := v.home()
+	where := "another node"
+	if node != "" {
+		where = "node " + node
+	}
 	for _, p := range v.pods {
 		f := &finding{
-			says: fmt.Sprintf("the claim begins as %s, which is on node %s alone, and pod %s cannot run there", v.originName(), cmp.Or(node, "another"), p.Name),
+			says: fmt.Sprintf("the claim begins as %s, which is on %s alone, and pod %s cannot run there", v.originName(), where, p.Name),
 			next: fmt.Sprintf("let pod %s run there; or restore into a claim that a pod of that node uses, and copy over the network", p.Name),
 		}
 		if node != "" && v.isPending() && p.Spec.NodeName == "" {

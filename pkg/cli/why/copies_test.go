@@ -74,7 +74,7 @@ var copyScenarios = []scenario{
 		waiting(w, "0/2 nodes are available: 1 node(s) "+affinityWords)
 	}, warned("Pod", "web", "RestoreElsewhere", "the claim data begins as VolumeSnapshot nightly, which is on node a and nowhere else, and this pod cannot run there"))},
 	{"nodeName is another than the snapshot's", SourceElsewhere, []string{"its nodeName is b"}, false, sound(restoring, func(w *World) { w.Pods[0].Spec.NodeName = "b" })},
-	{"tenant: the pod is tied to another node", SourceElsewhere, []string{"on node another alone"}, false, sound(restoring, unseen,
+	{"tenant: the pod is tied to another node", SourceElsewhere, []string{"on another node alone"}, false, sound(restoring, unseen,
 		warned("Pod", "web", "RestoreElsewhere", "the claim data begins as VolumeSnapshot nightly, which is on node a and nowhere else, and this pod cannot run there: its nodeName is b"))},
 	{"being copied", Copying, []string{"node a: volume pvc-uid-data is being made as a copy of uuid-a.snapshots.snapshot-1: copying 1Gi of some 4Gi"}, false, sound(restoring, disks(func(d *admin.Disk) { d.AvailableBytes = 0 }), func(w *World) {
 		w.Answers[0].Snapshots.Copies = []admin.Copy{{Volume: "pvc-uid-data", Source: "uuid-a.snapshots.snapshot-1", Progress: &admin.Progress{Phase: "copying", Bytes: gibibyte, TotalBytes: 4 * gibibyte}}}
