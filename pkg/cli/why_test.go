@@ -16,9 +16,11 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/hostdir/hostdir/pkg/admin"
@@ -40,8 +42,13 @@ func whyCluster() []runtime.Object {
 	}
 	bound := claim("bound")
 	bound.Spec.VolumeName, bound.Status.Phase = "pv-1", corev1.ClaimBound
+	restores, clones := claim("restores"), claim("clones")
+	restores.UID = "uid-restores"
+	restores.Spec.DataSourceRef = &corev1.TypedObjectReference{Kind: "VolumeSnapshot", Name: "nightly"}
+	clones.Annotations = map[string]string{"volume.kubernetes.io/selected-node": "a"}
+	clones.Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: "PersistentVolumeClaim", Name: "bound"}
 	return []runtime.Object{
-		claim("waits"), bound,
+		claim("waits"), bound, restores, clones,
 		&corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "pv-1"}, Spec: corev1.PersistentVolumeSpec{
 			PersistentVolumeSource: corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{Driver: "csi.hostdir.io", VolumeHandle: "uuid-1.pv-1"}},
 			NodeAffinity: &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
@@ -78,6 +85,10 @@ func whyPlugin(t *testing.T) dialNode {
 		"/disks":   admin.Disks{Disks: []admin.Disk{{Pool: "default", Path: "/mnt/a", UUID: "uuid-1", State: admin.Ready, AvailableBytes: 1 << 30}}},
 		"/volumes": admin.Volumes{Volumes: []admin.Volume{{ID: "uuid-1.pv-1"}}},
 		"/check":   admin.Check{},
+		"/snapshots": admin.Snapshots{
+			Snapshots: []admin.Snapshot{{ID: "uuid-1.snapshots.s", Ready: true}},
+			Copies:    []admin.Copy{{Volume: "pvc-uid-restores", Source: "uuid-1.snapshots.s", Progress: &admin.Progress{Phase: "copying", Bytes: 1 << 20}}},
+		},
 	}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { json.NewEncoder(w).Encode(answers[r.URL.Path]) })}
 	go server.Serve(listener)
@@ -87,12 +98,27 @@ func whyPlugin(t *testing.T) dialNode {
 	}
 }
 
+// whySnapshots are a VolumeSnapshot that is ready, and its content on node a.
+func whySnapshots() *dynamicfake.FakeDynamicClient {
+	object := func(kind, namespace, name string, fields map[string]any) *unstructured.Unstructured {
+		u := &unstructured.Unstructured{Object: fields}
+		u.SetAPIVersion("snapshot.storage.k8s.io/v1")
+		u.SetKind(kind)
+		u.SetNamespace(namespace)
+		u.SetName(name)
+		return u
+	}
+	return dynamicfake.NewSimpleDynamicClient(runtime.NewScheme(),
+		object("VolumeSnapshot", "shop", "nightly", map[string]any{"status": map[string]any{"readyToUse": true, "boundVolumeSnapshotContentName": "content", "restoreSize": "1Gi"}}),
+		object("VolumeSnapshotContent", "", "content", map[string]any{"spec": map[string]any{"driver": "csi.hostdir.io"}, "status": map[string]any{"snapshotHandle": "uuid-1.snapshots.s"}}))
+}
+
 func runWhy(t *testing.T, dial dialNode, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	s := &session{
 		IOStreams: genericiooptions.IOStreams{Out: &out, ErrOut: &errs}, flags: genericclioptions.NewConfigFlags(true),
-		clients: fake.NewClientset(whyCluster()...), dial: dial,
+		clients: fake.NewClientset(whyCluster()...), dynamic: whySnapshots(), dial: dial,
 	}
 	root := newRoot(s)
 	root.SetArgs(append([]string{"why", "--namespace=shop"}, args...))
@@ -122,6 +148,8 @@ func TestWhy(t *testing.T) {
 		{"of another namespace", dial, []string{"--namespace=bank", "shop/waits"}, Wrong, []string{"claim shop/waits: PoolFull\n"}},
 		{"the name of the cause", dial, []string{"waits", "-o", "name"}, Wrong, []string{"PoolFull\n"}},
 		{"nothing is wrong", dial, []string{"pvc/bound"}, OK, []string{"claim shop/bound: NothingWrong\nNothing is wrong.\n"}},
+		{"a restore", dial, []string{"restores"}, Wrong, []string{"claim shop/restores: Copying\n", "  - node a: volume pvc-uid-restores is being made as a copy of uuid-1.snapshots.s: copying 1Mi\n"}},
+		{"a clone", dial, []string{"clones"}, Wrong, []string{"claim shop/clones: SourceNoRoom\n", "1Gi too little"}},
 		{"no such claim", dial, []string{"other"}, Unknown, []string{"claim shop/other: NotFound\n"}},
 		{"a node that does not answer", hangUp, []string{"waits"}, Unknown, []string{"That is what remains", "could not look at hostdir on the nodes: node a: ", "no route"}},
 		{"YAML", dial, []string{"waits", "-o", "yaml"}, Wrong, []string{"cause: PoolFull\n", "sure: true\n"}},

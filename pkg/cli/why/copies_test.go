@@ -29,6 +29,9 @@ var copyScenarios = []scenario{
 	{"tenant: another pool than the snapshot's", SourcePool, []string{"use a class of pool"}, false, sound(restoring, unseen,
 		refused(`code = InvalidArgument desc = invalid: x is on the disk /mnt/a of pool "default", and the class makes volumes in pool "fast": use a class of pool "default"`))},
 
+	{"tenant: another pool, as hostdir-controller quotes", SourcePool, []string{"use a class of pool"}, false, sound(restoring, unseen,
+		told("RestoreNoRoom", `only node a has VolumeSnapshot nightly, and it does not take the claim now. csi-provisioner said: the class makes volumes in pool "fast": use a class of pool "default"`))},
+
 	{"no such snapshot", SourceMissing, []string{"there is no VolumeSnapshot shop/nightly"}, false, sound(restoring, ofOrigin(func(o *Origin) { o.Snapshot, o.Content = nil, nil }))},
 	{"no snapshots in the cluster", SourceMissing, []string{"their CRDs are not installed"}, false, sound(restoring, ofOrigin(func(o *Origin) { o.NoKind, o.Snapshot, o.Content = true, nil, nil }))},
 	{"the snapshot is being deleted", SourceMissing, []string{"it is being deleted"}, false, sound(restoring, ofOrigin(func(o *Origin) { o.Snapshot.Deleting = true }))},

@@ -11,8 +11,32 @@ import (
 
 // TestWordsAreSpoken holds each phrase to the packages that say it.
 func TestWordsAreSpoken(t *testing.T) {
+	spoken := sourceOf(t, "disk", "store", "errdefs", "mounter")
+	for _, w := range words {
+		if !strings.Contains(spoken, w.phrase) {
+			t.Errorf("hostdir does not say %q any more", w.phrase)
+		}
+		if got := spokenOf("rpc error: " + w.phrase + "; try again"); got != w.cause && !strings.Contains(w.phrase, "has room") {
+			t.Errorf("%q is taken for %s, it is of %s: a phrase before it is part of it", w.phrase, got, w.cause)
+		}
+	}
+	for _, w := range storeWords {
+		if !strings.Contains(spoken, w.phrase) {
+			t.Errorf("hostdir does not say %q any more", w.phrase)
+		}
+	}
+	for _, phrase := range []string{inUseWords, otherNodeWords, "is healthy, but has no", "its data was left behind", "its data directory"} {
+		if !strings.Contains(spoken, phrase) {
+			t.Errorf("hostdir does not say %q any more", phrase)
+		}
+	}
+}
+
+// sourceOf is the source of packages.
+func sourceOf(t *testing.T, packages ...string) string {
+	t.Helper()
 	var source strings.Builder
-	for _, name := range []string{"disk", "store", "errdefs", "mounter"} {
+	for _, name := range packages {
 		files, err := filepath.Glob(filepath.Join("../..", name, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no source of %s: %v", name, err)
@@ -28,19 +52,7 @@ func TestWordsAreSpoken(t *testing.T) {
 			source.Write(text)
 		}
 	}
-	for _, w := range words {
-		if !strings.Contains(source.String(), w.phrase) {
-			t.Errorf("hostdir does not say %q any more", w.phrase)
-		}
-		if got := spokenOf("rpc error: " + w.phrase + "; try again"); got != w.cause && !strings.Contains(w.phrase, "has room") {
-			t.Errorf("%q is taken for %s, it is of %s: a phrase before it is part of it", w.phrase, got, w.cause)
-		}
-	}
-	for _, phrase := range []string{inUseWords, "is healthy, but has no", "its data was left behind", "its data directory"} {
-		if !strings.Contains(source.String(), phrase) {
-			t.Errorf("hostdir does not say %q any more", phrase)
-		}
-	}
+	return source.String()
 }
 
 // TestReasonsHaveCauses: each of pkg/disk has one.
