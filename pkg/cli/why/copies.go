@@ -16,75 +16,6 @@ import (
 // Why a claim that begins as a copy waits: what it is a copy of is on one node, and on one
 // disk there.
 
-// restoreReasons are those of hostdir-controller's events about such claims, and
-// csi-provisioner's. What was said last counts.
-var restoreReasons = []string{"RestoreWaiting", "RestoreRefused", "RestoreNodeUnknown", "RestoreNodeGone", "RestoreNoRoom", "Provisioning", "ProvisioningFailed"}
-
-// copyWord is what such an event says, and of which cause it speaks then.
-type copyWord struct {
-	phrase string
-	cause  Name
-}
-
-// The first that is found counts. A test holds hostdir's own to the source that says it.
-var (
-	controllerWords = []copyWord{
-		{"and there is no such node", NodeLost},
-		{"their CRDs are not installed", SourceMissing},
-		{"there is no such", SourceMissing},
-		{"it is being deleted", SourceMissing},
-		{"it has no VolumeSnapshotContent yet", SourceNotReady},
-		{"it is not ready", SourceNotReady},
-		{"it is not bound", SourceNotReady},
-		{"it is a snapshot of the driver", SourceForeign},
-		{"is none of hostdir's", SourceForeign},
-		{"nothing says which node has", SourceNodeUnknown},
-		{"it does not take the claim now", SourceNoRoom},
-	}
-	provisionerWords = []copyWord{
-		{"error getting snapshot", SourceMissing},
-		{"error getting PVC", SourceMissing},
-		{"is currently being deleted", SourceMissing},
-		{"is not handled by CSI driver", SourceForeign},
-		{"is less than the size", SourceLarger},
-		{"must be greater than or equal in size", SourceLarger},
-		{"not bound", SourceNotReady},
-		{"is not Ready", SourceNotReady},
-		{"must have a status of Bound", SourceNotReady},
-	}
-	storeWords = []copyWord{
-		{"must have that too", SourceLarger},
-		{"use a class of pool", SourcePool},
-		{"is being copied", Copying},
-		{"only the disk ", SourceNoRoom},
-	}
-)
-
-// copyTold returns what was said last about a claim that begins as a copy, if it is of
-// this cause.
-func (v *view) copyTold(cause Name) *corev1.Event {
-	if v.Object == nil || !v.copies() {
-		return nil
-	}
-	e := v.newest(ClaimKind, v.Name, restoreReasons...)
-	if e == nil {
-		return nil
-	}
-	words := controllerWords
-	if e.Reason == "ProvisioningFailed" || e.Reason == "RestoreNoRoom" { // which quotes it
-		words = slices.Concat(storeWords, provisionerWords, controllerWords)
-	}
-	for _, w := range words {
-		if strings.Contains(e.Message, w.phrase) {
-			if w.cause == cause {
-				return e
-			}
-			return nil
-		}
-	}
-	return nil
-}
-
 // copies reports whether the claim waits, and is to begin as a copy.
 func (v *view) copies() bool { return v.isPending() && v.Origin != nil }
 
@@ -159,9 +90,11 @@ func sourceMissing(v *view) *finding {
 		return nil
 	}
 	o, seen := v.Origin, []string(nil)
+	next := "make it, or make the claim anew without it or with another one; " + o.describe()
 	switch {
 	case o.NoKind:
 		seen = []string{"the cluster has no VolumeSnapshots: their CRDs are not installed"}
+		next = "install snapshot-controller and its CRDs: docs/install.md"
 	case o.Kind == snapshotKind && o.Snapshot == nil && v.saw(Snapshots), o.Kind == claimKind && o.Claim == nil && v.saw(Claims):
 		seen = []string{"there is no " + o.String()}
 	case o.Snapshot != nil && o.Snapshot.Content != "" && o.Content == nil && v.saw(Contents):
@@ -173,8 +106,7 @@ func sourceMissing(v *view) *finding {
 	default:
 		seen = v.dataGone()
 	}
-	return v.because(SourceMissing, seen, fmt.Sprintf("there is nothing to copy: %s, or its data, is not there", o),
-		"make it, or make the claim anew without it or with another one; "+o.describe())
+	return v.because(SourceMissing, seen, fmt.Sprintf("there is nothing to copy: %s, or its data, is not there", o), next)
 }
 
 // dataGone says that a snapshot that Kubernetes takes for ready is not on its disk.
@@ -195,32 +127,38 @@ func sourceNotReady(v *view) *finding {
 	if !v.copies() {
 		return nil
 	}
-	o, seen, failed := v.Origin, []string(nil), ""
-	made := v.snapshotOnNode()
-	switch {
+	o, seen, next := v.Origin, []string(nil), v.Origin.describe()
+	switch made := v.snapshotOnNode(); {
 	case made != nil && made.Quarantine != "":
 		seen = []string{fmt.Sprintf("it is in quarantine, %s: %s", made.Path, oneLine(made.Quarantine))}
 	case o.Snapshot != nil && !o.Snapshot.Ready:
-		if failed = o.Snapshot.Error; failed != "" {
-			seen = []string{"its error is: " + oneLine(failed)}
-		}
-		if made != nil {
-			seen = append(seen, fmt.Sprintf("node %s makes it: ready: %s", made.Node, made.State()))
-		} else if o.Snapshot.Content == "" {
-			seen = append(seen, "it has no VolumeSnapshotContent yet: does snapshot-controller run?")
-		} else {
-			seen = append(seen, "readyToUse of its status is not true")
+		seen = append(seen, v.making(made))
+		if failed := o.Snapshot.Error; failed != "" {
+			seen = append(seen, "its error is: "+oneLine(failed))
+		} else if made != nil {
+			next = "wait until it is made: kubectl hostdir snapshots -w -n " + o.Namespace
 		}
 	case o.Claim != nil && o.Claim.DeletionTimestamp == nil && o.Claim.Status.Phase != corev1.ClaimBound:
 		seen = []string{fmt.Sprintf("it is %s", cmp.Or(string(o.Claim.Status.Phase), "new"))}
-	}
-	next := o.describe()
-	if failed == "" && made != nil && made.Quarantine == "" {
-		next = "wait until it is made: kubectl hostdir snapshots -w -n " + o.Namespace
-	} else if o.Kind == claimKind {
 		next = fmt.Sprintf("kubectl hostdir why %s/%s", o.Namespace, o.Name)
 	}
 	return v.because(SourceNotReady, seen, fmt.Sprintf("%s is not ready to be copied", o), next)
+}
+
+// making says how far a snapshot is that is not ready; made is what its node says.
+func (v *view) making(made *admin.Snapshot) string {
+	node, _ := v.home()
+	switch {
+	case made != nil && made.Progress != nil:
+		return fmt.Sprintf("node %s is making it: %s", node, made.Progress)
+	case made != nil && made.Ready:
+		return fmt.Sprintf("node %s has made it, and csi-snapshotter has not told so yet", node)
+	case made != nil:
+		return fmt.Sprintf("node %s is making it", node)
+	case v.Origin.Snapshot.Content == "":
+		return "it has no VolumeSnapshotContent yet: does snapshot-controller run?"
+	}
+	return "readyToUse of its status is not true"
 }
 
 // snapshotOnNode is what its node says of the snapshot that the claim begins as.
@@ -285,21 +223,11 @@ func sourceElsewhere(v *view) *finding {
 			says: fmt.Sprintf("the claim begins as %s, which is on %s alone, and pod %s cannot run there", v.originName(), where, p.Name),
 			next: fmt.Sprintf("let pod %s run there; or restore into a claim that a pod of that node uses, and copy over the network", p.Name),
 		}
-		if node != "" && v.isPending() && p.Spec.NodeName == "" {
-			if why := v.excludes(p, node); why != "" {
-				f.evidence = append(f.evidence, fmt.Sprintf("node %s: %s", node, why))
-			}
-			if tied := v.ties(p); len(tied) > 0 && tied[node] == "" {
-				for other, claim := range tied {
-					f.evidence = append(f.evidence, fmt.Sprintf("its claim %s is on node %s", claim, other))
-				}
-				slices.Sort(f.evidence)
-			}
+		if node != "" && v.isPending() {
+			f.evidence = v.whyNotAt(p, node)
 		}
-		if node != "" && v.isPending() && p.Spec.NodeName != "" && p.Spec.NodeName != node {
-			f.evidence = append(f.evidence, "its nodeName is "+p.Spec.NodeName)
-		}
-		if e := v.newest(PodKind, p.Name, "RestoreElsewhere"); e != nil && (node == "" || len(f.evidence) > 0) && !v.isFine() && strings.Contains(e.Message, "claim "+v.Name+" ") {
+		e := v.newest(PodKind, p.Name, "RestoreElsewhere")
+		if e != nil && (node == "" || len(f.evidence) > 0) && !v.isFine() && strings.Contains(e.Message, "claim "+v.Name+" ") {
 			f.evidence = append(f.evidence, saysOf(e))
 		}
 		if len(f.evidence) > 0 {
@@ -307,6 +235,26 @@ func sourceElsewhere(v *view) *finding {
 		}
 	}
 	return nil
+}
+
+// whyNotAt says why a pod cannot run on a node, whatever room that has.
+func (v *view) whyNotAt(p *corev1.Pod, node string) (why []string) {
+	if p.Spec.NodeName != "" {
+		if p.Spec.NodeName != node {
+			why = append(why, "its nodeName is "+p.Spec.NodeName)
+		}
+		return why
+	}
+	if tied := v.ties(p); tied[node] == "" {
+		for other, claim := range tied {
+			why = append(why, fmt.Sprintf("its claim %s is on node %s", claim, other))
+		}
+		slices.Sort(why)
+	}
+	if excludes := v.excludes(p, node); excludes != "" {
+		why = append(why, fmt.Sprintf("node %s: %s", node, excludes))
+	}
+	return why
 }
 
 // originName is for people, also of a claim that has its volume already.
@@ -333,73 +281,6 @@ func copying(v *view) *finding {
 			}
 		}
 	}
-	return v.because(Copying, seen, fmt.Sprintf("%s is being copied, file by file, since its disk cannot share their blocks", v.Origin),
+	return v.because(Copying, seen, fmt.Sprintf("%s is being copied, file by file", v.Origin),
 		fmt.Sprintf("wait until that is done; ask again to see how it comes along: kubectl hostdir why %s/%s", v.Namespace, v.Name))
-}
-
-// hindersCopy says why the one disk that has what a claim begins as does not take it.
-func (v *view) hindersCopy() hindrance {
-	is := v.lookHome()
-	if is.cause == "" && is.known {
-		return hindrance{fits: true}
-	}
-	if is.cause == "" {
-		return v.toldOfCopy(is)
-	}
-	if is.cause == PoolFull {
-		is.cause = SourceNoRoom
-	}
-	h := hindrance{cause: is.cause}
-	h.likely = !is.sure
-	h.evidence = []string{is.String(), fmt.Sprintf("it has %s, and a copy is made on the same disk", v.Origin)}
-	if e := v.newest(ClaimKind, v.Name, restoreReasons...); e != nil && e.Type == corev1.EventTypeWarning {
-		h.evidence = append(h.evidence, saysOf(e))
-	}
-	h.tell(v, is)
-	return h
-}
-
-// lookHome says whether the disk that has what the claim begins as can take the claim.
-func (v *view) lookHome() onNode {
-	node, disk := v.home()
-	if node == "" {
-		return onNode{}
-	}
-	is := v.lookAtDriver(node)
-	if is.cause != "" {
-		return is
-	}
-	a := v.answer(node)
-	switch {
-	case disk != nil:
-		return v.lookAtDisk(node, *disk, v.class())
-	case a != nil && v.Origin.disk() != "":
-		return v.diskOf(a, v.Origin.disk())
-	}
-	is = v.lookAt(node)
-	if is.cause == "" { // some disk has room, and it may be another one
-		is.known = false
-	}
-	return is
-}
-
-// toldOfCopy goes by what was said last, where the node could not be asked.
-func (v *view) toldOfCopy(at onNode) hindrance {
-	h := v.told()
-	e := v.copyTold(SourceNoRoom)
-	if h.cause != PoolFull && (h.cause != "" || e == nil) {
-		return h
-	}
-	h.cause, at.cause = SourceNoRoom, SourceNoRoom
-	if len(h.evidence) == 0 {
-		h.evidence = []string{saysOf(e)}
-	}
-	h.tell(v, at)
-	return h
-}
-
-// controllerPlaces reports whether hostdir-controller chooses the claim's node: of one
-// that begins as a copy it does, also without a pod.
-func (v *view) controllerPlaces() bool {
-	return v.copies() && (!v.saw(PluginPods) || slices.ContainsFunc(v.Controllers, func(p corev1.Pod) bool { return isReady(&p) }))
 }

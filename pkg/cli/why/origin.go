@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/hostdir/hostdir/pkg/admin"
 	"github.com/hostdir/hostdir/pkg/controller/pv"
 )
 
@@ -105,31 +104,6 @@ func (o *Origin) describe() string {
 		kind = "pvc"
 	}
 	return fmt.Sprintf("kubectl -n %s describe %s %s", o.Namespace, kind, o.Name)
-}
-
-// home returns the node that has what the claim begins as, and its disk if that is in use
-// there; "" and nil if they are not known. What nodes say counts more than labels.
-func (v *view) home() (node string, disk *admin.Disk) {
-	o := v.Origin
-	if o == nil {
-		return "", nil
-	}
-	if uuid := o.disk(); uuid != "" {
-		for i := range v.Answers {
-			for j := range v.Answers[i].Disks.Disks {
-				if d := &v.Answers[i].Disks.Disks[j]; d.UUID == uuid {
-					return v.Answers[i].Node, d
-				}
-			}
-		}
-	}
-	switch {
-	case o.Content != nil:
-		return o.Content.Node, nil
-	case o.Volume != nil && pv.Is(o.Volume, v.Driver):
-		return pv.Node(o.Volume, v.Driver), nil
-	}
-	return "", nil
 }
 
 // origin finds what a claim without a volume is to begin as a copy of. Snapshots are
