@@ -83,7 +83,7 @@ func source(w *World, extra ...runtime.Object) (Source, *fake.Clientset, *string
 func snapshots(w *World) *dynamicfake.FakeDynamicClient {
 	var all []runtime.Object
 	unknown := false
-	for _, c := range w.Claims {
+	for _, c := range slices.Concat(w.Claims, w.Others) {
 		o := c.Origin
 		if o == nil {
 			continue

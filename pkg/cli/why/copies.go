@@ -157,6 +157,8 @@ func (v *view) making(made *admin.Snapshot) string {
 		return fmt.Sprintf("node %s is making it", node)
 	case v.Origin.Snapshot.Content == "":
 		return "it has no VolumeSnapshotContent yet: does snapshot-controller run?"
+	case v.Origin.Content != nil && v.Origin.Content.Node == "":
+		return fmt.Sprintf("VolumeSnapshotContent %s has no label %s, so that no csi-snapshotter looks after it", v.Origin.Content.Name, managedBy)
 	}
 	return "readyToUse of its status is not true"
 }
@@ -249,8 +251,14 @@ func (v *view) whyNotAt(p *corev1.Pod, node string) (why []string) {
 		for other, claim := range tied {
 			why = append(why, fmt.Sprintf("its claim %s is on node %s", claim, other))
 		}
-		slices.Sort(why)
 	}
+	for _, c := range slices.Concat(v.Claims, v.Others) {
+		other := &view{World: v.World, Claim: c}
+		if place, _ := other.home(); c.Name != v.Name && slices.Contains(ClaimsOf(p), c.Name) && place != "" && place != node {
+			why = append(why, fmt.Sprintf("its claim %s begins as %s, which is on node %s", c.Name, c.Origin, place))
+		}
+	}
+	slices.Sort(why)
 	if excludes := v.excludes(p, node); excludes != "" {
 		why = append(why, fmt.Sprintf("node %s: %s", node, excludes))
 	}

@@ -52,6 +52,9 @@ var copyScenarios = []scenario{
 		s.Ready, s.Progress = false, &admin.Progress{Phase: "copying", Bytes: gibibyte, TotalBytes: 4 * gibibyte}
 	})},
 	{"nobody looks after the snapshot", SourceNotReady, []string{"does snapshot-controller run?"}, false, sound(restoring, ofOrigin(func(o *Origin) { o.Snapshot, o.Content = &Snapshot{}, nil }))},
+	{"no node looks after the snapshot", SourceNotReady, []string{"content-1 has no label snapshot.storage.kubernetes.io/managed-by"}, false, sound(restoring, ofOrigin(func(o *Origin) {
+		o.Snapshot.Ready, o.Content.Node, o.Content.Handle = false, "", "uuid-a.pvc-data"
+	}), func(w *World) { w.Answers[0].Snapshots = &admin.Snapshots{} })},
 	{"the snapshot is in quarantine", SourceNotReady, []string{"in quarantine, /mnt/a/snapshots/snapshot-1/data: its snapshot.json is gone"}, false, sound(restoring, func(w *World) {
 		w.Answers[0].Snapshots.Snapshots[0].Quarantine = "its snapshot.json is gone"
 	})},
@@ -76,6 +79,16 @@ var copyScenarios = []scenario{
 		w.Others[0].Volume.Spec.NodeAffinity.Required.NodeSelectorTerms[0].MatchExpressions[0].Values[0] = "b"
 		waiting(w, "0/2 nodes are available: 1 node(s) "+affinityWords)
 	}, warned("Pod", "web", "RestoreElsewhere", "the claim data begins as VolumeSnapshot nightly, which is on node a and nowhere else, and this pod cannot run there"))},
+	{"another claim of the pod begins on another node", SourceElsewhere, []string{"its claim logs begins as VolumeSnapshot shop/weekly, which is on node b"}, false, sound(restoring, func(w *World) {
+		w.Others, w.Pods[0] = []Claim{testClaim("logs")}, *testPod("web", "data", "logs")
+		unbind(&w.Others[0])
+		w.Others[0].Object.Spec.DataSourceRef = &corev1.TypedObjectReference{Kind: snapshotKind, Name: "weekly"}
+		w.Others[0].Origin = &Origin{
+			Kind: snapshotKind, Namespace: "shop", Name: "weekly",
+			Snapshot: &Snapshot{Content: "content-2", Ready: true}, Content: &Content{Name: "content-2", Driver: testDriver, Handle: "uuid-b.snapshots.snapshot-2", Node: "b"},
+		}
+		waiting(w, "0/2 nodes are available: 2 node(s) "+noVolumeWords)
+	})},
 	{"nodeName is another than the snapshot's", SourceElsewhere, []string{"its nodeName is b"}, false, sound(restoring, func(w *World) { w.Pods[0].Spec.NodeName = "b" })},
 	{"tenant: the pod is tied to another node", SourceElsewhere, []string{"on another node alone"}, false, sound(restoring, unseen,
 		warned("Pod", "web", "RestoreElsewhere", "the claim data begins as VolumeSnapshot nightly, which is on node a and nowhere else, and this pod cannot run there: its nodeName is b"))},

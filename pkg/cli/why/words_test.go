@@ -32,6 +32,24 @@ func TestWordsAreSpoken(t *testing.T) {
 	}
 }
 
+// TestControllerWordsAreSpoken holds what is read in events to the loop that writes them.
+func TestControllerWordsAreSpoken(t *testing.T) {
+	spoken := sourceOf(t, "controller/restore")
+	for _, w := range controllerWords {
+		if !strings.Contains(spoken, w.phrase) {
+			t.Errorf("hostdir-controller does not say %q any more", w.phrase)
+		}
+	}
+	for _, reason := range append(restoreReasons[:5:5], "RestoreElsewhere") {
+		if !strings.Contains(spoken, `"`+reason+`"`) {
+			t.Errorf("hostdir-controller has no reason %s any more", reason)
+		}
+	}
+	if !strings.Contains(spoken, `"`+managedBy+`"`) {
+		t.Errorf("hostdir-controller looks for another label than %s", managedBy)
+	}
+}
+
 // sourceOf is the source of packages.
 func sourceOf(t *testing.T, packages ...string) string {
 	t.Helper()
