@@ -118,6 +118,18 @@ func (s *Store) snapshotsUnderWay(d *diskState) (all []Snapshot) {
 	return all
 }
 
+// SnapshotCounts returns how many snapshots of each volume there are, by the volume's ID. It
+// waits for no disk.
+func (s *Store) SnapshotCounts() map[string]int {
+	counts := map[string]int{}
+	for _, d := range s.inUse() {
+		for _, each := range d.listSnapshots() {
+			counts[each.SourceVolume]++
+		}
+	}
+	return counts
+}
+
 // CopyStatus is a volume that is being made as a copy of a snapshot or of another volume.
 type CopyStatus struct {
 	// Volume is the name of its directory, Source the ID of what is copied.

@@ -50,10 +50,7 @@ func newDisk(s store.Status) admin.Disk {
 // volumes asks the store.
 func volumes(s *store.Store) admin.Volumes {
 	v := admin.Volumes{Volumes: []admin.Volume{}}
-	taken := map[string]int{}
-	for _, each := range s.Snapshots() {
-		taken[each.SourceVolume]++
-	}
+	taken := s.SnapshotCounts()
 	for _, status := range s.VolumeStatus() {
 		each := volume(status)
 		each.Snapshots = taken[status.ID]
