@@ -110,7 +110,15 @@ func TestCreateRefuses(t *testing.T) {
 			r.VolumeContentSource = &csi.VolumeContentSource{Type: &csi.VolumeContentSource_Snapshot{
 				Snapshot: &csi.VolumeContentSource_SnapshotSource{SnapshotId: "../../etc"},
 			}}
-		}, codes.InvalidArgument, "dataSource"},
+		}, codes.NotFound, "is the ID of no snapshot"},
+		{"a volume as source that is none", func(r *csi.CreateVolumeRequest) {
+			r.VolumeContentSource = &csi.VolumeContentSource{Type: &csi.VolumeContentSource_Volume{
+				Volume: &csi.VolumeContentSource_VolumeSource{VolumeId: "/etc"},
+			}}
+		}, codes.NotFound, "is the ID of no snapshot and no volume"},
+		{"a source that names nothing", func(r *csi.CreateVolumeRequest) {
+			r.VolumeContentSource = &csi.VolumeContentSource{}
+		}, codes.InvalidArgument, "neither a snapshot nor a volume"},
 		{"mutable parameters", func(r *csi.CreateVolumeRequest) {
 			r.MutableParameters = map[string]string{"iops": "1000"}
 		}, codes.InvalidArgument, "volumeAttributesClassName"},
