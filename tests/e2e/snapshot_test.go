@@ -111,6 +111,44 @@ func bareClaimsAreRestored(t *test) {
 	}
 }
 
+// snapshotComesBack makes the objects of a snapshot anew, under another name, by its handle
+// alone, as backup tools do, and people who have lost them.
+func snapshotComesBack(t *test) {
+	t.createClaim(newClaim("data"))
+	t.createPod(newPod("writer", "data", signed))
+	node, id := t.podRuns("writer").Spec.NodeName, t.content(t.directory("data"), "id")
+	t.takeSnapshot("first", "data")
+	content := t.kubectl("get", "volumesnapshots/first", "-o", "jsonpath={.status.boundVolumeSnapshotContentName}")
+	handle := t.kubectl("get", "volumesnapshotcontents/"+content, "-o", "jsonpath={.status.snapshotHandle}")
+	file := filepath.Join(t.TempDir(), "again.yaml")
+	t.check(os.WriteFile(file, fmt.Appendf(nil, `
+apiVersion: snapshot.storage.k8s.io/v1
+kind: VolumeSnapshotContent
+metadata: {name: %[1]s-again}
+spec:
+  driver: csi.hostdir.io
+  deletionPolicy: Retain
+  source: {snapshotHandle: %[2]s}
+  volumeSnapshotRef: {namespace: %[1]s, name: again}
+---
+apiVersion: snapshot.storage.k8s.io/v1
+kind: VolumeSnapshot
+metadata: {name: again}
+spec:
+  source: {volumeSnapshotContentName: %[1]s-again}
+`, t.namespace, handle), 0o600))
+	t.kubectl("apply", "-f", file)
+	t.outside = append(t.outside, func() { t.kubectl("delete", "volumesnapshotcontents/"+t.namespace+"-again", "--ignore-not-found") })
+	t.snapshotReady("again")
+	t.restoreSnapshot("again")
+	if got := t.nodeOf(t.volumeOf("of-again")); got != node {
+		t.Errorf("the snapshot is on %s, the restored volume on %s", node, got)
+	}
+	if got := t.content(t.directory("of-again"), "id"); got != id {
+		t.Errorf("restored is %q, the snapshot was made of %q", got, id)
+	}
+}
+
 func claimIsCloned(t *test) {
 	t.apply("statefulset.yaml")
 	t.setRuns("app=web", 2)

@@ -53,6 +53,7 @@ var together = []promise{
 	{"volumes that no claim has are released into the trash", volumesAreReleased},
 	{"claims are renamed, and moved to another namespace, with their data", claimsAreRenamed},
 	{"a snapshot of a volume is restored on its node with its data", snapshotIsRestored},
+	{"a snapshot comes back by its handle", snapshotComesBack},
 	{"ten claims without a pod are restored at once where the snapshot is", bareClaimsAreRestored},
 	{"a claim is cloned on its node with its data", claimIsCloned},
 	{"snapshots are made each night, and old ones deleted", snapshotsArePruned},
