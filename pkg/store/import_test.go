@@ -592,7 +592,7 @@ func TestImportIsMetAgain(t *testing.T) {
 	w := &importWorld{T: t, s: s}
 	began, end := make(chan struct{}), make(chan struct{})
 	do := func(order string) (bool, error) {
-		return w.s.carryOut(t.Context(), importName, order, func(_ context.Context, j *longJob) error {
+		return w.s.carryOut(t.Context(), importName, order, stay, func(_ context.Context, j *longJob) error {
 			j.begin(Copying, tree.Size{Bytes: 10}, nil).Bytes.Add(3)
 			close(began)
 			<-end
@@ -601,7 +601,7 @@ func TestImportIsMetAgain(t *testing.T) {
 	}
 	ctx, leave := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer leave()
-	done, err := w.s.carryOut(ctx, importName, "import", func(_ context.Context, j *longJob) error {
+	done, err := w.s.carryOut(ctx, importName, "import", stay, func(_ context.Context, j *longJob) error {
 		j.begin(Copying, tree.Size{Bytes: 10}, nil).Bytes.Add(3)
 		close(began)
 		<-end

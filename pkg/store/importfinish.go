@@ -21,7 +21,7 @@ func (s *Store) FinishImport(ctx context.Context, name string, mayUse func(*os.F
 	if id := (VolumeID{Disk: noDisk, Name: name}); !id.isValid() {
 		return Import{}, fmt.Errorf("%w: %q is not the name of a volume", errdefs.ErrInvalid, name)
 	}
-	_, err := s.carryOut(ctx, name, "finish", func(ctx context.Context, j *longJob) error {
+	_, err := s.carryOut(ctx, name, "finish", stay, func(ctx context.Context, j *longJob) error {
 		return s.finishImport(ctx, j, name, mayUse)
 	})
 	if err != nil {

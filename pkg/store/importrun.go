@@ -33,7 +33,7 @@ func (s *Store) Import(ctx context.Context, req ImportRequest, mayUse func(*os.F
 	if err := req.check(); err != nil {
 		return Import{}, err
 	}
-	_, err := s.carryOut(ctx, req.Name, "import", func(ctx context.Context, j *longJob) error {
+	_, err := s.carryOut(ctx, req.Name, "import", stay, func(ctx context.Context, j *longJob) error {
 		return s.importVolume(ctx, j, req, mayUse)
 	})
 	if err != nil {
@@ -78,15 +78,20 @@ func (s *Store) importVolume(ctx context.Context, j *longJob, req ImportRequest,
 
 // onDisk calls do with an open disk, as a call of its own.
 func (s *Store) onDisk(ctx context.Context, d *diskState, what string, do func(o openDisk) error) error {
-	_, err := run(ctx, d, change, what, func() (struct{}, error) {
+	_, err := run(ctx, d, change, what, d.opened(do))
+	return err
+}
+
+// opened returns a call that does something with the open disk.
+func (d *diskState) opened(do func(o openDisk) error) func() (struct{}, error) {
+	return func() (struct{}, error) {
 		o, err := d.open()
 		if err != nil {
 			return struct{}{}, err
 		}
 		defer o.close()
 		return struct{}{}, do(o)
-	})
-	return err
+	}
 }
 
 // importBuild is a volume that is being made of a directory.

@@ -27,7 +27,7 @@ func (s *Store) UndoImport(ctx context.Context, name string, keep bool, mayUse f
 	if id := (VolumeID{Disk: noDisk, Name: name}); !id.isValid() {
 		return Import{}, fmt.Errorf("%w: %q is not the name of a volume", errdefs.ErrInvalid, name)
 	}
-	_, err := s.carryOut(ctx, name, "undo", func(ctx context.Context, j *longJob) error {
+	_, err := s.carryOut(ctx, name, "undo", stay, func(ctx context.Context, j *longJob) error {
 		return s.undoImport(ctx, j, name, keep, mayUse)
 	})
 	if err != nil {

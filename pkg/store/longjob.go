@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -90,24 +91,67 @@ type longJobs struct {
 // comes along.
 const jobPatience = 5 * time.Second
 
-// carryOut starts an order, or joins the one that is at work, and waits for a while.
-// done is false if it goes on. The error of an order that failed while nobody waited is
-// for the next one who gives it.
-func (s *Store) carryOut(ctx context.Context, name, order string, do func(ctx context.Context, j *longJob) error) (done bool, err error) {
+// carryOut starts an order, or joins the one that is at work, and waits for a while, or
+// until leave returns an error. done is false if it goes on. The error of an order that
+// failed while nobody waited is for the next one who gives it.
+func (s *Store) carryOut(ctx context.Context, name, order string, leave func() error, do func(ctx context.Context, j *longJob) error) (done bool, err error) {
 	j, err := s.join(ctx, name, order, do)
 	if err != nil {
 		return false, err
 	}
-	patience := time.NewTimer(jobPatience)
-	defer patience.Stop()
-	select {
-	case <-j.done:
+	ctx, cancel := context.WithTimeout(ctx, jobPatience)
+	defer cancel()
+	done, err = j.wait(ctx, leave)
+	if done {
 		s.jobs.forget(name, j)
 		return true, j.err
-	case <-ctx.Done():
-	case <-patience.C:
 	}
-	return false, nil
+	return false, err
+}
+
+// wait waits until a job has ended, as long as the context lasts, or until leave returns
+// an error.
+func (j *longJob) wait(ctx context.Context, leave func() error) (done bool, err error) {
+	for poll := time.Tick(waitPoll); ; {
+		select {
+		case <-j.done:
+			return true, nil
+		case <-ctx.Done():
+			return false, nil
+		case <-poll:
+			if err := leave(); err != nil {
+				return false, err
+			}
+		}
+	}
+}
+
+// stay is for who waits whatever the disk does.
+func stay() error { return nil }
+
+// silent returns an error, an ErrUnavailable, while a disk does not answer: what a job
+// does there may end at any time, or never.
+func (d *diskState) silent() error {
+	if err := d.calls.unresponsive(); err != nil {
+		return d.unavailable(err)
+	}
+	return nil
+}
+
+// seeThrough calls do with an open disk, as a call of its own, and waits for it whatever
+// the disk does and whoever ends the job. Once a job has ended nothing of it may be at
+// work any more: a commit would find what another job builds under the same name, or
+// bring to light what was deleted meanwhile.
+func (d *diskState) seeThrough(ctx context.Context, what string, do func(o openDisk) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	j, err := start(ctx, d, change, what, d.opened(do))
+	if err != nil {
+		return err
+	}
+	_, err = j.waitUnless(context.WithoutCancel(ctx), stay)
+	return err
 }
 
 func (s *Store) join(ctx context.Context, name, order string, do func(ctx context.Context, j *longJob) error) (*longJob, error) {
@@ -196,18 +240,18 @@ func (all *longJobs) running(name string) (order string, p *Progress) {
 	return j.order, j.progress()
 }
 
-// stop ends a job and waits until it has cleared away what it began.
-func (all *longJobs) stop(ctx context.Context, name string) error {
+// stop ends a job and waits until it has cleared away what it began, or until leave
+// returns an error.
+func (all *longJobs) stop(ctx context.Context, name string, leave func() error) error {
 	j := all.find(name)
 	if j == nil {
 		return nil
 	}
 	j.cancel()
-	select {
-	case <-j.done:
+	done, err := j.wait(ctx, leave)
+	if done {
 		all.forget(name, j)
 		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%w: its %s is being ended: %w", errdefs.ErrBusy, j.order, ctx.Err())
 	}
+	return fmt.Errorf("%w: its %s is being ended: %w", errdefs.ErrBusy, j.order, errors.Join(err, ctx.Err()))
 }

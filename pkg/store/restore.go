@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
 
 	"github.com/hostdir/hostdir/pkg/config"
@@ -24,7 +25,11 @@ const copyOrder = "copy of "
 // the same request asks how it comes along.
 func (s *Store) createFrom(ctx context.Context, req CreateRequest, name string) (Volume, error) {
 	b := &restore{store: s, name: name, request: req}
-	done, err := s.carryOut(ctx, name, copyOrder+req.Source, b.run)
+	leave := stay
+	if d, err := s.diskOfSource(req.Source); err == nil {
+		leave = d.silent
+	}
+	done, err := s.carryOut(ctx, name, copyOrder+req.Source, leave, b.run)
 	if err != nil {
 		return Volume{}, err
 	}
@@ -265,6 +270,10 @@ func (b *restore) copy(ctx context.Context, j *longJob, volume *dir.Dir) error {
 	}
 	defer data.Close()
 	shared, held, err := b.source.copyTo(ctx, data, j, false)
+	if b.source.reachedLimit(data, b.record.Quota, err) {
+		return fmt.Errorf("%w: %s holds more than fits into %s, and here a capacity is enforced: ask for more (%v)", errdefs.ErrOutOfRange,
+			b.request.Source, config.FormatSize(b.record.CapacityBytes), err)
+	}
 	if err != nil {
 		return err
 	}
@@ -277,9 +286,24 @@ func (b *restore) copy(ctx context.Context, j *longJob, volume *dir.Dir) error {
 	return nil
 }
 
+// reachedLimit reports whether an error says that a volume has reached its own limit, while
+// its disk may have room. XFS has one error for both.
+func (o openDisk) reachedLimit(data *dir.Dir, q *Quota, err error) bool {
+	if q == nil || q.Kind != quota.XFS || !errors.Is(err, unix.ENOSPC) {
+		return q != nil && errors.Is(err, unix.EDQUOT)
+	}
+	limits, _ := o.limiter()
+	if limits == nil {
+		return false
+	}
+	const nearly = 1 << 20 // what is written at a time
+	limit, used, err := limits.Get(data.File, q.ID)
+	return err == nil && (used.Bytes > limit.Bytes-nearly || limit.Inodes > 0 && used.Inodes >= limit.Inodes)
+}
+
 // commit makes a volume of it, if the disk is still the one in use.
 func (b *restore) commit(ctx context.Context) error {
-	return b.store.onDisk(ctx, b.disk, "making volume "+b.name, func(o openDisk) error {
+	return b.disk.seeThrough(ctx, "making volume "+b.name, func(o openDisk) error {
 		if cordoned := o.cordoned(); cordoned != nil { // a moment ago
 			return fmt.Errorf("%w: disk %s: %w", errdefs.ErrNoSpace, b.disk.path, cordoned)
 		}

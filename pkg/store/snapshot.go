@@ -68,7 +68,7 @@ func (s *Store) CreateSnapshot(ctx context.Context, req SnapshotRequest, writers
 		return fail(err)
 	}
 	b := &snapshotBuild{store: s, disk: d, name: name, volume: id.Name, request: req, writers: writers}
-	done, err := s.carryOut(ctx, snapshotLock(name), "snapshot of "+req.Source, b.run)
+	done, err := s.carryOut(ctx, snapshotLock(name), "snapshot of "+req.Source, d.silent, b.run)
 	if err != nil {
 		return fail(err)
 	}
@@ -288,7 +288,7 @@ func (b *snapshotBuild) countSubvolume(ctx context.Context, j *longJob, id quota
 
 // commit gives the snapshot its name, if the disk is still the one in use.
 func (b *snapshotBuild) commit(ctx context.Context) error {
-	return b.store.onDisk(ctx, b.disk, "making snapshot "+b.name, func(o openDisk) error {
+	return b.disk.seeThrough(ctx, "making snapshot "+b.name, func(o openDisk) error {
 		snapshots, err := o.root.Sub(disk.SnapshotsDir)
 		if err != nil {
 			return err

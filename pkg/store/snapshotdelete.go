@@ -23,7 +23,7 @@ func (s *Store) DeleteSnapshot(ctx context.Context, snapshotID string) error {
 	if err != nil {
 		return fmt.Errorf("snapshot %s: %w", id, err)
 	}
-	if err := s.jobs.stop(ctx, snapshotLock(id.Name)); err != nil {
+	if err := s.jobs.stop(ctx, snapshotLock(id.Name), d.silent); err != nil {
 		return fmt.Errorf("snapshot %s: %w", id, err)
 	}
 	unlock, err := s.locks.lock(snapshotLock(id.Name))

@@ -93,7 +93,7 @@ func TestSnapshotUnderWay(t *testing.T) {
 			w.Errorf("the disk's status is %+v", s)
 		}
 		wantClass(w.T, w.s.DeleteSnapshot(w.Context(), made.ID), errdefs.ErrNotFound)
-		if err := w.s.jobs.stop(w.Context(), "pvc-2"); err != nil {
+		if err := w.s.jobs.stop(w.Context(), "pvc-2", stay); err != nil {
 			w.Error(err)
 		}
 		if all, copies := w.s.SnapshotStatus(w.Context()), w.s.Copies(); len(all) != 0 || len(copies) != 0 {
