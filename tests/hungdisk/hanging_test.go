@@ -27,7 +27,9 @@ type call struct {
 	name string
 	// without has the volume not be there yet; published has it be published.
 	without, published bool
-	do                 func(context.Context, *node, volume) error
+	// snapshot has it have a snapshot.
+	snapshot bool
+	do       func(context.Context, *node, volume) error
 	// away are the codes that may be answered while it is known that the disk
 	// hangs, and atFirst those that may be before.
 	away, atFirst []codes.Code
@@ -82,6 +84,21 @@ var calls = []call{
 		away: unavailable, atFirst: unavailable, done: wantGone,
 	},
 	{
+		name: "snapshot",
+		do:   func(ctx context.Context, n *node, v volume) error { return n.snapshot(ctx, v) },
+		away: unavailable, atFirst: unavailable, done: wantSnapshot,
+	},
+	{
+		name: "forget", snapshot: true,
+		do:   func(ctx context.Context, n *node, v volume) error { return n.deleteSnapshot(ctx, v) },
+		away: unavailable, atFirst: unavailable, done: wantNoSnapshot,
+	},
+	{
+		name: "clone",
+		do:   func(ctx context.Context, n *node, v volume) error { return n.clone(ctx, v) },
+		away: unavailable, atFirst: unavailable, done: wantClone,
+	},
+	{
 		name: "validate",
 		do:   func(ctx context.Context, n *node, v volume) error { _, err := n.validate(ctx, v.id); return err },
 		away: remembered, atFirst: remembered, remembers: true, done: wantOnce,
@@ -110,6 +127,11 @@ func (n *node) prepare(t *testing.T, c call) volume {
 	}
 	if err := os.WriteFile(filepath.Join(v.target, "precious"), []byte(v.name), 0o644); err != nil {
 		t.Fatal(err)
+	}
+	if c.snapshot {
+		if err := n.snapshot(t.Context(), v); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if !c.published {
 		if err := n.Unpublish(t.Context(), v.id, v.target); err != nil {
