@@ -240,12 +240,14 @@ const eager = 8 << 20
 func (c *copier) content(from, to *os.File, st unix.Stat_t) error {
 	if c.share { // also what is empty: it may have grown since st was read
 		err := unix.IoctlFileClone(int(to.Fd()), int(from.Fd()))
-		if err == nil {
+		switch {
+		case err == nil:
 			c.shared = true
 			c.watch.Bytes.Add(st.Blocks * 512)
 			return nil
-		}
-		if err != unix.EINVAL && err != unix.ETXTBSY { // which are about this file
+		case dir.IsNoSpace(err) || dir.IsPassing(err): // to copy would take even more
+			return &os.PathError{Op: "ioctl FICLONE", Path: to.Name(), Err: err}
+		case err != unix.EINVAL && err != unix.ETXTBSY: // which are about this file
 			c.share = false // EXDEV, EOPNOTSUPP: about the filesystems
 		}
 		if c.ShareOnly {
@@ -259,9 +261,10 @@ func (c *copier) content(from, to *os.File, st unix.Stat_t) error {
 		if err != nil {
 			return err
 		}
-		if begin < 0 {
+		if begin < 0 || begin >= st.Size { // what grows meanwhile may grow for ever
 			break
 		}
+		end = min(end, st.Size)
 		for at = begin; at < end; {
 			if err := c.watch.step(c.ctx); err != nil {
 				return err

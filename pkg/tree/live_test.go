@@ -58,6 +58,33 @@ func TestCopyLive(t *testing.T) {
 	}
 }
 
+// TestCopyGrowing copies a file that grows faster than it is copied: what it was when the
+// copy began.
+func TestCopyGrowing(t *testing.T) {
+	plugin.RequireRoot(t)
+	mounted := disk.Mount(t, "ext4", 256<<20)
+	from, to := filepath.Join(mounted, "from"), filepath.Join(mounted, "to")
+	must(t, os.Mkdir(from, 0o700), os.Mkdir(to, 0o700))
+	want := bytes.Repeat([]byte("x"), 3<<20+5)
+	must(t, os.WriteFile(from+"/log", want, 0o600))
+	log, err := os.OpenFile(from+"/log", os.O_WRONLY|os.O_APPEND, 0)
+	must(t, err)
+	defer log.Close()
+	steps := 0
+	grow := func() error {
+		if steps++; steps == 1 { // before the file was looked at
+			return nil
+		}
+		_, err := log.Write(make([]byte, 2<<20))
+		return err
+	}
+	_, err = Copy(t.Context(), open(t, from), open(t, to), &Watch{Step: grow}, Options{Live: true})
+	must(t, err)
+	if got, err := os.ReadFile(to + "/log"); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("the copy has %d bytes, want %d: %v", len(got), len(want), err)
+	}
+}
+
 // steady is the name of a file that is exchanged and written to, and never removed.
 func steady(dir string, i int) string { return fmt.Sprintf("%s/deep/steady-%d", dir, i) }
 
