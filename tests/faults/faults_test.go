@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -101,6 +102,27 @@ func TestLimited(t *testing.T) {
 		}
 	}
 	t.Run("the_end", p.wantCleared)
+}
+
+// TestShared is TestCalls for the one point that is another where files share their blocks
+// with a copy: in every way in which that fails.
+func TestShared(t *testing.T) {
+	plugin.RequireRoot(t)
+	p := place{dir: disk.Mount(t, "xfs", 512*mebibyte)}
+	for _, op := range snapshots {
+		t.Run(op.name, func(t *testing.T) {
+			r := rehearsed(t, func(t *testing.T) rehearsal { return op.rehearse(t, p) })
+			for at, point := range r.points {
+				if !strings.HasPrefix(point, fmt.Sprintf("ioctl %#x ", unix.FICLONE)) {
+					continue
+				}
+				try(t, fmt.Sprintf("%d_kill", at), point, func(t *testing.T) bool { return op.kill(t, p, r, at) })
+				for _, errno := range append(errnos, unix.EDQUOT) {
+					try(t, fmt.Sprintf("%d_%s", at, unix.ErrnoName(errno)), point, func(t *testing.T) bool { return op.fail(t, p, r, at, errno) })
+				}
+			}
+		})
+	}
 }
 
 // meetFaults kills the program at each point of an operation, and lets each point
