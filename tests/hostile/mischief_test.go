@@ -23,6 +23,9 @@ type mischief struct {
 	shares bool
 }
 
+// written is what a tenant writes.
+const written = "the tenant's own"
+
 // fanOut is how many directories, and links, each volume begins with.
 const fanOut = 24
 
@@ -67,6 +70,21 @@ var mischiefs = []mischief{
 		link(v.data.Name()+"/"+anyOf("directory")+"/file", v.data, anyOf("directory")+"/"+name)
 		link(v.own.Name()+"/kept/file", v.data, anyOf("directory")+"/own-"+name)
 		unix.Unlinkat(int(v.data.Fd()), name, 0)
+	}},
+	{name: "truncate, remove and link its own files", step: func(v *tenant, i int) {
+		file, other := anyOf("directory")+"/file", anyOf("directory")+"/file"
+		in(v.data, file, func(parent int, name string) {
+			f, err := unix.Openat(parent, name, unix.O_CREAT|unix.O_WRONLY|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+			if err != nil {
+				return
+			}
+			defer unix.Close(f)
+			if i%4 > 0 {
+				unix.Write(f, []byte(written))
+			}
+		})
+		in(v.data, other, func(parent int, name string) { unix.Unlinkat(parent, name, 0) })
+		link(at(v.data, file), v.data, other)
 	}},
 	{name: "mount things", step: func(v *tenant, i int) {
 		path := at(v.data, anyOf("directory"))
@@ -119,7 +137,7 @@ func (v *tenant) fill() error {
 		if err := os.MkdirAll(at(v.data, directory+"/sub/sub/sub"), 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(at(v.data, directory+"/file"), []byte("the tenant's own"), 0o644); err != nil {
+		if err := os.WriteFile(at(v.data, directory+"/file"), []byte(written), 0o644); err != nil {
 			return err
 		}
 		if err := os.Symlink(v.precious(i), at(v.data, fmt.Sprintf("link-%d", i))); err != nil {

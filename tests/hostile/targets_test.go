@@ -34,7 +34,7 @@ func TestTargetsSwapped(t *testing.T) {
 func (w *world) swapTarget(t *testing.T, swapped, trap string) {
 	id := w.create(t)
 	precious := filepath.Join(w.data(id), "precious")
-	if err := os.WriteFile(precious, []byte("the tenant's own"), 0o600); err != nil {
+	if err := os.WriteFile(precious, []byte(written), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	pods := w.target("swapped")
@@ -82,7 +82,7 @@ func (w *world) swapTarget(t *testing.T, swapped, trap string) {
 	if at := disk.MountsBelow(t, w.KubeletDir); len(at) > 0 {
 		t.Errorf("still mounted: %q", at)
 	}
-	if data, err := os.ReadFile(precious); err != nil || string(data) != "the tenant's own" {
+	if data, err := os.ReadFile(precious); err != nil || string(data) != written {
 		t.Errorf("the volume holds %q: %v", data, err)
 	}
 	w.wantUnharmed(t)
