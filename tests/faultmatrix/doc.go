@@ -11,6 +11,8 @@
 //	no space on a full filesystem             ResourceExhausted, rolled back  TestFull
 //	no inodes                                 ResourceExhausted, rolled back  TestFull
 //	the disk quota of somebody else           ResourceExhausted, rolled back  TestFull
+//	each of these while a volume is copied    ResourceExhausted, rolled back  TestFullCopy
+//	a copy that does not fit into its limit   OutOfRange, rolled back         pkg/store TestCloneOverLimit
 //	no descriptors                            ResourceExhausted, rolled back  tests/inputs TestNoDescriptors
 //	no descriptors as a disk is read          read again, no quarantine       pkg/store TestScanWithoutDescriptors
 //	each of these at each system call         rolled back, or Aborted         tests/faults

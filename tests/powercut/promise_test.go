@@ -127,6 +127,7 @@ func TestAnswersAreSynced(t *testing.T) {
 				made := call{kind: create, name: name, capacity: mebibyte, class: class, claim: claim}
 				n.must(t, made)
 				n.must(t, made)
+				n.mustCopy(t, made)
 				n.must(t, call{kind: expand, name: name, capacity: 2 * mebibyte})
 				n.must(t, call{kind: remove, name: name})
 				if class.TrashTTL != "" {
@@ -145,6 +146,32 @@ func TestAnswersAreSynced(t *testing.T) {
 	}
 }
 
+// mustCopy makes a snapshot of a volume and a volume of that, and deletes both.
+func (n *traced) mustCopy(t *testing.T, of call) {
+	t.Helper()
+	taken := call{kind: snapshot, name: "snapshot-" + of.name, source: of.name}
+	restored := call{kind: restore, name: "pvc-of-" + of.name, source: taken.name, class: class, capacity: 2 * mebibyte}
+	if err := n.waitPurged(); err != nil {
+		t.Fatal(err)
+	}
+	n.follow(t)
+	// What a pod has synced.
+	if err := os.WriteFile(filepath.Join(n.Base, "volumes", of.name, "data", "file"), make([]byte, 5000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.model.TakeSynced(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []call{taken, restored} {
+		n.must(t, c)
+		n.must(t, c)
+	}
+	for _, c := range []call{{kind: forget, name: taken.name}, {kind: remove, name: restored.name}} {
+		n.must(t, c)
+		n.must(t, c)
+	}
+}
+
 // TestRetriesAreSynced kills the program right before the last sync of a call, so
 // to speak: after it, with all that it renamed taken for unsynced. The call is
 // repeated then, and what it finds done already must be synced before its OK.
@@ -155,6 +182,10 @@ func TestRetriesAreSynced(t *testing.T) {
 	kept := call{kind: create, name: name, capacity: mebibyte, class: keptClass}
 	grown := call{kind: expand, name: name, capacity: 2 * mebibyte}
 	removed := call{kind: remove, name: name}
+	other := call{kind: snapshot, name: "snapshot-0", source: name} // so that there are some
+	taken := call{kind: snapshot, name: "snapshot-1", source: name}
+	restored := call{kind: restore, name: "pvc-2", source: taken.name, class: class, capacity: mebibyte}
+	forgotten := call{kind: forget, name: taken.name}
 	tests := []struct {
 		name    string
 		before  []call // calls of a program that ends well; nil for none
@@ -166,6 +197,9 @@ func TestRetriesAreSynced(t *testing.T) {
 		{"expand", []call{made}, []call{grown}, grown},
 		{"delete", []call{made}, []call{removed}, removed},
 		{"delete and keep", []call{kept}, []call{removed}, removed},
+		{"snapshot", []call{made, other}, []call{taken}, taken},
+		{"restore", []call{made, taken}, []call{restored}, restored},
+		{"delete a snapshot", []call{made, taken}, []call{forgotten}, forgotten},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -59,10 +59,18 @@ func split(args string) []string {
 // descriptor returns the path of an argument such as 7</pool/volumes>. It is ""
 // for anything but a file that still has a name.
 func (c call) descriptor(i int) string {
-	if i >= len(c.args) || strings.HasSuffix(c.args[i], "(deleted)") || strings.HasSuffix(c.args[i], "(deleted)>") {
+	if i >= len(c.args) {
 		return ""
 	}
-	_, name, found := strings.Cut(c.args[i], "<")
+	return named(c.args[i])
+}
+
+// named returns the path of a descriptor as strace shows one.
+func named(descriptor string) string {
+	if strings.HasSuffix(descriptor, "(deleted)") || strings.HasSuffix(descriptor, "(deleted)>") {
+		return ""
+	}
+	_, name, found := strings.Cut(descriptor, "<")
 	if !found || !strings.HasPrefix(name, "/") {
 		return ""
 	}
@@ -94,7 +102,8 @@ func (c call) field(i int, name string) string {
 	if i >= len(c.args) {
 		return ""
 	}
-	for _, f := range split(strings.Trim(c.args[i], "{}")) {
+	asked, _, _ := strings.Cut(c.args[i], " => ") // what was answered
+	for _, f := range split(strings.Trim(asked, "{}")) {
 		if value, found := strings.CutPrefix(f, name+"="); found {
 			if s, err := strconv.Unquote(value); err == nil {
 				return s

@@ -11,9 +11,9 @@ import (
 // Calls are the system calls that strace must show: all that change files.
 // Of those whose work is not known here none may touch the model's directory.
 var Calls = append(slices.Sorted(maps.Keys(effects)),
-	"fsync", "creat", "copy_file_range", "fallocate", "fchmodat2", "fdatasync", "fremovexattr", "fsetxattr", "ftruncate", "linkat", "link",
+	"fsync", "syncfs", "creat", "copy_file_range", "fallocate", "fchmodat2", "fdatasync", "fremovexattr", "fsetxattr", "linkat", "link",
 	"lremovexattr", "lsetxattr", "mknod", "mknodat", "pwritev", "pwritev2", "removexattr", "sendfile", "setxattr",
-	"splice", "sync", "sync_file_range", "syncfs", "truncate")
+	"splice", "sync", "sync_file_range", "truncate")
 
 // effects are what system calls do to the model.
 var effects = map[string]func(*Model, call) error{
@@ -33,6 +33,7 @@ var effects = map[string]func(*Model, call) error{
 	"write":     func(m *Model, c call) error { return m.change(c.descriptor(0), "content") },
 	"writev":    func(m *Model, c call) error { return m.change(c.descriptor(0), "content") },
 	"pwrite64":  func(m *Model, c call) error { return m.change(c.descriptor(0), "content") },
+	"ftruncate": func(m *Model, c call) error { return m.change(c.descriptor(0), "content") },
 	"fchmod":    func(m *Model, c call) error { return m.change(c.descriptor(0), "mode") },
 	"fchown":    func(m *Model, c call) error { return m.change(c.descriptor(0), "owner") },
 	"chmod":     func(m *Model, c call) error { return m.change(c.text(0), "mode") },
@@ -61,6 +62,8 @@ func (m *Model) ioctl(c call) error {
 	switch {
 	case c.has(1, "SUBVOL_CREATE"):
 		return m.make(path.Join(dir, c.field(2, "name")), true)
+	case c.has(1, "SNAP_CREATE"):
+		return m.snapshot(named(c.field(2, "fd")), path.Join(dir, c.field(2, "name")))
 	case c.has(1, "SNAP_DESTROY"):
 		return m.remove(path.Join(dir, c.field(2, "name")))
 	case c.has(1, "SETXATTR"), c.has(1, "SETFLAGS"):
@@ -94,6 +97,29 @@ func (m *Model) make(name string, dir bool) error {
 	}
 	parent.entries[path.Base(name)] = newNode(dir)
 	return nil
+}
+
+// snapshot makes a snapshot of a subvolume, of which btrfs commits all that it shows. Its
+// name is an entry like others.
+func (m *Model) snapshot(of, name string) error {
+	if err := m.make(name, true); err != nil {
+		return err
+	}
+	from, _ := m.find(of)
+	if n, inside := m.find(name); inside && from != nil {
+		*n = *from.copied()
+	}
+	return nil
+}
+
+// copied is a copy of a node and of all below it, synced.
+func (n *node) copied() *node {
+	c := newNode(n.isDir())
+	for name, child := range n.entries {
+		c.entries[name] = child.copied()
+	}
+	c.synced = maps.Clone(c.entries)
+	return c
 }
 
 func (m *Model) remove(name string) error {
@@ -142,8 +168,30 @@ func (m *Model) sync(name string) (done func()) {
 	began, entries := m.now, maps.Clone(n.entries)
 	return func() {
 		maps.DeleteFunc(n.changed, func(_ string, at int) bool { return at <= began })
-		if n.isDir() {
-			n.synced = entries
+		if n.isDir() && began >= n.syncedAt { // else one that has begun later is done already
+			n.synced, n.syncedAt = entries, began
+		}
+	}
+}
+
+// syncAll begins to sync a whole filesystem, if the model's directory is on it: a path
+// below that says so.
+func (m *Model) syncAll(name string) (done func()) {
+	if _, inside := m.find(name); !inside {
+		return func() {}
+	}
+	var all []func()
+	var each func(path string, n *node)
+	each = func(path string, n *node) {
+		all = append(all, m.sync(path))
+		for name, child := range n.entries {
+			each(path+"/"+name, child)
+		}
+	}
+	each(m.path, m.root)
+	return func() {
+		for _, done := range all {
+			done()
 		}
 	}
 }

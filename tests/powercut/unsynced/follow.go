@@ -25,7 +25,7 @@ type pending struct {
 
 var (
 	resumed   = regexp.MustCompile(`^<\.\.\. \w+ resumed>`)
-	beginSync = regexp.MustCompile(`^fsync\(\d+<(/[^>]*)>`)
+	beginSync = regexp.MustCompile(`^(fsync|syncfs)\(\d+<(/[^>]*)>`)
 )
 
 // Follow takes up one line of strace's.
@@ -55,7 +55,10 @@ func (m *Model) Follow(line string) error {
 // does not cover what happens while it is under way.
 func (m *Model) begin(told string) (done func()) {
 	if match := beginSync.FindStringSubmatch(told); match != nil {
-		return m.sync(match[1])
+		if match[1] == "syncfs" {
+			return m.syncAll(match[2])
+		}
+		return m.sync(match[2])
 	}
 	return nil
 }
@@ -74,7 +77,7 @@ func (m *Model) end(told string, done func()) error {
 	switch {
 	case known:
 		err = effect(m, c)
-	case strings.Contains(told, m.path) && c.name != "fsync":
+	case strings.Contains(told, m.path) && c.name != "fsync" && c.name != "syncfs":
 		err = fmt.Errorf("it is not known what %s does", c.name)
 	}
 	if err != nil {

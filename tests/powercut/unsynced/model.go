@@ -19,7 +19,9 @@ type node struct {
 	// entries are a directory's, synced those that survive a power cut. Both are
 	// nil for anything else.
 	entries, synced map[string]*node
-	inode           uint64 // as read from the disk, 0 if it was made since
+	// syncedAt is when that sync began.
+	syncedAt int
+	inode    uint64 // as read from the disk, 0 if it was made since
 }
 
 func (n *node) isDir() bool { return n.entries != nil }
@@ -72,6 +74,13 @@ func read(path string) (*node, error) {
 	}
 	n.synced = maps.Clone(n.entries)
 	return n, nil
+}
+
+// TakeSynced takes up what others have written and synced, and takes all for synced.
+func (m *Model) TakeSynced() error {
+	root, err := read(m.path)
+	m.root = root
+	return err
 }
 
 // Reread takes up what was changed while nobody was watching. Of that, entries

@@ -70,6 +70,12 @@ func TestFollow(t *testing.T) {
 			`2 mkdirat(3</pool>, "trash", 0700) = 0`,
 			`1 <... fsync resumed>) = 0`,
 		}, []string{".: owner", "trash: made"}},
+		{"a sync that ends late takes nothing back", []string{
+			`1 fsync(3</pool> <unfinished ...>`,
+			`2 mkdirat(3</pool>, "trash", 0700) = 0`,
+			`2 fsync(3</pool>) = 0`,
+			`1 <... fsync resumed>) = 0`,
+		}, nil},
 		{"a move takes the sync of both directories", []string{
 			`1 mkdirat(3</pool>, "trash", 0700) = 0`,
 			`1 mkdirat(3</pool/volumes>, "a", 0700) = 0`,
@@ -85,6 +91,17 @@ func TestFollow(t *testing.T) {
 		{"a subvolume", []string{
 			`1 ioctl(7</pool/volumes>, BTRFS_IOC_SUBVOL_CREATE, {fd=0, name="data"}) = 0`,
 		}, []string{"volumes/data: made"}},
+		{"a snapshot of it", []string{
+			`1 mkdirat(3</pool>, "snapshots", 0700) = 0`,
+			`1 write(9</pool/disk.json>, ""..., 500) = 500`,
+			`1 ioctl(7</pool/snapshots>, BTRFS_IOC_SNAP_CREATE_V2, {fd=8</pool/volumes>, flags=BTRFS_SUBVOL_RDONLY, name="data"} => {transid=0}) = 0`,
+			`1 fsync(3</pool>) = 0`,
+		}, []string{"disk.json: content", "snapshots/data: made"}},
+		{"a sync of all covers what came before its beginning", append(build[:3:3],
+			`1 syncfs(8</pool/volumes/.new-a> <unfinished ...>`,
+			`2 fchown(3</pool>, 0, 0) = 0`,
+			`1 <... syncfs resumed>) = 0`,
+		), []string{".: owner"}},
 		{"elsewhere", []string{
 			`1 mkdirat(7</pools>, "a", 0700) = 0`,
 			`1 write(1</pool/old (deleted)>, ""..., 500) = 500`,
@@ -131,7 +148,7 @@ func model(t *testing.T) *Model {
 // a way that the model does not know.
 func TestUnknown(t *testing.T) {
 	for _, line := range []string{
-		`1 syncfs(3</pool>) = 0`,
+		`1 sync_file_range(3</pool/disk.json>, 0, 0, 0) = 0`,
 		`1 ioctl(3</pool>, _IOC(_IOC_WRITE, 0x12, 0x34, 0x8), 0xc000) = 0`,
 		`1 renameat2(3</pool>, "volumes", 4</elsewhere>, "volumes", 0) = 0`,
 		`1 unlinkat(3</pool>, "never-made", 0) = 0`,
