@@ -75,8 +75,15 @@ func whyNamesWhatClaimsAskFor(t *test) {
 		}},
 		{"block", why.BlockMode, func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeMode = &block }},
 		{"parameter", why.InvalidParameter, of(colour)},
-		{"source", why.InvalidRequest, func(c *corev1.PersistentVolumeClaim) {
+		{"populated", why.InvalidRequest, func(c *corev1.PersistentVolumeClaim) {
+			group := "example.com"
+			c.Spec.DataSourceRef = &corev1.TypedObjectReference{APIGroup: &group, Kind: "Backup", Name: "idle"}
+		}},
+		{"source", why.SourceNotReady, func(c *corev1.PersistentVolumeClaim) {
 			c.Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: "PersistentVolumeClaim", Name: "idle"}
+		}},
+		{"sourceless", why.SourceMissing, func(c *corev1.PersistentVolumeClaim) {
+			c.Spec.DataSource = &corev1.TypedLocalObjectReference{APIGroup: &volumeSnapshots.Group, Kind: "VolumeSnapshot", Name: "never"}
 		}},
 		{"classless", why.NoClass, of(none)},
 		{"unclassed", why.ClassMissing, of(absent)},
