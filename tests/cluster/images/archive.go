@@ -23,10 +23,11 @@ type image struct {
 	Env        []string `json:",omitempty"`
 }
 
-// A file is a regular file when it has a Source, a symbolic link when it has a Link, and otherwise a folder.
+// A file is a regular file when it has a Source or a Text, a symbolic link when it has a Link, and otherwise a folder.
 type file struct {
 	Path   string
 	Source string `json:",omitempty"` // where its content is on this machine
+	Text   string `json:",omitempty"` // its content itself
 	Link   string `json:",omitempty"`
 	Mode   int64  `json:",omitempty"`
 }
@@ -107,6 +108,13 @@ func (f file) write(out *tar.Writer) error {
 	case f.Link != "":
 		header.Typeflag, header.Linkname = tar.TypeSymlink, f.Link
 		return out.WriteHeader(header)
+	case f.Text != "":
+		header.Typeflag, header.Size = tar.TypeReg, int64(len(f.Text))
+		if err := out.WriteHeader(header); err != nil {
+			return err
+		}
+		_, err := io.WriteString(out, f.Text)
+		return err
 	case f.Source == "":
 		header.Typeflag = tar.TypeDir
 		return out.WriteHeader(header)

@@ -19,10 +19,24 @@ import (
 	"github.com/hostdir/hostdir/tests/cluster/flock"
 )
 
-// Build builds what is missing, one program after the other, and says what it does.
-func (c Cache) Build(say func(string, ...any)) error {
+// Build builds what a cluster needs and is missing, one program after the other, and says what it does.
+func (c Cache) Build(say func(string, ...any)) error { return c.buildMissing(all, say) }
+
+// BuildInKubernetes builds what is missing of these programs, and returns their paths, by their order.
+func (c Cache) BuildInKubernetes(say func(string, ...any), commands ...Command) ([]string, error) {
+	var programs []program
+	var paths []string
+	for _, command := range commands {
+		p := command.program()
+		programs = append(programs, p)
+		paths = append(paths, filepath.Join(c.folder(p), p.name))
+	}
+	return paths, c.buildMissing(programs, say)
+}
+
+func (c Cache) buildMissing(programs []program, say func(string, ...any)) error {
 	var missing []program
-	for _, p := range all {
+	for _, p := range programs {
 		if !c.has(p) {
 			missing = append(missing, p)
 		}
@@ -94,11 +108,19 @@ func (c Cache) build(p program, say func(string, ...any)) error {
 		return err
 	}
 	target := out + "/"
-	if len(p.commands) == 1 {
+	if len(p.binaries()) == 1 {
 		target += p.binaries()[0]
 	}
+	commands := p.commands
+	if p.source != nil {
+		main := filepath.Join(aside, "main.go")
+		if err := os.WriteFile(main, p.source, 0o644); err != nil {
+			return err
+		}
+		commands = []string{main}
+	}
 	args := append([]string{"build", "-modfile=" + filepath.Join(aside, "go.mod"), "-mod=mod", "-trimpath", "-buildvcs=false",
-		"-ldflags=" + strings.TrimSpace("-s -w "+p.ldflags), "-o", target}, p.commands...)
+		"-ldflags=" + strings.TrimSpace("-s -w "+p.ldflags), "-o", target}, commands...)
 	stop := every(time.Minute, func(d time.Duration) { say("still building %s, %s so far", p.name, d.Round(time.Second)) })
 	defer stop()
 	if _, err := goCommand(source, aside, args...); err != nil {

@@ -6,6 +6,7 @@
 package programs
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path"
@@ -35,6 +36,9 @@ type program struct {
 
 	// commands are the packages to build, relative to the module. "." makes a command called name.
 	commands []string
+
+	// source, in place of commands, is a command of one file, which is built as if the module had it. It is called name.
+	source []byte
 
 	// siblings is the published version of the modules that the module's go.mod takes from folders beside it.
 	siblings string
@@ -105,8 +109,36 @@ func kubernetes(command, takes string) program {
 	}
 }
 
+// A Command is a program that tests need and no cluster does. It is built inside Kubernetes' module, with the
+// dependencies that Kubernetes pins.
+type Command struct {
+	// Name is that of the binary. With a Package it is the last part of its import path.
+	Name string
+
+	// Package is the import path, in Kubernetes' module or in one that it depends on.
+	Package string
+
+	// Source, in place of Package, is the file that the command consists of.
+	Source []byte
+
+	// Takes says how long a first build takes, where that is long enough to wonder.
+	Takes string
+}
+
+func (c Command) program() program {
+	p := kubernetes(c.Name, c.Takes)
+	p.commands, p.source = []string{c.Package}, c.Source
+	if p.source != nil {
+		p.commands = nil
+	}
+	return p
+}
+
 // binaries are the file names that the program's commands are built to.
 func (p program) binaries() []string {
+	if p.source != nil {
+		return []string{p.name}
+	}
 	var names []string
 	for _, command := range p.commands {
 		if command == "." {
@@ -139,9 +171,13 @@ func OpenCache() (Cache, error) {
 // Folder is a folder of the cache for things that are made from the programs.
 func (c Cache) Folder(name string) string { return filepath.Join(c.dir, name) }
 
-// folder is where a program's binaries are, once they are built.
+// folder is where a program's binaries are, once they are built. A source of our own changes while the version stays.
 func (c Cache) folder(p program) string {
-	return filepath.Join(c.dir, "programs", fmt.Sprintf("%s-%s-%s-%s", p.name, p.version, c.goVersion, runtime.GOARCH))
+	version := p.version
+	if p.source != nil {
+		version += fmt.Sprintf("-%.6x", sha256.Sum256(p.source))
+	}
+	return filepath.Join(c.dir, "programs", fmt.Sprintf("%s-%s-%s-%s", p.name, version, c.goVersion, runtime.GOARCH))
 }
 
 // Path is the path of a binary by its name. An unknown name is a mistake in this program.
