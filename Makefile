@@ -74,6 +74,10 @@ stress: packages ## The long modes of the tests that crash, cut, race and storm 
 	$(call say,a crash and each failure at each system call, power cuts)
 	go test -count=1 -p 1 -timeout 90m -v ./tests/faults ./tests/powercut -args -long
 
+.PHONY: conformance
+conformance: ## Kubernetes' own tests of storage drivers, on a real Kubernetes; FOCUS=REGEXP runs some
+	@tests/conformance/run $(TEST_CLUSTER) "$${FOCUS:-}"
+
 .PHONY: demo
 demo: ## A StatefulSet on a real two-node Kubernetes, with hostdir; stays up
 	@tests/demo $(DEMO_CLUSTER)

@@ -39,6 +39,7 @@ func TestArchive(t *testing.T) {
 		{Path: "bin/", Mode: 0o755},
 		{Path: "bin/program", Source: source, Mode: 0o755},
 		{Path: "bin/other", Link: "program"},
+		{Path: "bin/script", Text: "#!/bin/sh\n", Mode: 0o755},
 	}}
 	path, err := img.cached(filepath.Join(dir, "images"))
 	if err != nil {
@@ -73,8 +74,11 @@ func TestArchive(t *testing.T) {
 	if want := fmt.Sprintf("sha256:%x", sha256.Sum256(layer)); config.RootFS.DiffIDs[0] != want {
 		t.Errorf("the layer is %s, the config says %s", want, config.RootFS.DiffIDs[0])
 	}
-	if got := string(readTar(t, bytes.NewReader(layer))["bin/program"]); got != "content" {
-		t.Errorf("bin/program holds %q", got)
+	files := readTar(t, bytes.NewReader(layer))
+	for path, want := range map[string]string{"bin/program": "content", "bin/script": "#!/bin/sh\n"} {
+		if got := string(files[path]); got != want {
+			t.Errorf("%s holds %q, want %q", path, got, want)
+		}
 	}
 
 	if again, err := img.cached(filepath.Join(dir, "images")); err != nil || again != path {

@@ -43,3 +43,13 @@ func TestEveryBinaryHasOnePlace(t *testing.T) {
 		}
 	}
 }
+
+func TestChangedSourceIsBuiltAnew(t *testing.T) {
+	cache := Cache{dir: "/cache", goVersion: "go1"}
+	folder := func(source string) string {
+		return cache.folder(Command{Name: "tests", Source: []byte(source)}.program())
+	}
+	if folder("package main") == folder("package main // changed") {
+		t.Error("a program whose source has changed is not built again")
+	}
+}
