@@ -128,9 +128,6 @@ type Command struct {
 func (c Command) program() program {
 	p := kubernetes(c.Name, c.Takes)
 	p.commands, p.source = []string{c.Package}, c.Source
-	if p.source != nil {
-		p.commands = nil
-	}
 	return p
 }
 
