@@ -76,7 +76,7 @@ stress: packages ## The long modes of the tests that crash, cut, race and storm 
 
 .PHONY: conformance
 conformance: ## Kubernetes' own tests of storage drivers, on a real Kubernetes; FOCUS=REGEXP runs some
-	@tests/conformance/run $(TEST_CLUSTER) "$${FOCUS:-}"
+	@tests/conformance/run conformance "$${FOCUS:-}"
 
 .PHONY: demo
 demo: ## A StatefulSet on a real two-node Kubernetes, with hostdir; stays up
