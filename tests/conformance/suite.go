@@ -53,11 +53,11 @@ func main() {
 	testfiles.AddFileSource(manifests.GetE2ETestingManifestsFS())
 	framework.AfterReadingAllFlags(&framework.TestContext)
 	logs.InitLogs()
-	defer logs.FlushLogs()
-
 	gomega.RegisterFailHandler(framework.Fail)
 	suite, reporter := framework.CreateGinkgoConfig()
-	if !ginkgo.RunSpecs(result{}, "Kubernetes' tests of storage drivers", suite, reporter) {
+	passed := ginkgo.RunSpecs(result{}, "Kubernetes' tests of storage drivers", suite, reporter)
+	logs.FlushLogs()
+	if !passed {
 		os.Exit(1)
 	}
 }
