@@ -5,6 +5,7 @@ package quota
 const (
 	subvolumeCreate = 0x5000940e // BTRFS_IOC_SUBVOL_CREATE
 	subvolumeRemove = 0x5000940f // BTRFS_IOC_SNAP_DESTROY
+	syncAll         = 0x9408     // BTRFS_IOC_SYNC
 	snapshotCreate  = 0x50009417 // BTRFS_IOC_SNAP_CREATE_V2
 	subvolumesIn    = 0xd000943d // BTRFS_IOC_GET_SUBVOL_ROOTREF, Linux 4.18
 	treeSearch      = 0xd0009411 // BTRFS_IOC_TREE_SEARCH

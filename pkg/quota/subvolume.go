@@ -66,6 +66,10 @@ func RemoveSubvolume(parent *os.File, name string) error {
 	return unsupported(err)
 }
 
+// ClearAway makes btrfs commit what there is and begin to clear away removed subvolumes,
+// which it does every half minute otherwise.
+func ClearAway(fs *os.File) error { return ioctl[byte]("sync", fs, syncAll, nil) }
+
 // SubvolumeID returns the ID of the subvolume whose top directory dir is. For any other
 // directory the error is errors.ErrUnsupported.
 func SubvolumeID(dir *os.File) (ID, error) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hostdir/hostdir/pkg/disk"
 	"github.com/hostdir/hostdir/pkg/errdefs"
+	"github.com/hostdir/hostdir/pkg/quota"
 )
 
 // The purge works in slices and rests in between as long as it worked, so that
@@ -95,8 +96,8 @@ func (s *Store) purgeTurn(ctx context.Context, d *diskState, e entry) error {
 	case errors.Is(err, errdefs.ErrBusy): // btrfs takes its time; it is tried again
 		first := false
 		d.updateTrashed(id, func(t *trashed) { first, t.clearing = !t.clearing, true })
-		if first && d.syncFilesystem() == nil { // it clears away after a commit
-			time.AfterFunc(clearTime, d.wakePurge)
+		if first {
+			d.clearSoon()
 		}
 	default:
 		news := false
@@ -179,6 +180,21 @@ func (d *diskState) purgeSlice(ctx context.Context, e entry, t time.Duration) er
 		return errSlice
 	}
 	return err
+}
+
+// clearSoon makes btrfs clear away what was just removed, and then lets the purge look
+// again.
+func (d *diskState) clearSoon() {
+	end := d.calls.begin("btrfs's sync", time.Minute) // all that pods have written goes to the disk
+	defer end()
+	o, err := d.open()
+	if err != nil {
+		return
+	}
+	defer o.close()
+	if quota.ClearAway(o.root.File) == nil {
+		time.AfterFunc(clearTime, d.wakePurge)
+	}
 }
 
 // commitMark lets btrfs commit the renames of an entry before anything in it is removed.

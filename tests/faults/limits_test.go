@@ -63,7 +63,7 @@ func (p place) wantCleared(t *testing.T) {
 	s.Configure(t, fmt.Sprintf("pools: [{name: default, paths: [%q]}]", filepath.Join(p.dir, "pool-*")))
 	for deadline := time.Now().Add(5 * time.Minute); ; {
 		s.run(t) // a start looks through the trash at once
-		left := p.waitTrash(t, 10*time.Second)
+		left := p.waitTrash(t, 30*time.Second)
 		s.Signal(t, os.Interrupt)
 		if len(left) == 0 {
 			break
