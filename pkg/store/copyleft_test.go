@@ -25,7 +25,7 @@ func TestRestoreLeftAtCommit(t *testing.T) {
 	req := request("pvc-2")
 	req.Source = v.ID
 	d.links.Lock() // which the commit takes
-	var answer func()
+	answers := make(chan func(), 1)
 	go func() {
 		for { // until it is there
 			if _, err := os.Lstat(filepath.Join(base, volumesDir, "pvc-2")); err == nil {
@@ -33,7 +33,7 @@ func TestRestoreLeftAtCommit(t *testing.T) {
 			}
 			time.Sleep(time.Millisecond)
 		}
-		answer = hang(t, d)
+		answers <- hang(t, d)
 	}()
 	for range 2 {
 		began := time.Now()
@@ -46,7 +46,7 @@ func TestRestoreLeftAtCommit(t *testing.T) {
 	time.Sleep(2 * waitPoll) // for whoever would leave the commit behind
 	_, err := s.locks.lock("pvc-2")
 	wantClass(t, err, errdefs.ErrBusy)
-	answer()
+	(<-answers)()
 	d.links.Unlock()
 	awaitIdle(t, d)
 	restored := mustCreate(t, s, req)
