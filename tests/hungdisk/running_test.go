@@ -98,8 +98,16 @@ func TestReconfigured(t *testing.T) {
 			n.wantLife(t, "added")
 			n.wantHealthy(t)
 			n.Answer(t)
-			n.awaitDisks(t, recovers, "the disk of pool mixed is back", func(disks map[string]diskStatus) bool {
-				return disks[n.e].State == ready
+			var since time.Time
+			n.awaitDisks(t, recovers, "the disk of pool mixed is back for good", func(disks map[string]diskStatus) bool {
+				if disks[n.e].State != ready { // a look that has hung until now may find it faulty once more
+					since = time.Time{}
+					return false
+				}
+				if since.IsZero() {
+					since = time.Now()
+				}
+				return time.Since(since) > 3*time.Second
 			})
 		})
 	}
