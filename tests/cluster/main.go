@@ -205,8 +205,9 @@ func (c cluster) run(args []string) error {
 	}
 	for key, value := range map[string]string{
 		"KUBECONFIG": c.kubeconfig(), "HOSTDIR_CLUSTER": c.name, "HOSTDIR_CLUSTER_BIN": self,
-		// kubectl and helm are to be found by programs that call them.
-		"PATH": filepath.Dir(c.cache.Path("kubectl")) + ":" + filepath.Dir(c.cache.Path("helm")) + ":" + os.Getenv("PATH"),
+		// Programs that call these are to find them.
+		"PATH": filepath.Dir(c.cache.Path("kubectl")) + ":" + filepath.Dir(c.cache.Path("helm")) + ":" +
+			filepath.Dir(c.cache.Path("local-path-provisioner")) + ":" + os.Getenv("PATH"),
 	} {
 		if err := os.Setenv(key, value); err != nil {
 			return err

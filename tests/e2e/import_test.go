@@ -22,20 +22,32 @@ import (
 // oldDirs is where the hand-written volumes of a node lie.
 var oldDirs = "/srv/old-" + session
 
-// handWritten is a StatefulSet on hand-written volumes, as people had them: a hostPath
-// PersistentVolume for each replica, reserved for the claim that is to come, on one node,
-// in a class that does not exist.
-type handWritten struct {
+// An oldSet is a StatefulSet "web" with a replica for each node, whose claims are bound to
+// volumes of a class that is not hostdir's.
+type oldSet struct {
 	*test
 	class string
 	set   *appsv1.StatefulSet
 }
 
+func (t *test) oldSet(class, script string) *oldSet {
+	s := &oldSet{test: t, class: class, set: newStatefulSet("web", int32(len(t.nodes)), script)}
+	s.set.Spec.PodManagementPolicy = appsv1.ParallelPodManagement
+	s.set.Spec.VolumeClaimTemplates[0].Spec.StorageClassName = &s.class
+	return s
+}
+
+func (s *oldSet) claim(i int) string { return fmt.Sprintf("data-web-%d", i) }
+func (s *oldSet) pod(i int) string   { return fmt.Sprintf("web-%d", i) }
+
+// handWritten is one on hand-written volumes, as people had them: a hostPath
+// PersistentVolume for each replica, reserved for the claim that is to come, on one node,
+// in a class that does not exist.
+type handWritten struct{ *oldSet }
+
 func (t *test) handWritten() *handWritten {
 	t.Helper()
-	h := &handWritten{test: t, class: t.namespace + "-old", set: newStatefulSet("web", int32(len(t.nodes)), signed)}
-	h.set.Spec.PodManagementPolicy = appsv1.ParallelPodManagement
-	h.set.Spec.VolumeClaimTemplates[0].Spec.StorageClassName = &h.class
+	h := &handWritten{t.oldSet(t.namespace+"-old", signed)}
 	for i, node := range t.nodes {
 		t.onNode(t, node, "mkdir", "-p", h.dir(i))
 		t.outside = append(t.outside, func() { t.onNode(t, node, "rm", "-rf", h.dir(i)) })
@@ -46,10 +58,8 @@ func (t *test) handWritten() *handWritten {
 	return h
 }
 
-func (h *handWritten) pv(i int) string    { return fmt.Sprintf("%s-%d", h.namespace, i) }
-func (h *handWritten) claim(i int) string { return fmt.Sprintf("data-web-%d", i) }
-func (h *handWritten) pod(i int) string   { return fmt.Sprintf("web-%d", i) }
-func (h *handWritten) dir(i int) string   { return fmt.Sprintf("%s/%s-%d", oldDirs, h.namespace, i) }
+func (h *handWritten) pv(i int) string  { return fmt.Sprintf("%s-%d", h.namespace, i) }
+func (h *handWritten) dir(i int) string { return fmt.Sprintf("%s/%s-%d", oldDirs, h.namespace, i) }
 
 func (h *handWritten) volume(i int, node string) *corev1.PersistentVolume {
 	return &corev1.PersistentVolume{
@@ -69,48 +79,48 @@ func (h *handWritten) volume(i int, node string) *corev1.PersistentVolume {
 }
 
 // run waits until all replicas run, and returns what each has written.
-func (h *handWritten) run() map[string]string {
-	h.Helper()
-	h.scale("web", int32(len(h.nodes)))
+func (s *oldSet) run() map[string]string {
+	s.Helper()
+	s.scale("web", int32(len(s.nodes)))
 	ids := map[string]string{}
-	for i := range h.nodes {
-		h.podRuns(h.pod(i))
-		ids[h.pod(i)] = h.exec(h.pod(i), "cat", "/data/id", "/data/link")
+	for i := range s.nodes {
+		s.podRuns(s.pod(i))
+		ids[s.pod(i)] = s.exec(s.pod(i), "cat", "/data/id", "/data/link")
 	}
 	return ids
 }
 
 // stop waits until no replica is left.
-func (h *handWritten) stop() {
-	h.Helper()
-	h.scale("web", 0)
-	for i := range h.nodes {
-		await(h.test, "the replica is gone", pods, h.in(h.pod(i)), none)
+func (s *oldSet) stop() {
+	s.Helper()
+	s.scale("web", 0)
+	for i := range s.nodes {
+		await(s.test, "the replica is gone", pods, s.in(s.pod(i)), none)
 	}
 }
 
 // command runs `kubectl hostdir import` on the StatefulSet. It returns all that the
 // command says, and its exit status.
-func (h *handWritten) command(args ...string) (said string, status int) {
-	h.Helper()
+func (s *oldSet) command(args ...string) (said string, status int) {
+	s.Helper()
 	var out bytes.Buffer
-	args = append([]string{"import", "statefulset/web", "--namespace", h.namespace}, args...)
+	args = append([]string{"import", "statefulset/web", "--namespace", s.namespace}, args...)
 	status = cli.Run(context.Background(), "dev", genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &out}, args)
 	return out.String(), status
 }
 
-func (h *handWritten) mustCommand(args ...string) {
-	h.Helper()
-	if said, status := h.command(args...); status != cli.OK {
-		h.Fatalf("kubectl hostdir import %q ends with %d:\n%s", args, status, said)
+func (s *oldSet) mustCommand(args ...string) {
+	s.Helper()
+	if said, status := s.command(args...); status != cli.OK {
+		s.Fatalf("kubectl hostdir import %q ends with %d:\n%s", args, status, said)
 	}
 }
 
 // same holds that the replicas have what they had.
-func (h *handWritten) same(when string, before map[string]string) {
-	h.Helper()
-	if after := h.run(); fmt.Sprint(after) != fmt.Sprint(before) {
-		h.Errorf("%s the replicas have %q, before they had %q", when, after, before)
+func (s *oldSet) same(when string, before map[string]string) {
+	s.Helper()
+	if after := s.run(); fmt.Sprint(after) != fmt.Sprint(before) {
+		s.Errorf("%s the replicas have %q, before they had %q", when, after, before)
 	}
 }
 
@@ -206,10 +216,16 @@ func (h *handWritten) grows() {
 	defer func() {
 		h.check(h.StorageV1().StorageClasses().Delete(context.Background(), h.class, metav1.DeleteOptions{}))
 	}()
+	h.growsTo(32 * mebibyte)
+}
+
+// growsTo has the first claim ask for more, and waits until it has it.
+func (s *oldSet) growsTo(bytes int64) {
+	s.Helper()
 	// The API server hears of a class from itself, a moment later.
-	h.eventually("the claim may ask for more", func() error {
-		_, err := h.CoreV1().PersistentVolumeClaims(h.namespace).Patch(context.Background(), h.claim(0), types.MergePatchType, []byte(request(32*mebibyte)), metav1.PatchOptions{})
+	s.eventually("the claim may ask for more", func() error {
+		_, err := s.CoreV1().PersistentVolumeClaims(s.namespace).Patch(context.Background(), s.claim(0), types.MergePatchType, []byte(request(bytes)), metav1.PatchOptions{})
 		return err
 	})
-	await(h.test, "the claim has grown", claims, h.in(h.claim(0)), hasSize(32*mebibyte))
+	await(s.test, "the claim has grown", claims, s.in(s.claim(0)), hasSize(bytes))
 }

@@ -69,6 +69,7 @@ var alone = []promise{
 	{"ten replicas are deleted with their claims quickly and without a Warning", deletedSetIsQuick},
 	{"a namespace that is made anew inherits nothing", newNamespaceInheritsNothing},
 	{"hand-written volumes become hostdir's by a rename, and again what they were", handWrittenVolumesMove},
+	{"local-path-provisioner's volumes become hostdir's with all that they hold, and again what they were", localPathVolumesMove},
 	{"writes go on while plugin and kubelet restart", writesGoOn},
 	{"the plugin registers again when its registration is removed", pluginRegistersAgain},
 	{"pods run again with their data after a power cut of their node", powerCutKeepsData},

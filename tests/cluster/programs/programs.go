@@ -96,6 +96,10 @@ var all = []program{
 		ldflags:  "-X helm.sh/helm/v4/internal/version.version=" + helmVersion,
 		takes:    "about a minute the first time",
 	},
+	{ // whose volumes people bring along
+		name: "local-path-provisioner", module: "github.com/rancher/local-path-provisioner", version: "v0.0.30",
+		commands: []string{"."},
+	},
 }
 
 // kubernetes is a command of the Kubernetes repository. Each is a program of its own, so that an interrupted

@@ -1,0 +1,267 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// localPathDirs is where local-path-provisioner makes its directories on a node, as in k3s.
+const localPathDirs = "/var/lib/rancher/k3s/storage"
+
+// belongings is what a replica has that a careless copy loses, and a line for each of its
+// starts. The first replica has 100,000 files besides.
+const belongings = signed + `
+cd /data
+[ -e link ] || {
+  mkdir deep; echo deep > deep/file; chown 1001:1002 deep/file
+  mkdir -m 1777 sticky; mkdir group; chown 0:1002 group; chmod 2775 group
+  echo root > root; chmod 600 root
+  echo other > other; chown 1001:1002 other; chmod 4750 other
+  echo none > none; chown 65534:65534 none; chmod 000 none
+  echo odd > "$(printf 'odd\n \377')"
+  ln -s deep/file symlink; ln -s /nowhere dangling; chown -h 1001:1002 dangling
+  mkfifo -m 640 fifo
+  dd if=/dev/urandom of=sparse bs=4k count=1 seek=1024; truncate -s 8M sparse
+  if [ $POD = web-0 ]; then
+    for d in $(seq 100); do
+      mkdir -p many/$d; seq ${d}000 ${d}999 | split -a 3 -l 1 - many/$d/
+    done
+  fi
+  ln deep/file link
+}
+date >> starts
+touch /tmp/ready`
+
+// localPathVolumesMove imports what local-path-provisioner made, while that runs on.
+func localPathVolumesMove(t *test) {
+	t.outside = append(t.outside, func() { t.install(t) })
+	t.install(t, "--set", "import[0]="+localPathDirs)
+	class, provisioner := t.localPath()
+	s := t.oldSet(class, belongings)
+	s.set.Spec.Template.Spec.Affinity = apart(s.set.Spec.Selector.MatchLabels)
+	s.set.Spec.VolumeClaimTemplates[0].Spec.Resources.Requests[corev1.ResourceStorage] = resource.MustParse("1Gi")
+	s.set.Spec.Template.Spec.Containers[0].ReadinessProbe = &corev1.Probe{
+		ProbeHandler:  corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"test", "-e", "/tmp/ready"}}},
+		PeriodSeconds: 1,
+	}
+	t.createStatefulSet(s.set)
+	ids := s.run()
+	old, dirs, before := map[string]*corev1.PersistentVolume{}, map[string]string{}, map[string]inventory{}
+	for _, p := range t.setRuns("set=web", len(t.nodes)) {
+		claim := "data-" + p.Name
+		pv := t.volumeOf(claim)
+		if pv.Spec.HostPath == nil || !strings.HasPrefix(pv.Spec.HostPath.Path, localPathDirs+"/") {
+			t.Fatalf("local-path-provisioner made %+v", pv.Spec)
+		}
+		old[claim], dirs[claim] = pv, filepath.Join(t.files[p.Spec.NodeName], pv.Spec.HostPath.Path)
+		for name, attribute := range map[string]string{".": "user.top", "deep": "user.folder", "root": "user.file", "other": "trusted.file"} {
+			t.check(unix.Lsetxattr(filepath.Join(dirs[claim], name), attribute, []byte("of "+name), 0))
+		}
+	}
+	s.stop()
+	for claim, dir := range dirs {
+		before[claim] = t.inventory(dir)
+	}
+	t.Logf("the first replica has %d files", len(before[s.claim(0)]))
+
+	starts := 1
+	// holds that the replicas run with all that they had, and go on with it.
+	holds := func(when string, where func(claim string) string) {
+		t.Helper()
+		s.same(when, ids)
+		starts++
+		for claim := range before {
+			if now := t.inventory(where(claim)); !maps.Equal(now, before[claim]) {
+				t.Errorf("%s claim %s has changed:%s", when, claim, now.differs(before[claim]))
+			}
+			if has := t.exec(strings.TrimPrefix(claim, "data-"), "grep", "-c", "", "/data/starts"); has != strconv.Itoa(starts) {
+				t.Errorf("%s claim %s has seen %s starts of %d", when, claim, has, starts)
+			}
+		}
+	}
+	imported := func() {
+		t.Helper()
+		began := time.Now()
+		s.mustCommand("--yes")
+		t.Logf("imported after %.1f s", time.Since(began).Seconds())
+		for claim, was := range old {
+			pv := t.volumeOf(claim)
+			if pv.Name != was.Name || pv.Spec.CSI == nil || pv.Spec.ClaimRef.UID != was.Spec.ClaimRef.UID || !strings.Contains(dirs[claim], t.nodeOf(pv)) {
+				t.Errorf("claim %s is bound to %s %+v", claim, pv.Name, pv.Spec)
+			}
+			if _, err := os.Lstat(dirs[claim]); err == nil {
+				t.Errorf("what was moved is still at %s", dirs[claim])
+			}
+		}
+	}
+
+	imported()
+	holds("imported,", t.directory)
+	t.kubectl("patch", "storageclass", class, "-p", `{"allowVolumeExpansion": true}`)
+	s.growsTo(2048 * mebibyte)
+
+	s.stop()
+	s.mustCommand("--undo", "--yes")
+	for claim, was := range old {
+		pv := t.volumeOf(claim)
+		if pv.Name != was.Name || pv.Spec.HostPath == nil || pv.Spec.HostPath.Path != was.Spec.HostPath.Path ||
+			pv.Spec.PersistentVolumeReclaimPolicy != was.Spec.PersistentVolumeReclaimPolicy || !maps.Equal(pv.Annotations, was.Annotations) {
+			t.Errorf("undone, claim %s is bound to %v %+v", claim, pv.ObjectMeta, pv.Spec)
+		}
+	}
+	holds("undone,", func(claim string) string { return dirs[claim] })
+
+	s.stop()
+	imported()
+	s.mustCommand("--finish", "--yes")
+	holds("finished,", t.directory)
+	checkFindsNothing(t)
+
+	s.stop()
+	t.kubectl("delete", "statefulset/web")
+	for claim, was := range old {
+		t.reclaim(was.Name, corev1.PersistentVolumeReclaimDelete)
+		t.deleteClaim(claim)
+		await(t, "the volume is gone", volumes, named(was.Name), none)
+	}
+	t.emptyTrash()
+	if said := provisioner(); !strings.Contains(said, "Creating volume") || strings.Contains(said, "Deleting volume") {
+		t.Errorf("local-path-provisioner was to make volumes, and to leave hostdir's alone; it says\n%s", said)
+	}
+}
+
+// localPath runs local-path-provisioner on this machine, and makes a class of it. stop ends
+// it, which the end of the test does as well, and returns what it has said.
+func (t *test) localPath() (class string, stop func() (said string)) {
+	t.Helper()
+	const namespace, config = "kube-system", "local-path-config"
+	ctx := context.Background()
+	class = t.namespace + "-local-path"
+	for _, node := range t.nodes {
+		t.outside = append(t.outside, func() { t.onNode(t, node, "rm", "-rf", localPathDirs) })
+	}
+	_, err := t.CoreV1().ConfigMaps(namespace).Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: config}, Data: map[string]string{
+		"config.json": `{"nodePathMap": [{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": ["` + localPathDirs + `"]}]}`,
+		"setup":       `mkdir -m 0777 -p "$VOL_DIR"`,
+		"teardown":    `rm -rf "$VOL_DIR"`,
+		"helperPod.yaml": `{apiVersion: v1, kind: Pod, metadata: {name: helper-pod}, spec: {containers: [` +
+			`{name: helper-pod, image: "docker.io/library/busybox:1.35", imagePullPolicy: Never}]}}`,
+	}}, metav1.CreateOptions{})
+	t.check(err)
+	t.outside = append(t.outside, func() {
+		t.check(t.CoreV1().ConfigMaps(namespace).Delete(ctx, config, metav1.DeleteOptions{}))
+	})
+	mode := storagev1.VolumeBindingWaitForFirstConsumer
+	_, err = t.StorageV1().StorageClasses().Create(ctx, &storagev1.StorageClass{
+		ObjectMeta: metav1.ObjectMeta{Name: class}, Provisioner: "rancher.io/local-path", VolumeBindingMode: &mode,
+	}, metav1.CreateOptions{})
+	t.check(err)
+	t.outside = append(t.outside, func() {
+		t.check(t.StorageV1().StorageClasses().Delete(ctx, class, metav1.DeleteOptions{}))
+	})
+
+	var output bytes.Buffer
+	cmd := exec.Command("local-path-provisioner", "start", "--namespace", namespace, "--configmap-name", config, "--service-account-name", "default")
+	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	t.check(cmd.Start())
+	stop = sync.OnceValue(func() string {
+		cmd.Process.Kill()
+		cmd.Wait()
+		return output.String()
+	})
+	t.outside = append(t.outside, func() {
+		if said := stop(); t.Failed() {
+			t.Logf("local-path-provisioner says\n%s", said)
+		}
+	})
+	return class, stop
+}
+
+// An inventory says of each file in a directory, by its path there, all that it has and
+// is, but for its times of access and change.
+type inventory map[string]string
+
+// inventory leaves out the file "starts", to which the replicas write.
+func (t *test) inventory(root string) inventory {
+	t.Helper()
+	all := inventory{}
+	t.check(filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		name := strings.TrimPrefix(path, root)
+		if err != nil || name == "/starts" {
+			return err
+		}
+		all[name], err = described(path)
+		return err
+	}))
+	return all
+}
+
+func described(path string) (string, error) {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return "", err
+	}
+	is := fmt.Sprintf("inode %d, mode %o, owner %d:%d, %d links, %d bytes in %d blocks, of %d.%09d",
+		st.Ino, st.Mode, st.Uid, st.Gid, st.Nlink, st.Size, st.Blocks, st.Mtim.Sec, st.Mtim.Nsec)
+	names := make([]byte, 4096)
+	n, err := unix.Llistxattr(path, names)
+	if err != nil {
+		return "", err
+	}
+	for _, name := range slices.Sorted(strings.SplitSeq(string(names[:n]), "\x00")) {
+		value := make([]byte, 4096)
+		if name == "" {
+			continue
+		}
+		if n, err = unix.Lgetxattr(path, name, value); err != nil {
+			return "", err
+		}
+		is += fmt.Sprintf(", %s=%q", name, value[:n])
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		data, err := os.ReadFile(path)
+		return fmt.Sprintf("%s, sha256 %x", is, sha256.Sum256(data)), err
+	case unix.S_IFLNK:
+		target, err := os.Readlink(path)
+		return is + ", to " + target, err
+	}
+	return is, nil
+}
+
+// differs describes the first of the files that are not as they were.
+func (now inventory) differs(before inventory) string {
+	const most = 10
+	var text strings.Builder
+	said := 0
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if now[name] != before[name] && said < most {
+			fmt.Fprintf(&text, "\n%q was %s\nand is %s", name, before[name], now[name])
+			said++
+		}
+	}
+	fmt.Fprintf(&text, "\n%d files, before %d", len(now), len(before))
+	return text.String()
+}
