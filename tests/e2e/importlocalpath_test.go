@@ -44,9 +44,8 @@ cd /data
   mkfifo -m 640 fifo
   dd if=/dev/urandom of=sparse bs=4k count=1 seek=1024; truncate -s 8M sparse
   if [ $POD = web-0 ]; then
-    for d in $(seq 100); do
-      mkdir -p many/$d; seq ${d}000 ${d}999 | split -a 3 -l 1 - many/$d/
-    done
+    mkdir many; (cd many; mkdir $(seq 0 99))
+    awk 'BEGIN { for (i = 0; i < 100000; i++) { f = "many/" i % 100 "/" i; print i >f; close(f) } }'
   fi
   ln deep/file link
 }

@@ -99,6 +99,7 @@ var all = []program{
 	{ // whose volumes people bring along
 		name: "local-path-provisioner", module: "github.com/rancher/local-path-provisioner", version: "v0.0.30",
 		commands: []string{"."},
+		takes:    "about a minute the first time",
 	},
 }
 
