@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -56,97 +57,122 @@ touch /tmp/ready`
 func localPathVolumesMove(t *test) {
 	t.outside = append(t.outside, func() { t.install(t) })
 	t.install(t, "--set", "import[0]="+localPathDirs)
-	class, provisioner := t.localPath()
-	s := t.oldSet(class, belongings)
-	s.set.Spec.Template.Spec.Affinity = apart(s.set.Spec.Selector.MatchLabels)
-	s.set.Spec.VolumeClaimTemplates[0].Spec.Resources.Requests[corev1.ResourceStorage] = resource.MustParse("1Gi")
-	s.set.Spec.Template.Spec.Containers[0].ReadinessProbe = &corev1.Probe{
-		ProbeHandler:  corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"test", "-e", "/tmp/ready"}}},
-		PeriodSeconds: 1,
-	}
-	t.createStatefulSet(s.set)
-	ids := s.run()
-	old, dirs, before := map[string]*corev1.PersistentVolume{}, map[string]string{}, map[string]inventory{}
-	for _, p := range t.setRuns("set=web", len(t.nodes)) {
-		claim := "data-" + p.Name
-		pv := t.volumeOf(claim)
-		if pv.Spec.HostPath == nil || !strings.HasPrefix(pv.Spec.HostPath.Path, localPathDirs+"/") {
-			t.Fatalf("local-path-provisioner made %+v", pv.Spec)
-		}
-		old[claim], dirs[claim] = pv, filepath.Join(t.files[p.Spec.NodeName], pv.Spec.HostPath.Path)
-		for name, attribute := range map[string]string{".": "user.top", "deep": "user.folder", "root": "user.file", "other": "trusted.file"} {
-			t.check(unix.Lsetxattr(filepath.Join(dirs[claim], name), attribute, []byte("of "+name), 0))
-		}
-	}
-	s.stop()
-	for claim, dir := range dirs {
-		before[claim] = t.inventory(dir)
-	}
-	t.Logf("the first replica has %d files", len(before[s.claim(0)]))
+	class, stopProvisioner := t.localPath()
+	s := t.localPathSet(class)
 
-	starts := 1
-	// holds that the replicas run with all that they had, and go on with it.
-	holds := func(when string, where func(claim string) string) {
-		t.Helper()
-		s.same(when, ids)
-		starts++
-		for claim := range before {
-			if now := t.inventory(where(claim)); !maps.Equal(now, before[claim]) {
-				t.Errorf("%s claim %s has changed:%s", when, claim, now.differs(before[claim]))
-			}
-			if has := t.exec(strings.TrimPrefix(claim, "data-"), "grep", "-c", "", "/data/starts"); has != strconv.Itoa(starts) {
-				t.Errorf("%s claim %s has seen %s starts of %d", when, claim, has, starts)
-			}
-		}
-	}
-	imported := func() {
-		t.Helper()
-		began := time.Now()
-		s.mustCommand("--yes")
-		t.Logf("imported after %.1f s", time.Since(began).Seconds())
-		for claim, was := range old {
-			pv := t.volumeOf(claim)
-			if pv.Name != was.Name || pv.Spec.CSI == nil || pv.Spec.ClaimRef.UID != was.Spec.ClaimRef.UID || !strings.Contains(dirs[claim], t.nodeOf(pv)) {
-				t.Errorf("claim %s is bound to %s %+v", claim, pv.Name, pv.Spec)
-			}
-			if _, err := os.Lstat(dirs[claim]); err == nil {
-				t.Errorf("what was moved is still at %s", dirs[claim])
-			}
-		}
-	}
-
-	imported()
-	holds("imported,", t.directory)
+	s.imports()
+	s.holds("imported,", t.directory)
 	t.kubectl("patch", "storageclass", class, "-p", `{"allowVolumeExpansion": true}`)
 	s.growsTo(2048 * mebibyte)
 
 	s.stop()
 	s.mustCommand("--undo", "--yes")
-	for claim, was := range old {
-		pv := t.volumeOf(claim)
-		if pv.Name != was.Name || pv.Spec.HostPath == nil || pv.Spec.HostPath.Path != was.Spec.HostPath.Path ||
+	for claim, was := range s.volumes {
+		if pv := t.volumeOf(claim); pv.Spec.HostPath == nil || pv.Spec.HostPath.Path != was.Spec.HostPath.Path ||
 			pv.Spec.PersistentVolumeReclaimPolicy != was.Spec.PersistentVolumeReclaimPolicy || !maps.Equal(pv.Annotations, was.Annotations) {
-			t.Errorf("undone, claim %s is bound to %v %+v", claim, pv.ObjectMeta, pv.Spec)
+			t.Errorf("undone, claim %s is bound to %v %+v, before to %v %+v", claim, pv.ObjectMeta, pv.Spec, was.ObjectMeta, was.Spec)
 		}
 	}
-	holds("undone,", func(claim string) string { return dirs[claim] })
+	s.holds("undone,", func(claim string) string { return s.volumes[claim].dir })
 
 	s.stop()
-	imported()
+	s.imports()
 	s.mustCommand("--finish", "--yes")
-	holds("finished,", t.directory)
+	s.holds("finished,", t.directory)
 	checkFindsNothing(t)
 
 	s.stop()
 	t.kubectl("delete", "statefulset/web")
-	for claim, was := range old {
+	for claim, was := range s.volumes {
 		t.reclaim(was.Name, corev1.PersistentVolumeReclaimDelete)
 		t.deleteClaim(claim)
 		await(t, "the volume is gone", volumes, named(was.Name), none)
 	}
 	t.emptyTrash()
-	if said := provisioner(); !strings.Contains(said, "Creating volume") || strings.Contains(said, "Deleting volume") {
+	if said := stopProvisioner(); !strings.Contains(said, "Creating volume") || strings.Contains(said, "Deleting volume") {
 		t.Errorf("local-path-provisioner was to make volumes, and to leave hostdir's alone; it says\n%s", said)
+	}
+}
+
+// A localPathSet is a StatefulSet whose replicas have their belongings in volumes of
+// local-path-provisioner's, and are stopped.
+type localPathSet struct {
+	*oldSet
+	ids     map[string]string
+	starts  int // of each replica
+	volumes map[string]localPathVolume
+}
+
+// A localPathVolume is as it was before anything was imported.
+type localPathVolume struct {
+	*corev1.PersistentVolume
+	node string
+	dir  string // on this machine
+	has  inventory
+}
+
+func (t *test) localPathSet(class string) *localPathSet {
+	t.Helper()
+	s := &localPathSet{oldSet: t.oldSet(class, belongings), starts: 1, volumes: map[string]localPathVolume{}}
+	spec := &s.set.Spec.Template.Spec
+	spec.Affinity = apart(s.set.Spec.Selector.MatchLabels)
+	spec.Containers[0].ReadinessProbe = &corev1.Probe{
+		ProbeHandler:  corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"test", "-e", "/tmp/ready"}}},
+		PeriodSeconds: 1,
+	}
+	s.set.Spec.VolumeClaimTemplates[0].Spec.Resources.Requests[corev1.ResourceStorage] = resource.MustParse("1Gi")
+	t.createStatefulSet(s.set)
+	s.ids = s.run()
+	for i := range t.nodes {
+		v := localPathVolume{PersistentVolume: t.volumeOf(s.claim(i)), node: t.podRuns(s.pod(i)).Spec.NodeName}
+		if v.Spec.HostPath == nil || !strings.HasPrefix(v.Spec.HostPath.Path, localPathDirs+"/") {
+			t.Fatalf("local-path-provisioner made %+v", v.Spec)
+		}
+		v.dir = filepath.Join(t.files[v.node], v.Spec.HostPath.Path)
+		for name, attribute := range map[string]string{".": "user.top", "deep": "user.folder", "root": "user.file", "other": "trusted.file"} {
+			t.check(unix.Lsetxattr(filepath.Join(v.dir, name), attribute, []byte("of "+name), 0))
+		}
+		s.volumes[s.claim(i)] = v
+	}
+	s.stop()
+	for claim, v := range s.volumes {
+		v.has = t.inventory(v.dir)
+		t.Logf("claim %s has %d files", claim, len(v.has))
+		s.volumes[claim] = v
+	}
+	return s
+}
+
+// imports holds that the claims have hostdir's volumes afterwards, on the same nodes.
+func (s *localPathSet) imports() {
+	s.Helper()
+	began := time.Now()
+	s.mustCommand("--yes")
+	s.Logf("imported in %.1f s", time.Since(began).Seconds())
+	for claim, was := range s.volumes {
+		pv := s.volumeOf(claim)
+		if pv.Name != was.Name || pv.Spec.CSI == nil || pv.Spec.ClaimRef.UID != was.Spec.ClaimRef.UID || s.nodeOf(pv) != was.node {
+			s.Errorf("claim %s is bound to %s %+v", claim, pv.Name, pv.Spec)
+		}
+		if _, err := os.Lstat(was.dir); !errors.Is(err, fs.ErrNotExist) {
+			s.Errorf("what was moved is still at %s (%v)", was.dir, err)
+		}
+	}
+}
+
+// holds runs the replicas, which must have all that they had, and go on with it.
+func (s *localPathSet) holds(when string, where func(claim string) string) {
+	s.Helper()
+	s.same(when, s.ids)
+	s.starts++
+	for i := range s.nodes {
+		claim := s.claim(i)
+		if had, has := s.volumes[claim].has, s.inventory(where(claim)); !maps.Equal(has, had) {
+			s.Errorf("%s claim %s has changed:%s", when, claim, has.differs(had))
+		}
+		if n := s.exec(s.pod(i), "grep", "-c", "", "/data/starts"); n != strconv.Itoa(s.starts) {
+			s.Errorf("%s %s has noted %s of its %d starts", when, s.pod(i), n, s.starts)
+		}
 	}
 }
 
