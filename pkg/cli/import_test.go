@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -208,6 +209,7 @@ func (c *importCluster) controllers() {
 		v.Finalizers, v.UID = []string{"kubernetes.io/pv-protection"}, types.UID(fmt.Sprint("made-", time.Now().UnixNano()))
 		return false, nil, nil
 	})
+	rest := slices.Clone(c.clients.ReactionChain)
 	for _, verb := range []string{"create", "delete", "patch", "update"} {
 		c.clients.PrependReactor(verb, "*", func(a clienttesting.Action) (bool, runtime.Object, error) {
 			before, after := c.write()
@@ -215,7 +217,7 @@ func (c *importCluster) controllers() {
 				return true, nil, before
 			}
 			if after != nil { // it is done, and nobody hears of it
-				for _, r := range c.clients.ReactionChain[1:] {
+				for _, r := range rest {
 					if !r.Handles(a) {
 						continue
 					}
@@ -308,8 +310,13 @@ func (c *importCluster) wantOld() {
 	c.Helper()
 	for i := range 2 {
 		v := c.volume(i)
-		if v.Spec.HostPath == nil || v.Spec.ClaimRef.UID != claimUID(i) || v.Spec.NodeAffinity == nil || v.DeletionTimestamp != nil {
+		if v.Spec.HostPath == nil || v.Spec.ClaimRef.UID != claimUID(i) || v.Spec.NodeAffinity == nil || v.DeletionTimestamp != nil ||
+			v.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimDelete || len(v.Annotations) > 0 {
 			c.Errorf("%+v", v)
+		}
+		claim, err := c.clients.CoreV1().PersistentVolumeClaims("shop").Get(c.Context(), fmt.Sprintf("www-web-%d", i), metav1.GetOptions{})
+		if err != nil || claim.Annotations[importing] != "" {
+			c.Errorf("%v %v", claim, err)
 		}
 		content, err := os.ReadFile(fmt.Sprintf("%s/www-%d/index.html", c.old, i))
 		if err != nil || string(content) != fmt.Sprintf("of www-%d", i) {
@@ -341,9 +348,6 @@ func TestImport(t *testing.T) {
 	c.mustRun("-l", "app=web", "--yes") // there is nothing to do
 	c.mustRun("-l", "app=web", "--yes", "--undo")
 	c.wantOld()
-	if p := c.volume(0).Spec.PersistentVolumeReclaimPolicy; p != corev1.PersistentVolumeReclaimDelete {
-		t.Errorf("the policy was Delete, and is %s", p)
-	}
 	c.mustRun("-l", "app=web", "--yes", "--undo")
 	c.mustRun("-l", "app=web", "--yes")
 	c.mustRun("-l", "app=web", "--yes", "--finish")
@@ -357,12 +361,12 @@ func TestImport(t *testing.T) {
 // TestImportKilled kills the program before each write and after each, and gives the same
 // order, or undoes it.
 func TestImportKilled(t *testing.T) {
-	for _, undo := range []bool{false, true} {
+	for _, orders := range [][2]string{{"", ""}, {"", "--undo"}, {"--undo", "--undo"}} {
 		for _, lost := range []bool{false, true} {
-			t.Run(fmt.Sprintf("undo %t, write done %t", undo, lost), func(t *testing.T) {
+			t.Run(fmt.Sprintf("import %s, then import %s, write done %t", orders[0], orders[1], lost), func(t *testing.T) {
 				t.Parallel()
 				for at, happened := 1, true; happened && !t.Failed(); at++ {
-					t.Run(fmt.Sprintf("write %d", at), func(t *testing.T) { happened = importKilled(t, undo, at, lost) })
+					t.Run(fmt.Sprintf("write %d", at), func(t *testing.T) { happened = importKilled(t, orders[0], orders[1], at, lost) })
 				}
 			})
 		}
@@ -370,25 +374,24 @@ func TestImportKilled(t *testing.T) {
 }
 
 // importKilled reports whether there were so many writes.
-func importKilled(t *testing.T, undo bool, at int, lost bool) (happened bool) {
+func importKilled(t *testing.T, killed, then string, at int, lost bool) (happened bool) {
 	c := newImportCluster(t)
-	args := []string{"-l", "app=web", "--yes"}
-	if undo {
-		c.mustRun(args...)
-		args = append(args, "--undo")
+	args := func(order string) []string { return strings.Fields("-l app=web --yes " + order) }
+	if killed == "--undo" {
+		c.mustRun(args("")...)
 	}
 	c.dieAt(at, lost)
-	status := c.run(args...)
+	status := c.run(args(killed)...)
 	if happened = c.killed; happened == (status == OK) {
 		t.Errorf("killed %t, and the status is %d", happened, status)
 	}
 	c.dieAt(0, false)
-	c.mustRun(args...)
-	if undo {
-		c.wantOld()
-	} else {
+	c.mustRun(args(then)...)
+	if then == "" {
 		c.wantImported()
+		c.mustRun(args("--undo")...)
 	}
+	c.wantOld()
 	return happened
 }
 

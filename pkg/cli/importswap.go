@@ -71,13 +71,49 @@ func isThat(v, want *corev1.PersistentVolume) bool {
 	return source(v) != "" && source(v) == source(want)
 }
 
+// policyBefore is the annotation of a PersistentVolume that is imported: the reclaim policy
+// that it had, and has again when that is undone.
+const policyBefore = "csi.hostdir.io/reclaim-policy-before"
+
 // keepData lets nobody remove what the old PersistentVolume shows.
 func (im *importer) keepData(ctx context.Context, v *corev1.PersistentVolume) error {
 	if v == nil || v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain {
 		return nil
 	}
-	_, err := im.clients.CoreV1().PersistentVolumes().Patch(ctx, v.Name, types.MergePatchType, []byte(`{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}`), metav1.PatchOptions{})
+	return im.setPolicy(ctx, v, corev1.PersistentVolumeReclaimRetain, v.Spec.PersistentVolumeReclaimPolicy)
+}
+
+// letGo gives it the policy back that it had.
+func (im *importer) letGo(ctx context.Context, v *corev1.PersistentVolume) error {
+	if was := withPolicyBefore(v); was != v {
+		return im.setPolicy(ctx, v, was.Spec.PersistentVolumeReclaimPolicy, nil)
+	}
+	return nil
+}
+
+// setPolicy notes what the policy was, or with nil that nothing needs to be noted any more.
+func (im *importer) setPolicy(ctx context.Context, v *corev1.PersistentVolume, policy corev1.PersistentVolumeReclaimPolicy, before any) error {
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"annotations": map[string]any{policyBefore: before}},
+		"spec":     map[string]any{"persistentVolumeReclaimPolicy": policy},
+	})
+	if err != nil {
+		return err
+	}
+	_, err = im.clients.CoreV1().PersistentVolumes().Patch(ctx, v.Name, types.MergePatchType, patch, metav1.PatchOptions{})
 	return err
+}
+
+// withPolicyBefore is a PersistentVolume as it was before keepData.
+func withPolicyBefore(v *corev1.PersistentVolume) *corev1.PersistentVolume {
+	policy, changed := v.Annotations[policyBefore]
+	if !changed {
+		return v
+	}
+	v = v.DeepCopy()
+	delete(v.Annotations, policyBefore)
+	v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimPolicy(policy)
+	return v
 }
 
 // takeAway deletes a PersistentVolume unless it is the one that is wanted, or none. What
@@ -130,8 +166,11 @@ func (im *importer) replace(ctx context.Context, want *corev1.PersistentVolume) 
 	_, err := im.clients.CoreV1().PersistentVolumes().Create(ctx, want, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
 		var there *corev1.PersistentVolume
-		if there, err = im.volume(ctx, want.Name); err == nil && (there == nil || !isThat(there, want)) {
+		switch there, err = im.volume(ctx, want.Name); {
+		case err == nil && (there == nil || !isThat(there, want)):
 			err = fmt.Errorf("somebody else has made another one of that name")
+		case err == nil: // undone before it was replaced, it is still kept
+			err = im.letGo(ctx, there)
 		}
 	}
 	if err != nil {

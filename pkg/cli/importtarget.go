@@ -164,7 +164,7 @@ func (t *toImport) before() (*corev1.PersistentVolume, error) {
 		}
 		return old, nil
 	case source(t.volume) != "":
-		return t.volume, nil
+		return withPolicyBefore(t.volume), nil
 	}
 	return nil, nil
 }

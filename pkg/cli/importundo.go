@@ -14,6 +14,9 @@ func (im *importer) undoAll(ctx context.Context, all []*toImport) error {
 	var refused []error
 	for _, t := range all {
 		if t.begun == nil && source(t.volume) != "" {
+			if err := im.forget(ctx, t); err != nil {
+				return &statusError{Wrong, fmt.Errorf("pv/%s: %w", t.name, err)}
+			}
 			fmt.Fprintf(im.s.ErrOut, "pv/%s is as it was.\n", t.name)
 			continue
 		}
@@ -37,6 +40,22 @@ func (im *importer) undoAll(ctx context.Context, all []*toImport) error {
 		fmt.Fprintf(im.s.Out, "pv/%s is as it was\n", t.name)
 	}
 	return nil
+}
+
+// forget takes back what an import does before its node knows of it. The reclaim policy
+// comes back only to a volume that its claim has: without one the data might go at once.
+func (im *importer) forget(ctx context.Context, t *toImport) error {
+	err := im.findClaim(ctx, t)
+	switch {
+	case err != nil && t.old == t.volume: // nothing was done to it
+		return nil
+	case err != nil || im.consent.dryRun:
+		return err
+	}
+	if err := im.letGo(ctx, t.volume); err != nil || t.claim.Annotations[importing] == "" {
+		return err
+	}
+	return im.mark(ctx, t.claim, "")
 }
 
 func (im *importer) checkUndo(ctx context.Context, t *toImport) error {
