@@ -41,13 +41,14 @@ func (s *Store) lookAt(ctx context.Context, x *slot) {
 }
 
 // probeElsewhere looks again at the path at which the disk is in use that was just
-// found at another: either it has moved, or one of the two is a copy.
+// found at another: either it has moved, or one of the two is a copy. A look that is under
+// way there may have begun before it moved.
 func (s *Store) probeElsewhere(x *slot) {
 	s.mu.RLock()
 	var other *slot
 	if x.answered && x.probe.Marker != nil {
 		for _, o := range s.slots {
-			if o != x && o.disk != nil && o.disk.id.UUID == x.probe.Marker.UUID && o.asked.IsZero() {
+			if o != x && o.disk != nil && o.disk.id.UUID == x.probe.Marker.UUID {
 				other = o
 			}
 		}
