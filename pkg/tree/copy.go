@@ -64,12 +64,16 @@ func (c *copier) directory(from, to *dir.Dir, path string, depth int) error {
 	if err := c.removeOthers(from, to); err != nil {
 		return err
 	}
-	err := entries(c.ctx, from, c.watch, func(e Entry) error {
+	one := func(e Entry) error {
 		if depth == 0 && e.Is(unix.S_IFDIR) {
 			return tooDeep(e)
 		}
 		return c.current(e, to, join(path, e.Name), depth)
-	})
+	}
+	err := entries(c.ctx, from, c.watch, one)
+	if err == nil && c.Live {
+		err = c.missed(from, to, one)
+	}
 	if err != nil {
 		return err
 	}
@@ -78,6 +82,30 @@ func (c *copier) directory(from, to *dir.Dir, path string, depth int) error {
 		return from.Wrap("fstat", ".", err)
 	}
 	return copyMeta(from.File, to.File, st)
+}
+
+// maxLooks is how often a directory is listed again for what its last listing has missed.
+const maxLooks = 5
+
+// missed copies what a directory had all the while and its listing did not: readdir(3)
+// promises nothing of names that change meanwhile, and on btrfs a file that is renamed
+// over another moves to where a listing under way does not come any more.
+func (c *copier) missed(from, to *dir.Dir, one func(Entry) error) error {
+	for range maxLooks {
+		found := false
+		err := entries(c.ctx, from, &Watch{Step: c.watch.Step}, func(e Entry) error {
+			if _, err := to.Lstat(e.Name); !errors.Is(err, fs.ErrNotExist) || e.Is(unix.S_IFSOCK) {
+				return err
+			}
+			found = true
+			c.watch.Files.Add(1)
+			return one(e)
+		})
+		if err != nil || !found {
+			return err
+		}
+	}
+	return nil
 }
 
 func join(path, name string) string {

@@ -58,6 +58,38 @@ func TestCopyLive(t *testing.T) {
 	}
 }
 
+// TestCopyExchanged exchanges every file while their directory is being listed: none is
+// left out.
+func TestCopyExchanged(t *testing.T) {
+	plugin.RequireRoot(t)
+	const files = 3000 // more than are listed at a time
+	for _, filesystem := range []string{"xfs", "btrfs", "ext4"} {
+		t.Run(filesystem, func(t *testing.T) {
+			mounted := disk.Mount(t, filesystem, 512<<20)
+			from, to := filepath.Join(mounted, "from"), filepath.Join(mounted, "to")
+			must(t, os.MkdirAll(from+"/deep", 0o700), os.Mkdir(to, 0o700))
+			for i := range files {
+				must(t, os.WriteFile(steady(from, i), nil, 0o600))
+			}
+			steps := 0
+			exchange := func() error {
+				if steps++; steps != 2 { // the first is for their directory
+					return nil
+				}
+				for i := range files {
+					must(t, os.WriteFile(from+"/aside", nil, 0o600), os.Rename(from+"/aside", steady(from, i)))
+				}
+				return nil
+			}
+			_, err := Copy(t.Context(), open(t, from), open(t, to), &Watch{Step: exchange}, Options{Live: true})
+			must(t, err)
+			if names, err := os.ReadDir(to + "/deep"); err != nil || len(names) != files {
+				t.Errorf("the copy has %d files, want %d: %v", len(names), files, err)
+			}
+		})
+	}
+}
+
 // TestCopyGrowing copies a file that grows faster than it is copied: what it was when the
 // copy began.
 func TestCopyGrowing(t *testing.T) {
