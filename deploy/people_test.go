@@ -11,7 +11,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-// What people may do is what docs/security.md gives a reason for, and the chart gives
+// What people may do is what docs/explanation/security.md gives a reason for, and the chart gives
 // it to nobody.
 func TestPeople(t *testing.T) {
 	manifests, refusal := render(t, "{}")
@@ -44,7 +44,7 @@ func TestPeople(t *testing.T) {
 	for _, role := range []string{"hostdir-viewer", "hostdir-operator", "hostdir-nodes"} {
 		want, got := documentedRights(t, role), slices.Sorted(maps.Keys(roles[role]))
 		if diff := cmp.Diff(want, got); diff != "" || len(got) == 0 {
-			t.Errorf("%s (-docs/security.md +chart):\n%s", role, diff)
+			t.Errorf("%s (-docs/explanation/security.md +chart):\n%s", role, diff)
 		}
 	}
 }
@@ -62,17 +62,17 @@ func rights(rules []rbacv1.PolicyRule) map[string]bool {
 	return all
 }
 
-// documentedRights reads the table below "`ROLE`" in docs/security.md, whose rows are a
+// documentedRights reads the table below "`ROLE`" in docs/explanation/security.md, whose rows are a
 // resource, verbs and the reason.
 func documentedRights(t *testing.T, role string) []string {
 	t.Helper()
-	page, err := os.ReadFile("../docs/security.md")
+	page, err := os.ReadFile("../docs/explanation/security.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, below, found := strings.Cut(string(page), "The role `"+role+"`")
 	if !found {
-		t.Fatalf("docs/security.md does not say what %s is", role)
+		t.Fatalf("docs/explanation/security.md does not say what %s is", role)
 	}
 	_, table, _ := strings.Cut(below, "|---|---|---|\n")
 	table, _, _ = strings.Cut(table, "\n\n")

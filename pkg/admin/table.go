@@ -69,7 +69,7 @@ func (d Disk) otherNodesNote() string {
 		names = append(names, fmt.Sprintf("and %d more nodes", more))
 	}
 	return fmt.Sprintf("volumes that were made on another node: %d (%s). That is right if the disk was moved here, or this node renamed: their PersistentVolumes name this node then (hostdir volumes pv). "+
-		"If this machine is a clone, they take room and belong to nobody: see \"A node was cloned\" in docs/troubleshooting.md", volumes, strings.Join(names, ", "))
+		"If this machine is a clone, they take room and belong to nobody: see \"A node was cloned\" in docs/how-to/troubleshooting.md", volumes, strings.Join(names, ", "))
 }
 
 func (d Disk) quotaCell() string {

@@ -33,9 +33,9 @@ nvme     /mnt/nvme0        no-new-volumes  1Ti    0     0          0          0 
 nvme     /mnt/nvme1        unusable        -      -     0          0          0        -
 
 /var/lib/hostdir: capacity is advisory: it is tmpfs
-/var/lib/hostdir: volumes that were made on another node: 9 (worker-1: 3, a b: 2, c: 2, and 2 more nodes). That is right if the disk was moved here, or this node renamed: their PersistentVolumes name this node then (hostdir volumes pv). If this machine is a clone, they take room and belong to nobody: see "A node was cloned" in docs/troubleshooting.md
+/var/lib/hostdir: volumes that were made on another node: 9 (worker-1: 3, a b: 2, c: 2, and 2 more nodes). That is right if the disk was moved here, or this node renamed: their PersistentVolumes name this node then (hostdir volumes pv). If this machine is a clone, they take room and belong to nobody: see "A node was cloned" in docs/how-to/troubleshooting.md
 /mnt/nvme0: no-new-volumes: it is read-only
-/mnt/nvme0: volumes that were made on another node: 1 (worker-1: 1). That is right if the disk was moved here, or this node renamed: their PersistentVolumes name this node then (hostdir volumes pv). If this machine is a clone, they take room and belong to nobody: see "A node was cloned" in docs/troubleshooting.md
+/mnt/nvme0: volumes that were made on another node: 1 (worker-1: 1). That is right if the disk was moved here, or this node renamed: their PersistentVolumes name this node then (hostdir volumes pv). If this machine is a clone, they take room and belong to nobody: see "A node was cloned" in docs/how-to/troubleshooting.md
 /mnt/nvme0: deleted volumes in the trash (hostdir trash): 3
 /mnt/nvme0: deleted volumes that cannot be removed (hostdir trash says why): 1
 /mnt/nvme1: unusable: no disk is mounted there

@@ -41,7 +41,7 @@ func (n NodeVolumes) String() string { return fmt.Sprintf("%s: %d", n.Node, n.Vo
 
 // Finding is one thing that is wrong on a node, and what to do about it.
 type Finding struct {
-	// Kind is one of those that docs/troubleshooting.md lists.
+	// Kind is one of those that docs/how-to/troubleshooting.md lists.
 	Kind string `json:"kind"`
 	// Path is what it is about.
 	Path string `json:"path"`

@@ -64,7 +64,7 @@ func (s *session) giveUp(ctx context.Context, name string, consent *consent, out
 	if there {
 		label = cmp.Or(node.Labels[s.driver+"/node"], name)
 		if isNodeReady(node) {
-			return wrong("node %s is Ready: it is not lost. If only a disk of it is broken, say so of its volumes: docs/node-loss.md", name)
+			return wrong("node %s is Ready: it is not lost. If only a disk of it is broken, say so of its volumes: docs/how-to/node-loss.md", name)
 		}
 	}
 	all, err := s.lostVolumes(ctx, label)

@@ -185,7 +185,7 @@ func busyWith(v *corev1.PersistentVolume) string {
 func (s *session) planDeletion(ctx context.Context, name, id string) (*node, string, error) {
 	n, err := s.node(ctx, name)
 	if err != nil {
-		return nil, "", fmt.Errorf("its node has to live, to see that nothing uses the volume and to delete it: %w; for a node that is gone see docs/node-loss.md", err)
+		return nil, "", fmt.Errorf("its node has to live, to see that nothing uses the volume and to delete it: %w; for a node that is gone see docs/how-to/node-loss.md", err)
 	}
 	plan, err := n.plugin.PlanDeletion(ctx, id)
 	if err != nil {

@@ -180,7 +180,7 @@ func (s *session) planRenaming(ctx context.Context, from, to types.NamespacedNam
 	case v.Spec.ClaimRef == nil || v.Spec.ClaimRef.UID != old.UID:
 		return nil, none, wrong("PersistentVolume %s is not claim %s's: it says otherwise", v.Name, from)
 	case strings.HasPrefix(v.Name, "reuse-"):
-		return nil, none, wrong("PersistentVolume %s was reserved for claims called %s, and its name says so. To give it to another claim see docs/reuse.md, \"Give it to another claim\"", v.Name, from)
+		return nil, none, wrong("PersistentVolume %s was reserved for claims called %s, and its name says so. To give it to another claim see docs/how-to/reuse.md, \"Give it to another claim\"", v.Name, from)
 	}
 	if err := s.isFreeName(ctx, to); err != nil {
 		return nil, none, err

@@ -108,7 +108,7 @@ func TestRenameRefuses(t *testing.T) {
 		}), "being renamed to shop/third"},
 		{"kept for the name", with(func(v *corev1.PersistentVolume, c *corev1.PersistentVolumeClaim) {
 			v.Name, c.Spec.VolumeName = "reuse-1", "reuse-1"
-		}), "docs/reuse.md"},
+		}), "docs/how-to/reuse.md"},
 		{"no right", denied, "you may not create persistentvolumeclaims"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

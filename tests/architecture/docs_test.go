@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -22,18 +23,18 @@ var visible = []struct {
 	// pick returns the names in a piece of code.
 	pick func(ast.Node) []string
 }{
-	{"metrics", []string{"pkg/metrics", "pkg/controller"}, "operating.md", literals(metric)},
-	{"kinds of findings", []string{"pkg/store"}, "operating.md", constants("Kind")},
-	{"reasons of disks", []string{"pkg/disk"}, "operating.md", constants("Reason")},
-	{"reasons of health", []string{"pkg/store"}, "operating.md", reasons},
-	{"states of disks", []string{"pkg/admin"}, "operating.md", constants("DiskState")},
-	{"flags of the programs", []string{"pkg/program"}, "configuration.md", flags},
+	{"metrics", []string{"pkg/metrics", "pkg/controller"}, "reference/operating.md", literals(metric)},
+	{"kinds of findings", []string{"pkg/store"}, "reference/operating.md", constants("Kind")},
+	{"reasons of disks", []string{"pkg/disk"}, "reference/operating.md", constants("Reason")},
+	{"reasons of health", []string{"pkg/store"}, "reference/operating.md", reasons},
+	{"states of disks", []string{"pkg/admin"}, "reference/operating.md", constants("DiskState")},
+	{"flags of the programs", []string{"pkg/program"}, "reference/configuration.md", flags},
 	{"flags of hostdir and its commands", []string{"cmd/hostdir"}, "", flags},
 	{"flags of kubectl hostdir", []string{"pkg/cli"}, "", flags},
-	{"flags of hostdir-controller", []string{"cmd/hostdir-controller", "pkg/controller"}, "configuration.md", flags},
-	{"values of quota", []string{"pkg/config"}, "configuration.md", constants("QuotaPolicy")},
-	{"causes of why", []string{"pkg/cli/why"}, "why.md", constants("Name")},
-	{"fields of the configuration", []string{"pkg/config"}, "configuration.md", configFields},
+	{"flags of hostdir-controller", []string{"cmd/hostdir-controller", "pkg/controller"}, "reference/configuration.md", flags},
+	{"values of quota", []string{"pkg/config"}, "reference/configuration.md", constants("QuotaPolicy")},
+	{"causes of why", []string{"pkg/cli/why"}, "reference/why.md", constants("Name")},
+	{"fields of the configuration", []string{"pkg/config"}, "reference/configuration.md", configFields},
 }
 
 // TestDocsNameWhatUsersSee looks on docs' pages for all that the code shows to
@@ -65,10 +66,10 @@ func TestDocsNameNoOtherMetrics(t *testing.T) {
 	}
 }
 
-// TestDocsNameNoOtherCauses holds docs/why.md to the order of the table as well.
+// TestDocsNameNoOtherCauses holds docs/reference/why.md to the order of the table as well.
 func TestDocsNameNoOtherCauses(t *testing.T) {
 	var named, table []string
-	for _, row := range regexp.MustCompile(`(?m)^\| .([A-Z][a-z]+[A-Za-z]*). \|`).FindAllStringSubmatch(docs(t, "why.md"), -1) {
+	for _, row := range regexp.MustCompile(`(?m)^\| .([A-Z][a-z]+[A-Za-z]*). \|`).FindAllStringSubmatch(docs(t, "reference/why.md"), -1) {
 		named = append(named, row[1])
 	}
 	for _, p := range packages(t) {
@@ -81,7 +82,7 @@ func TestDocsNameNoOtherCauses(t *testing.T) {
 		}
 	}
 	if len(table) < 2 || !slices.Equal(named, table) {
-		t.Errorf("docs/why.md explains the causes %q, those of the table are %q", named, table)
+		t.Errorf("docs/reference/why.md explains the causes %q, those of the table are %q", named, table)
 	}
 }
 
@@ -90,16 +91,18 @@ var metric = regexp.MustCompile(`^hostdir_[a-z_]+$`)
 // docs returns a page, or with "" all of them.
 func docs(t *testing.T, page string) string {
 	t.Helper()
-	if page == "" {
-		page = "*.md"
-	}
-	pages, err := filepath.Glob(filepath.Join("../../docs", page))
-	if err != nil || len(pages) == 0 {
-		t.Fatalf("there is no docs/%s (%v)", page, err)
+	if page != "" {
+		return read(t, filepath.Join("../../docs", page))
 	}
 	var text strings.Builder
-	for _, page := range pages {
-		text.WriteString(read(t, page))
+	err := filepath.WalkDir("../../docs", func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && filepath.Ext(path) == ".md" {
+			text.WriteString(read(t, path))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return text.String()
 }

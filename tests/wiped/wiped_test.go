@@ -114,7 +114,7 @@ func TestRebuild(t *testing.T) {
 		}
 		c.has("web-1", second)
 
-		// As docs/troubleshooting.md removes a clone. hostdir notices within ten seconds.
+		// As docs/how-to/troubleshooting.md removes a clone. hostdir notices within ten seconds.
 		for _, name := range []string{"disk.json", "owner.json", "volumes", "trash", "claims"} {
 			if err := os.RemoveAll(filepath.Join(copied, name)); err != nil {
 				t.Fatal(err)

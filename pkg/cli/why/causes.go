@@ -3,7 +3,7 @@ package why
 import "slices"
 
 // Name is a cause in one word. The words stay: scripts go by them. Each is explained
-// in docs/why.md.
+// in docs/reference/why.md.
 type Name string
 
 const (

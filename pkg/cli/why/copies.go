@@ -94,7 +94,7 @@ func sourceMissing(v *view) *finding {
 	switch {
 	case o.NoKind:
 		seen = []string{"the cluster has no VolumeSnapshots: their CRDs are not installed"}
-		next = "install snapshot-controller and its CRDs: docs/install.md"
+		next = "install snapshot-controller and its CRDs: docs/how-to/install.md"
 	case o.Kind == snapshotKind && o.Snapshot == nil && v.saw(Snapshots), o.Kind == claimKind && o.Claim == nil && v.saw(Claims):
 		seen = []string{"there is no " + o.String()}
 	case o.Snapshot != nil && o.Snapshot.Content != "" && o.Content == nil && v.saw(Contents):

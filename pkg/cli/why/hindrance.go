@@ -108,7 +108,7 @@ func (h *hindrance) tell(v *view, at onNode) {
 	case DiskOwned:
 		h.says, h.next = disk+" belongs to another hostdir", "give each hostdir a directory of its own; if the disk was moved here for good: "+accept
 	case DiskFaulty:
-		h.says, h.next = disk+" cannot be used", v.inPlugin(node, "disks")+"; docs/troubleshooting.md explains the message"
+		h.says, h.next = disk+" cannot be used", v.inPlugin(node, "disks")+"; docs/how-to/troubleshooting.md explains the message"
 	case DiskUnresponsive:
 		h.says, h.next = disk+" does not answer", fmt.Sprintf("look at the disk on node %s (dmesg); hostdir goes on by itself once it answers", node)
 	case DiskStarting:
@@ -118,9 +118,9 @@ func (h *hindrance) tell(v *view, at onNode) {
 		if v.copies() {
 			what = v.Origin.String()
 		}
-		h.says, h.next = fmt.Sprintf("the disk that has %s is not on node %s any more", what, node), v.inPlugin(node, "disks")+"; bring the disk back, or see \"A disk is lost for good\" in docs/troubleshooting.md"
+		h.says, h.next = fmt.Sprintf("the disk that has %s is not on node %s any more", what, node), v.inPlugin(node, "disks")+"; bring the disk back, or see \"A disk is lost for good\" in docs/how-to/troubleshooting.md"
 	case QuotaMissing:
-		h.says, h.next = "the class requires quotas, and no disk of its pool has them", "mount a disk with quotas (docs/configuration.md, \"Sizes that hold\"), or use a class without quota: required. "+v.inPlugin(node, "disks")
+		h.says, h.next = "the class requires quotas, and no disk of its pool has them", "mount a disk with quotas (docs/reference/configuration.md, \"Sizes that hold\"), or use a class without quota: required. "+v.inPlugin(node, "disks")
 	case DiskCordoned:
 		h.says, h.next = disk+" is cordoned: it takes no new volumes", v.inPlugin(node, "disks uncordon "+path)
 	case DiskReadOnly:

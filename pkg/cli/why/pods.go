@@ -21,7 +21,7 @@ func notInstalled(v *view) *finding {
 	return &finding{
 		says:     "hostdir is not installed in this cluster",
 		evidence: []string{"there is no CSIDriver " + v.Driver, "namespace " + v.System + " has no pod of the node plugin"},
-		next:     "install the chart: docs/install.md. If hostdir is in another namespace, say --system-namespace",
+		next:     "install the chart: docs/how-to/install.md. If hostdir is in another namespace, say --system-namespace",
 	}
 }
 
@@ -68,7 +68,7 @@ func nodeLost(v *view) *finding {
 	}
 	if v.Volume != nil {
 		f.evidence = append(f.evidence, fmt.Sprintf("PersistentVolume %s is tied to it", v.Volume.Name))
-		f.next = fmt.Sprintf("bring the node back; or, if it never returns, say so: kubectl annotate pv %s csi.hostdir.io/give-up=\"NAME, DATE\" (docs/node-loss.md)", v.Volume.Name)
+		f.next = fmt.Sprintf("bring the node back; or, if it never returns, say so: kubectl annotate pv %s csi.hostdir.io/give-up=\"NAME, DATE\" (docs/how-to/node-loss.md)", v.Volume.Name)
 	} else {
 		f.says = fmt.Sprintf("node %s was chosen for the claim, and is gone", place)
 		f.evidence = append(f.evidence, fmt.Sprintf("the claim has the annotation %s=%s", selectedNode, place))
@@ -215,12 +215,12 @@ func waitsForReserved(v *view) *finding {
 	f := &finding{
 		says:     fmt.Sprintf("PersistentVolume %s is kept for the claim, and is not bound to it yet", kept.Name),
 		evidence: []string{fmt.Sprintf("it is %s, on node %s, and reserved for the claim", kept.Status.Phase, cmp.Or(pv.Node(kept, v.Driver), "unknown to its affinity"))},
-		next:     "kubectl describe pv " + kept.Name + "; it is bound at once if nothing keeps it from that: docs/reuse.md",
+		next:     "kubectl describe pv " + kept.Name + "; it is bound at once if nothing keeps it from that: docs/how-to/reuse.md",
 	}
 	if differs := mismatches(v, kept); len(differs) > 0 {
 		f.says = fmt.Sprintf("PersistentVolume %s is kept for the claim, and does not fit it", kept.Name)
 		f.evidence = append(f.evidence, differs...)
-		f.next = fmt.Sprintf("make the claim anew to match, and raise the request once it is bound: kubectl -n %s delete pvc %s (docs/reuse.md)", v.Namespace, v.Name)
+		f.next = fmt.Sprintf("make the claim anew to match, and raise the request once it is bound: kubectl -n %s delete pvc %s (docs/how-to/reuse.md)", v.Namespace, v.Name)
 	}
 	if e := v.newest(ClaimKind, v.Name, "ReuseMismatch", "ReuseRefused"); e != nil {
 		f.evidence = append(f.evidence, saysOf(e))

@@ -34,7 +34,7 @@ func heldForReuse(v *view) *finding {
 	f := &finding{
 		says:     "the claim goes once its volume is reserved for the next claim of its name, which hostdir-controller does",
 		evidence: []string{"it has the finalizer " + reuseFinalizer},
-		next:     fmt.Sprintf("kubectl -n %s get deployment,pods -l app.kubernetes.io/component=controller; without hostdir the finalizer is taken off by hand: docs/reuse.md", v.System),
+		next:     fmt.Sprintf("kubectl -n %s get deployment,pods -l app.kubernetes.io/component=controller; without hostdir the finalizer is taken off by hand: docs/how-to/reuse.md", v.System),
 	}
 	if v.saw(PluginPods) && !slices.ContainsFunc(v.Controllers, func(p corev1.Pod) bool { return isReady(&p) }) {
 		f.evidence = append(f.evidence, "no pod of hostdir-controller is ready")
@@ -196,7 +196,7 @@ func mountFails(v *view) *finding {
 		return &finding{
 			says:     fmt.Sprintf("kubelet on node %s cannot mount a volume of pod %s", p.Spec.NodeName, p.Name),
 			evidence: []string{saysOf(e)},
-			next:     fmt.Sprintf("kubectl -n %s describe pod %s; \"A pod stays in ContainerCreating\" in docs/troubleshooting.md explains messages", p.Namespace, p.Name),
+			next:     fmt.Sprintf("kubectl -n %s describe pod %s; \"A pod stays in ContainerCreating\" in docs/how-to/troubleshooting.md explains messages", p.Namespace, p.Name),
 		}
 	}
 	return nil
@@ -304,7 +304,7 @@ func reservedForNext(v *view) *finding {
 	return &finding{
 		says:     "the claim is gone, and its volume is kept for the next claim of its name",
 		evidence: []string{fmt.Sprintf("PersistentVolume %s is %s", v.Reserved[0].Name, v.Reserved[0].Status.Phase)},
-		next:     "make the claim anew to have its data; docs/reuse.md says how to be rid of it",
+		next:     "make the claim anew to have its data; docs/how-to/reuse.md says how to be rid of it",
 	}
 }
 

@@ -186,7 +186,7 @@ func (l *nodeloss) found(ctx context.Context, s step) error {
 		case mine && json.Unmarshal([]byte(v.Annotations[pv.GivenUpAnnotation]), &g) == nil && g.Policy != "":
 			patch["spec"] = map[string]any{"persistentVolumeReclaimPolicy": g.Policy}
 		case !mine:
-			text += "; its claim was given up before, so that nobody uses it. Its data is kept, with the policy Retain: delete the PersistentVolume and, on the node, the volume, or give it to a claim (docs/node-loss.md)"
+			text += "; its claim was given up before, so that nobody uses it. Its data is kept, with the policy Retain: delete the PersistentVolume and, on the node, the volume, or give it to a claim (docs/how-to/node-loss.md)"
 		}
 	}
 	if v.Annotations[pv.GiveUpAnnotation] != "" {

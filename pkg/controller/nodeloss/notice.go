@@ -37,7 +37,7 @@ func (s step) notice(o Options) (reason, text string) {
 	byHand := fmt.Sprintf("kubectl annotate pv %s %s=\"NAME, DATE\"", v.Name, pv.GiveUpAnnotation)
 	switch s.state {
 	case kept:
-		return "NodeLost", lost + fmt.Sprintf("; the policy is keep: the volume waits for it. If it never returns, say so with the annotation %s=recreate on the claim, and see docs/node-loss.md", pv.NodeLossAnnotation)
+		return "NodeLost", lost + fmt.Sprintf("; the policy is keep: the volume waits for it. If it never returns, say so with the annotation %s=recreate on the claim, and see docs/how-to/node-loss.md", pv.NodeLossAnnotation)
 	case inUse:
 		return "NodeLost", lost + "; the volume is let go of once its claim is deleted"
 	case noReplica:

@@ -11,7 +11,7 @@ import (
 
 func keptForNobody(v *corev1.PersistentVolume, namespace string) notice.Notice {
 	return notice.Notice{About: v, Kind: corev1.EventTypeNormal, Reason: "ReuseEnded", Action: "Release",
-		Text: fmt.Sprintf("namespace %s was deleted: the volume keeps its data and is reserved for nobody, also not for a new namespace of that name. To give it to a claim, or to delete it, see docs/reuse.md", namespace)}
+		Text: fmt.Sprintf("namespace %s was deleted: the volume keeps its data and is reserved for nobody, also not for a new namespace of that name. To give it to a claim, or to delete it, see docs/how-to/reuse.md", namespace)}
 }
 
 func unguarded(v *corev1.PersistentVolume) notice.Notice {
@@ -21,12 +21,12 @@ func unguarded(v *corev1.PersistentVolume) notice.Notice {
 
 func unknownNamespace(v *corev1.PersistentVolume) notice.Notice {
 	return notice.Notice{About: v, Kind: corev1.EventTypeNormal, Reason: "ReuseUnknown", Action: "Release",
-		Text: fmt.Sprintf("the volume keeps its data, but is not reserved: nothing proves that its claim was in the namespace %s of today. To give it to a claim, see docs/reuse.md", v.Spec.ClaimRef.Namespace)}
+		Text: fmt.Sprintf("the volume keeps its data, but is not reserved: nothing proves that its claim was in the namespace %s of today. To give it to a claim, see docs/how-to/reuse.md", v.Spec.ClaimRef.Namespace)}
 }
 
 func superseded(old, by *corev1.PersistentVolume) notice.Notice {
 	return notice.Notice{About: old, Kind: corev1.EventTypeNormal, Reason: "ReuseSuperseded", Action: "Release",
-		Text: fmt.Sprintf("the volume keeps its data, but is not reserved: claim %s has %s. To exchange them, see docs/reuse.md", claimOf(old), by.Name)}
+		Text: fmt.Sprintf("the volume keeps its data, but is not reserved: claim %s has %s. To exchange them, see docs/how-to/reuse.md", claimOf(old), by.Name)}
 }
 
 func refusedClaim(c *corev1.PersistentVolumeClaim, v *corev1.PersistentVolume) notice.Notice {
