@@ -247,7 +247,8 @@ func importOrder(t *toImport, parameters map[string]string) (admin.ImportOrder, 
 
 // importOne has the node import the directory, and then exchanges the PersistentVolumes.
 func (im *importer) importOne(ctx context.Context, t *toImport, parameters map[string]string) error {
-	if err := im.mark(ctx, t.claim, "import of "+source(t.old)+" on node "+t.node.name); err != nil {
+	doing := "import of " + source(t.old) + " on node " + t.node.name
+	if err := im.mark(ctx, t.claim, doing); err != nil {
 		return err
 	}
 	if source(t.volume) != "" {
@@ -272,7 +273,7 @@ func (im *importer) importOne(ctx context.Context, t *toImport, parameters map[s
 	if err := im.replace(ctx, newVolume(t.old, t.claim, done)); err != nil {
 		return err
 	}
-	if err := im.awaitBound(ctx, t.claim); err != nil {
+	if err := im.awaitBound(ctx, t.claim, doing); err != nil {
 		return err
 	}
 	return im.mark(ctx, t.claim, "")

@@ -174,7 +174,8 @@ func (c *importCluster) claimObject(i int) *corev1.PersistentVolumeClaim {
 var volumesResource = schema.GroupVersionResource{Version: "v1", Resource: "persistentvolumes"}
 
 // controllers does what an API server and kube-controller-manager do: an object with
-// finalizers outlives its deletion, and a claim is Bound if its volume has its UID.
+// finalizers outlives its deletion, and a claim without its volume is Lost, until it is
+// written to while there is one that has its UID.
 func (c *importCluster) controllers() {
 	tracker := c.clients.Tracker()
 	get := func(name string) *corev1.PersistentVolume {
@@ -209,6 +210,33 @@ func (c *importCluster) controllers() {
 		v.Finalizers, v.UID = []string{"kubernetes.io/pv-protection"}, types.UID(fmt.Sprint("made-", time.Now().UnixNano()))
 		return false, nil, nil
 	})
+	lost := map[string]bool{}
+	claimNow := func(name string) (*corev1.PersistentVolumeClaim, error) {
+		o, err := tracker.Get(schema.GroupVersionResource{Version: "v1", Resource: "persistentvolumeclaims"}, "shop", name)
+		if err != nil {
+			return nil, err
+		}
+		claim := o.(*corev1.PersistentVolumeClaim).DeepCopy()
+		if v := get(claim.Spec.VolumeName); v == nil || v.Spec.ClaimRef == nil || v.Spec.ClaimRef.UID != claim.UID {
+			lost[name] = true
+		}
+		if lost[name] {
+			claim.Status.Phase = corev1.ClaimLost
+		}
+		return claim, nil
+	}
+	c.clients.PrependReactor("delete", "persistentvolumes", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		if v := get(a.(clienttesting.DeleteAction).GetName()); v != nil {
+			lost[v.Spec.ClaimRef.Name] = true
+		}
+		return false, nil, nil
+	})
+	c.clients.PrependReactor("patch", "persistentvolumeclaims", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		name := a.(clienttesting.PatchAction).GetName()
+		delete(lost, name)
+		_, err := claimNow(name)
+		return false, nil, err
+	})
 	rest := slices.Clone(c.clients.ReactionChain)
 	for _, verb := range []string{"create", "delete", "patch", "update"} {
 		c.clients.PrependReactor(verb, "*", func(a clienttesting.Action) (bool, runtime.Object, error) {
@@ -231,16 +259,8 @@ func (c *importCluster) controllers() {
 		})
 	}
 	c.clients.PrependReactor("get", "persistentvolumeclaims", func(a clienttesting.Action) (bool, runtime.Object, error) {
-		o, err := tracker.Get(schema.GroupVersionResource{Version: "v1", Resource: "persistentvolumeclaims"}, "shop", a.(clienttesting.GetAction).GetName())
-		if err != nil {
-			return true, nil, err
-		}
-		claim := o.(*corev1.PersistentVolumeClaim).DeepCopy()
-		claim.Status.Phase = corev1.ClaimLost
-		if v := get(claim.Spec.VolumeName); v != nil && v.Spec.ClaimRef != nil && v.Spec.ClaimRef.UID == claim.UID {
-			claim.Status.Phase = corev1.ClaimBound
-		}
-		return true, claim, nil
+		claim, err := claimNow(a.(clienttesting.GetAction).GetName())
+		return true, claim, err
 	})
 }
 

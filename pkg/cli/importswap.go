@@ -147,6 +147,7 @@ func (im *importer) takeAway(ctx context.Context, name string, want *corev1.Pers
 
 const (
 	swapPoll     = 50 * time.Millisecond
+	swapAgain    = time.Second
 	swapPatience = time.Minute
 )
 
@@ -179,14 +180,21 @@ func (im *importer) replace(ctx context.Context, want *corev1.PersistentVolume) 
 	return nil
 }
 
-// awaitBound waits until the claim is bound again.
-func (im *importer) awaitBound(ctx context.Context, claim *corev1.PersistentVolumeClaim) error {
+// awaitBound waits until the claim is bound again. kube-controller-manager looks at a Lost
+// claim when that is changed, and otherwise every 15 seconds only: the claim is told again
+// and again what it waits for.
+func (im *importer) awaitBound(ctx context.Context, claim *corev1.PersistentVolumeClaim, doing string) error {
+	told, times := time.Time{}, 0
 	err := wait.PollUntilContextTimeout(ctx, swapPoll, swapPatience, true, func(ctx context.Context) (bool, error) {
 		now, err := im.clients.CoreV1().PersistentVolumeClaims(claim.Namespace).Get(ctx, claim.Name, metav1.GetOptions{})
-		if err != nil {
-			return false, err
+		if err != nil || now.Status.Phase == corev1.ClaimBound {
+			return err == nil, err
 		}
-		return now.Status.Phase == corev1.ClaimBound, nil
+		if time.Since(told) < swapAgain {
+			return false, nil
+		}
+		told, times = time.Now(), times+1
+		return false, im.mark(ctx, claim, fmt.Sprintf("%s: its PersistentVolume is there and the claim is to be bound (asked for %d times)", doing, times))
 	})
 	if wait.Interrupted(err) && ctx.Err() == nil {
 		return fmt.Errorf("claim %s/%s is not Bound yet, although its volume is there: does kube-controller-manager run?", claim.Namespace, claim.Name)

@@ -75,27 +75,32 @@ func (im *importer) checkUndo(ctx context.Context, t *toImport) error {
 
 func (im *importer) undoOne(ctx context.Context, t *toImport) error {
 	old := asBefore(t.old, t.claim)
-	if err := im.mark(ctx, t.claim, "undoing the import of "+t.begun.Source+" on node "+t.node.name); err != nil {
+	doing := "undoing the import of " + t.begun.Source + " on node " + t.node.name
+	if err := im.mark(ctx, t.claim, doing); err != nil {
 		return err
 	}
 	if err := im.takeAway(ctx, t.name, old); err != nil {
 		return err
 	}
-	for _, keep := range []bool{true, false} {
+	undo := func(keep bool) error {
 		_, err := im.carryOut(ctx, t, func(ctx context.Context) (admin.Import, error) {
 			return t.node.plugin.UndoImport(ctx, admin.ImportUndo{Volume: t.begun.Volume, Keep: keep})
 		})
-		if err == nil && keep {
-			err = im.replace(ctx, old)
-		}
-		if err == nil && keep {
-			err = im.mark(ctx, t.claim, "") // while the node still knows of it
-		}
-		if err != nil {
-			return err
-		}
+		return err
 	}
-	return im.awaitBound(ctx, t.claim)
+	if err := undo(true); err != nil {
+		return err
+	}
+	if err := im.replace(ctx, old); err != nil {
+		return err
+	}
+	if err := im.awaitBound(ctx, t.claim, doing); err != nil {
+		return err
+	}
+	if err := im.mark(ctx, t.claim, ""); err != nil { // while the node still knows of it
+		return err
+	}
+	return undo(false)
 }
 
 func (im *importer) finishAll(ctx context.Context, all []*toImport) error {
