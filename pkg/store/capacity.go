@@ -157,6 +157,48 @@ func (s *Store) allocate(d *diskState, bytes int64) (done func(), err error) {
 	return func() { d.addPending(-bytes) }, nil
 }
 
+// allocation is room that can become more while it is filled.
+type allocation struct {
+	store *Store
+	disk  *diskState
+	taken int64
+	done  []func()
+}
+
+// hold is allocate for what may turn out to need more.
+func (s *Store) hold(d *diskState, bytes int64) (*allocation, error) {
+	done, err := s.allocate(d, bytes)
+	if err != nil {
+		return nil, err
+	}
+	return &allocation{s, d, bytes, []func(){done}}, nil
+}
+
+// grow takes room until it is that much. The errors are those of allocate.
+func (a *allocation) grow(bytes int64) error {
+	if bytes <= a.taken {
+		return nil
+	}
+	ahead := bytes + 64<<20 // to ask seldom
+	done, err := a.store.allocate(a.disk, ahead-a.taken)
+	if err != nil {
+		ahead = bytes
+		done, err = a.store.allocate(a.disk, ahead-a.taken)
+	}
+	if err != nil {
+		return err
+	}
+	a.taken, a.done = ahead, append(a.done, done)
+	return nil
+}
+
+// end gives all of it back.
+func (a *allocation) end() {
+	for _, done := range a.done {
+		done()
+	}
+}
+
 func (d *diskState) addPending(bytes int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

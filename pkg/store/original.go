@@ -149,15 +149,32 @@ func (c *original) snapshotData(to *dir.Dir, readOnly bool) (quota.ID, error) {
 	return quota.SnapshotSubvolume(to.File, dataDir, c.data.File, readOnly)
 }
 
-// copyTo copies the original to a directory and makes that last. Others work meanwhile.
-func (c *original) copyTo(ctx context.Context, to *dir.Dir, j *longJob, shareOnly bool) (shared bool, held Usage, err error) {
+// copyTo copies the original to a directory and makes that last. Others work meanwhile,
+// and may make the original hold more than there is room for: then more is taken, or the
+// error is ErrNoSpace.
+func (c *original) copyTo(ctx context.Context, to *dir.Dir, j *longJob, room *allocation, shareOnly bool) (shared bool, held Usage, err error) {
 	place, err := c.copying(ctx)
 	if err != nil {
 		return false, Usage{}, err
 	}
 	defer place()
-	w := j.begin(Copying, tree.Size{Bytes: c.held.Bytes, Files: c.held.Inodes}, c.retiredErr)
+	var w *tree.Watch
+	fits := func() error {
+		if err := room.grow(w.Bytes.Load()); err != nil {
+			return fmt.Errorf("%w: %s holds more than was known when its copy began: %w", errdefs.ErrNoSpace, c.id, err)
+		}
+		return nil
+	}
+	w = j.begin(Copying, tree.Size{Bytes: c.held.Bytes, Files: c.held.Inodes}, func() error {
+		if err := c.retiredErr(); err != nil {
+			return err
+		}
+		return fits()
+	})
 	shared, err = tree.Copy(ctx, c.data, to, w, tree.Options{Live: c.live, ShareOnly: shareOnly})
+	if err == nil {
+		err = fits()
+	}
 	if err != nil {
 		return false, Usage{}, err
 	}

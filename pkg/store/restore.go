@@ -102,6 +102,7 @@ type restore struct {
 	request CreateRequest
 
 	source *original
+	room   *allocation
 	record Record
 	held   Usage
 }
@@ -127,11 +128,10 @@ func (b *restore) run(ctx context.Context, j *longJob) error {
 	}
 	b.record = b.request.record(b.store.node, capacity)
 	b.record.ID, b.record.Source = b.disk.volumeID(b.name).String(), b.request.Source
-	done, err := b.store.allocate(b.disk, capacity)
-	if err != nil {
+	if b.room, err = b.store.hold(b.disk, capacity); err != nil {
 		return fmt.Errorf("%w: only the disk %s has %s: %w", errdefs.ErrNoSpace, b.disk.path, b.request.Source, err)
 	}
-	defer done()
+	defer b.room.end()
 	finish, err := b.disk.beginBuild(b.name)
 	if err != nil {
 		return err
@@ -269,7 +269,7 @@ func (b *restore) copy(ctx context.Context, j *longJob, volume *dir.Dir) error {
 		return err
 	}
 	defer data.Close()
-	shared, held, err := b.source.copyTo(ctx, data, j, false)
+	shared, held, err := b.source.copyTo(ctx, data, j, b.room, false)
 	if b.source.reachedLimit(data, b.record.Quota, err) {
 		return fmt.Errorf("%w: %s holds more than fits into %s, and here a capacity is enforced: ask for more (%v)", errdefs.ErrOutOfRange,
 			b.request.Source, config.FormatSize(b.record.CapacityBytes), err)

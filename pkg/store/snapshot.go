@@ -107,6 +107,7 @@ type snapshotBuild struct {
 	writers func(*os.File) error
 
 	source *original
+	room   *allocation
 	aside  *dir.Dir
 	record SnapshotRecord
 }
@@ -131,11 +132,10 @@ func (b *snapshotBuild) run(ctx context.Context, j *longJob) error {
 	if b.source.held.At.IsZero() {
 		room = b.source.capacity
 	}
-	done, err := b.store.allocate(b.disk, room)
-	if err != nil {
+	if b.room, err = b.store.hold(b.disk, room); err != nil {
 		return fmt.Errorf("%w: a snapshot takes the room of what the volume holds, for that may all be written anew: %w", errdefs.ErrNoSpace, err)
 	}
-	defer done()
+	defer b.room.end()
 	if err := b.build(ctx, j); err != nil {
 		return noSpace(errors.Join(err, b.clear()))
 	}
@@ -255,7 +255,7 @@ func (b *snapshotBuild) fill(ctx context.Context, j *longJob) error {
 		return err
 	}
 	defer data.Close()
-	shared, held, err := b.source.copyTo(ctx, data, j, b.request.Class.Copy == config.CopyNever)
+	shared, held, err := b.source.copyTo(ctx, data, j, b.room, b.request.Class.Copy == config.CopyNever)
 	if errors.Is(err, tree.ErrCannotShare) {
 		return fmt.Errorf("%w: its class forbids copies (copy=never): %w", errdefs.ErrInvalid, err)
 	}

@@ -413,6 +413,49 @@ func TestSnapshotSpace(t *testing.T) {
 	})
 }
 
+// TestSnapshotGrows makes a snapshot of what holds more than was counted last: what the
+// copy takes is never what was promised to others.
+func TestSnapshotGrows(t *testing.T) {
+	onSnapshots(t, func(w *snapshotWorld) {
+		if w.method == SnapshotSubvolume { // which takes nothing, and is counted when it is made
+			w.Skip()
+		}
+		const holds = 40 * mebibyte
+		d := only(w.T, w.s)
+		req := request("pvc-1")
+		req.RequiredBytes = 2 * holds
+		v := mustCreate(w.T, w.s, req)
+		for i := range 10 {
+			writeFile(w.T, fmt.Sprintf("%s/file-%d", v.Path, i), strings.Repeat("v", holds/10))
+		}
+		disk.Sync(w.T, w.base)
+		w.s.countAll(w.Context())
+		d.walk(w.Context())
+		_ = d.sample()
+		known := *d.volume("pvc-1")
+		known.Usage = Usage{Bytes: mebibyte, Inodes: 2, At: time.Now()}
+		d.setVolume("pvc-1", &known)
+		room, err := d.available()
+		check(w.T, err)
+		others := request("pvc-2")
+		others.RequiredBytes = room - holds/2
+		mustCreate(w.T, w.s, others)
+		if _, err := w.s.CreateSnapshot(w.Context(), snapshotOf(v, "snapshot-1"), anyUse); !errors.Is(err, errdefs.ErrNoSpace) {
+			w.Fatalf("a snapshot of %d bytes in room for half of that: %v", holds, err)
+		}
+		mustDelete(w.T, w.s, only(w.T, w.s).volume("pvc-2").ID)
+		w.s.purgeAll(w.Context())
+		if made := w.take(snapshotOf(v, "snapshot-1")); made.Bytes < holds {
+			w.Errorf("the snapshot holds %d bytes, want %d", made.Bytes, holds)
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.pending != 0 {
+			w.Errorf("%d bytes are still held", d.pending)
+		}
+	})
+}
+
 // TestSnapshotScan has a half-made snapshot and a damaged record.
 func TestSnapshotScan(t *testing.T) {
 	onSnapshots(t, func(w *snapshotWorld) {
