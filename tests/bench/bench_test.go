@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -78,8 +79,7 @@ func BenchmarkCreate(b *testing.B) {
 	}
 }
 
-// BenchmarkCreateFloor does the least that a durable create can be: mkdir,
-// write, fsync, rename, fsync of the parent.
+// BenchmarkCreateFloor does the least that a durable create can be.
 func BenchmarkCreateFloor(b *testing.B) {
 	dir := b.TempDir()
 	parent, err := os.Open(dir)
@@ -87,32 +87,41 @@ func BenchmarkCreateFloor(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer parent.Close()
-	content := make([]byte, 512)
 	i := 0
 	for b.Loop() {
 		i++
-		building := filepath.Join(dir, fmt.Sprintf(".new-%d", i))
-		if err := os.Mkdir(building, 0o700); err != nil {
-			b.Fatal(err)
-		}
-		f, err := os.Create(filepath.Join(building, "record"))
-		if err != nil {
-			b.Fatal(err)
-		}
-		if _, err := f.Write(content); err != nil {
-			b.Fatal(err)
-		}
-		if err := f.Sync(); err != nil {
-			b.Fatal(err)
-		}
-		f.Close()
-		if err := os.Rename(building, filepath.Join(dir, fmt.Sprint(i))); err != nil {
-			b.Fatal(err)
-		}
-		if err := parent.Sync(); err != nil {
+		if err := createDurably(parent, fmt.Sprint(i)); err != nil {
 			b.Fatal(err)
 		}
 	}
+}
+
+// createDurably makes a directory with a record in it: mkdir, write, fsync, rename, fsync
+// of the parent.
+func createDurably(parent *os.File, name string) error {
+	building := filepath.Join(parent.Name(), ".new-"+name)
+	if err := os.Mkdir(building, 0o700); err != nil {
+		return err
+	}
+	if err := writeSynced(filepath.Join(building, "record"), make([]byte, 512)); err != nil {
+		return err
+	}
+	if err := os.Rename(building, filepath.Join(parent.Name(), name)); err != nil {
+		return err
+	}
+	return parent.Sync()
+}
+
+func writeSynced(file string, content []byte) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
 
 // BenchmarkOpen starts the store on a disk with many volumes.

@@ -21,13 +21,13 @@ import (
 func BenchmarkSnapshot(b *testing.B) {
 	plugin.RequireRoot(b)
 	for _, filesystem := range []string{"xfs", "btrfs"} {
-		for name, fill := range map[string]func(b *testing.B, dir string){"10GiB": oneFile, "100000files": manyFiles} {
+		for name, fill := range map[string]func(b testing.TB, dir string){"10GiB": oneFile, "100000files": manyFiles} {
 			b.Run(filesystem+"/"+name, func(b *testing.B) { benchSnapshot(b, filesystem, fill) })
 		}
 	}
 }
 
-func benchSnapshot(b *testing.B, filesystem string, fill func(b *testing.B, dir string)) {
+func benchSnapshot(b *testing.B, filesystem string, fill func(b testing.TB, dir string)) {
 	mounted := disk.Mount(b, filesystem, 64<<30)
 	s, _ := openIn(b, mounted)
 	v := create(b, s, "volume")
@@ -68,7 +68,7 @@ func benchSnapshot(b *testing.B, filesystem string, fill func(b *testing.B, dir 
 	})
 }
 
-func oneFile(b *testing.B, dir string) {
+func oneFile(b testing.TB, dir string) {
 	f, err := os.Create(dir + "/file")
 	if err == nil {
 		err = unix.Fallocate(int(f.Fd()), 0, 0, 10<<30)
@@ -79,7 +79,7 @@ func oneFile(b *testing.B, dir string) {
 	}
 }
 
-func manyFiles(b *testing.B, dir string) {
+func manyFiles(b testing.TB, dir string) {
 	for i := range 100_000 {
 		name := fmt.Sprintf("%s/%d/%d", dir, i/1000, i)
 		if i%1000 == 0 {
