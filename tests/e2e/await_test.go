@@ -21,7 +21,7 @@ import (
 // patience is how long anything may take: far more than it does on an idle
 // machine, and more than the two minutes that kubelet lets pass, in the end,
 // between one attempt to mount a volume and the next.
-const patience = 4 * time.Minute
+var patience = 4 * time.Minute
 
 // A kind is a resource of the API whose objects are of one type.
 type kind[T runtime.Object] struct {

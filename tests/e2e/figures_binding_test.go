@@ -12,7 +12,7 @@ import (
 
 // bindingFigures prints how long claims wait until they are Bound with fast binding
 // and without it, by how many there are at once.
-func (c *cluster) bindingFigures(t *testing.T, measure func(name string, replicas int, hostdir bool) figure) {
+func (c *cluster) bindingFigures(t *testing.T, measure func(name string, replicas int, class string) figure) {
 	const rounds = 3
 	sizes := []int{10, 30, 60}
 	bound, running := map[bool]map[int][]time.Duration{}, map[bool]map[int][]time.Duration{}
@@ -20,10 +20,10 @@ func (c *cluster) bindingFigures(t *testing.T, measure func(name string, replica
 	for _, fast := range []bool{true, false} {
 		c.install(t, "--set", fmt.Sprintf("controller.fastBinding.enabled=%t", fast))
 		bound[fast], running[fast] = map[int][]time.Duration{}, map[int][]time.Duration{}
-		measure(fmt.Sprintf("a first replica, fast binding %t", fast), 1, true)
+		measure(fmt.Sprintf("a first replica, fast binding %t", fast), 1, "hostdir")
 		for range rounds {
 			for _, n := range sizes {
-				f := measure(fmt.Sprintf("%d replicas, fast binding %t", n, fast), n, true)
+				f := measure(fmt.Sprintf("%d replicas, fast binding %t", n, fast), n, "hostdir")
 				bound[fast][n] = append(bound[fast][n], median(f.bound))
 				running[fast][n] = append(running[fast][n], f.running)
 			}

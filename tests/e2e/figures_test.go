@@ -35,20 +35,20 @@ func TestFigures(t *testing.T) {
 		rounds  = 3 // runs with many replicas, with hostdir and with emptyDir in turn
 	)
 	var one, ten, all, without []figure
-	measure := func(name string, replicas int, hostdir bool) (f figure) {
-		t.Run(name, func(t *testing.T) { f = begin(t, c).measure(replicas, hostdir) })
+	measure := func(name string, replicas int, class string) (f figure) {
+		t.Run(name, func(t *testing.T) { f = begin(t, c).measure(replicas, class) })
 		if t.Failed() {
 			t.FailNow()
 		}
 		return f
 	}
 	for range singles {
-		one = append(one, measure("one replica", 1, true))
-		ten = append(ten, measure("some replicas", some, true))
+		one = append(one, measure("one replica", 1, "hostdir"))
+		ten = append(ten, measure("some replicas", some, "hostdir"))
 	}
 	for range rounds {
-		without = append(without, measure("many replicas with emptyDir", many, false))
-		all = append(all, measure("many replicas", many, true))
+		without = append(without, measure("many replicas with emptyDir", many, emptyDir))
+		all = append(all, measure("many replicas", many, "hostdir"))
 	}
 
 	fmt.Printf("\nFigures, medians of %d runs with 1 replica and with %d, and of %d with %d at once:\n\n", singles, some, rounds, many)
@@ -104,13 +104,18 @@ type figure struct {
 	deleted  deletion
 }
 
-// measure creates a StatefulSet whose replicas all start at once, deletes it with
-// its claims, and takes the time of what the API server reports of it.
-func (t *test) measure(replicas int, hostdir bool) figure {
+// emptyDir, in place of a class, lets pods have a directory without a claim.
+const emptyDir = ""
+
+// measure creates a StatefulSet whose replicas all start at once, with claims of a class,
+// deletes it with them, and takes the time of what the API server reports of it.
+func (t *test) measure(replicas int, class string) figure {
 	set := hastySet(replicas)
-	if !hostdir {
+	if class == emptyDir {
 		set.Spec.VolumeClaimTemplates = nil
 		set.Spec.Template.Spec.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
+	} else {
+		set.Spec.VolumeClaimTemplates[0].Spec.StorageClassName = &class
 	}
 	events, err := t.CoreV1().PersistentVolumeClaims(t.namespace).Watch(context.Background(), metav1.ListOptions{})
 	t.check(err)
@@ -118,14 +123,12 @@ func (t *test) measure(replicas int, hostdir bool) figure {
 	began := time.Now()
 	t.createStatefulSet(set)
 	f := figure{replicas: replicas}
-	if hostdir {
+	if class != emptyDir {
 		f.bound = bindingTimes(t, events, replicas)
 	}
 	t.setRuns("set=set", replicas)
 	f.running = time.Since(began)
-	if hostdir {
-		f.deleted = t.deleteSet()
-	}
+	f.deleted = t.deleteSet()
 	return f
 }
 

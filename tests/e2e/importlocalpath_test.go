@@ -57,7 +57,7 @@ touch /tmp/ready`
 func localPathVolumesMove(t *test) {
 	t.outside = append(t.outside, func() { t.install(t) })
 	t.install(t, "--set", "import[0]="+localPathDirs)
-	class, stopProvisioner := t.localPath()
+	class, _, stopProvisioner := t.localPath()
 	s := t.localPathSet(class)
 
 	s.imports()
@@ -221,7 +221,7 @@ func (t *test) localPath() (class string, stop func() (said string)) {
 			t.Logf("local-path-provisioner says\n%s", said)
 		}
 	})
-	return class, stop
+	return class, cmd.Process, stop
 }
 
 // An inventory says of each file in a directory, by its path there, all that it has and
