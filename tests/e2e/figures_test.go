@@ -12,6 +12,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
@@ -110,18 +111,11 @@ const emptyDir = ""
 // measure creates a StatefulSet whose replicas all start at once, with claims of a class,
 // deletes it with them, and takes the time of what the API server reports of it.
 func (t *test) measure(replicas int, class string) figure {
-	set := hastySet(replicas)
-	if class == emptyDir {
-		set.Spec.VolumeClaimTemplates = nil
-		set.Spec.Template.Spec.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
-	} else {
-		set.Spec.VolumeClaimTemplates[0].Spec.StorageClassName = &class
-	}
 	events, err := t.CoreV1().PersistentVolumeClaims(t.namespace).Watch(context.Background(), metav1.ListOptions{})
 	t.check(err)
 	defer events.Stop()
 	began := time.Now()
-	t.createStatefulSet(set)
+	t.createStatefulSet(replicaSet(replicas, class))
 	f := figure{replicas: replicas}
 	if class != emptyDir {
 		f.bound = bindingTimes(t, events, replicas)
@@ -130,6 +124,18 @@ func (t *test) measure(replicas int, class string) figure {
 	f.running = time.Since(began)
 	f.deleted = t.deleteSet()
 	return f
+}
+
+// replicaSet is a hasty set with claims of a class.
+func replicaSet(replicas int, class string) *appsv1.StatefulSet {
+	set := hastySet(replicas)
+	if class == emptyDir {
+		set.Spec.VolumeClaimTemplates = nil
+		set.Spec.Template.Spec.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
+	} else {
+		set.Spec.VolumeClaimTemplates[0].Spec.StorageClassName = &class
+	}
+	return set
 }
 
 // bindingTimes waits until so many claims are bound.

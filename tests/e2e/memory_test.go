@@ -21,8 +21,14 @@ type memory struct {
 // memoryOf adds up the processes of a container, as the kernel reports them.
 func memoryOf(t testing.TB, p *corev1.Pod, container string) memory {
 	t.Helper()
+	return memoryOfAll(t, processes(t, p, container))
+}
+
+// memoryOfAll adds up processes, which are folders of /proc.
+func memoryOfAll(t testing.TB, processes []string) memory {
+	t.Helper()
 	var m memory
-	for _, process := range processes(t, p, container) {
+	for _, process := range processes {
 		status, err := os.ReadFile(filepath.Join(process, "status"))
 		if err != nil {
 			t.Fatal(err)
