@@ -19,11 +19,11 @@ import (
 // them, beside what cp needs for the same file, and does not sync.
 func TestReportCopies(t *testing.T) {
 	reporting(t)
-	const rounds = 7
+	const rounds = 5
 	var values []report.Value
 	for _, filesystem := range []string{"xfs", "btrfs"} {
 		t.Run(filesystem, func(t *testing.T) {
-			p, beside := layOut(t, disk.Mount(t, filesystem, 64<<30))
+			p, beside := layOut(t, disk.Mount(t, filesystem, 256<<30)) // hostdir counts each copy in full
 			p.Run(t)
 			c := plugin.NewClient(p.Conn)
 			id, err := c.Create(t.Context(), "volume", volumeBytes)

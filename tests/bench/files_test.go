@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hostdir/hostdir/tests/disk"
 	"github.com/hostdir/hostdir/tests/peers/report"
 	"github.com/hostdir/hostdir/tests/plugin"
 )
@@ -47,7 +48,8 @@ func TestReportFiles(t *testing.T) {
 	})
 }
 
-// emptyFiles makes files in a directory, a thousand to a folder.
+// emptyFiles makes files in a directory, a thousand to a folder, as of long ago: they
+// are on the disk.
 func emptyFiles(t *testing.T, dir string, files int) {
 	t.Helper()
 	var group sync.WaitGroup
@@ -69,6 +71,7 @@ func emptyFiles(t *testing.T, dir string, files int) {
 		})
 	}
 	group.Wait()
+	disk.Sync(t, dir)
 	if t.Failed() {
 		t.FailNow()
 	}

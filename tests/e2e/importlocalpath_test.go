@@ -178,7 +178,7 @@ func (s *localPathSet) holds(when string, where func(claim string) string) {
 
 // localPath runs local-path-provisioner on this machine, and makes a class of it. stop ends
 // it, which the end of the test does as well, and returns what it has said.
-func (t *test) localPath() (class string, stop func() (said string)) {
+func (t *test) localPath() (class string, provisioner *os.Process, stop func() (said string)) {
 	t.Helper()
 	const namespace, config = "kube-system", "local-path-config"
 	ctx := context.Background()
