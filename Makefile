@@ -95,6 +95,10 @@ screenshots: ## Pictures of kubectl hostdir for docs/images, of the demo's clust
 figures: packages ## Times and memory, measured on a real Kubernetes
 	@tests/run $(TEST_CLUSTER) figures
 
+.PHONY: bench-peers
+bench-peers: packages ## hostdir beside local-path-provisioner, emptyDir and bare system calls, into docs/explanation/benchmarks.md; PARTS="calls page" measures some
+	@tests/peers/run peers
+
 .PHONY: packages
 packages: # The Debian packages that tests need and this machine does not have
 	@tests/packages

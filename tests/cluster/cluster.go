@@ -94,10 +94,15 @@ func (c cluster) worker(name string) (machine.Machine, error) {
 }
 
 // create makes the cluster's folder, with everything that its machines need to start. It is made aside and renamed.
-func (c cluster) create(workers int) error {
+func (c cluster) create(workers int, args []string) error {
 	plans, kubeconfig, err := kube.NewCluster(c.name, workers, c.cache)
 	if err != nil {
 		return err
+	}
+	for _, arg := range args {
+		if err := giveArgument(plans, arg); err != nil {
+			return err
+		}
 	}
 	aside := c.aside()
 	if err := os.RemoveAll(aside); err != nil {
@@ -122,6 +127,24 @@ func (c cluster) create(workers int) error {
 		return err
 	}
 	return os.Rename(aside, c.dir())
+}
+
+// giveArgument adds DAEMON=ARGUMENT to the daemons of that name.
+func giveArgument(plans []kube.Plan, arg string) error {
+	name, value, _ := strings.Cut(arg, "=")
+	given := false
+	for _, plan := range plans {
+		for i, daemon := range plan.Spec.Daemons {
+			if daemon.Name == name && value != "" {
+				plan.Spec.Daemons[i].Args = append(daemon.Args, value)
+				given = true
+			}
+		}
+	}
+	if !given {
+		return fmt.Errorf("no daemon takes the argument %q: write it as kube-scheduler=--v=4", arg)
+	}
+	return nil
 }
 
 // aside is where the cluster's folder is made. No cluster's name begins with a dot.

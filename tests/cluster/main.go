@@ -48,6 +48,7 @@ func say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args.
 const usage = `cluster runs a real Kubernetes on this machine.
 
   cluster up [--nodes 2]                build what is missing, bring it up, wait until all nodes are ready
+          [--arg DAEMON=ARGUMENT]...
   cluster down                          end it, and leave nothing behind
   cluster status                        what runs, and where its files are; fails when it is not up
   cluster kubectl ARGS...               kubectl, as its administrator
@@ -76,6 +77,7 @@ type options struct {
 	nodes  int
 	tag    string
 	output string
+	args   []string
 }
 
 func run(args []string) error {
@@ -88,6 +90,7 @@ func run(args []string) error {
 	}
 	flags.StringVar(&o.name, "name", name, "the cluster's name (or HOSTDIR_CLUSTER)")
 	flags.IntVar(&o.nodes, "nodes", 0, "how many nodes a new cluster gets (default 2)")
+	flags.StringArrayVar(&o.args, "arg", nil, "DAEMON=ARGUMENT: a further argument of a daemon of a new cluster, such as kube-controller-manager=--kube-api-qps=100")
 	flags.StringVar(&o.tag, "tag", "localhost/hostdir/hostdir:dev", "the name of the image that build-image makes")
 	flags.StringVar(&o.output, "output", "", "where build-image writes the image")
 	flags.Usage = func() { fmt.Fprint(os.Stderr, usage, flags.FlagUsages()) }
@@ -136,7 +139,7 @@ func check(o options) error {
 func do(c cluster, verb string, args []string, o options) error {
 	switch verb {
 	case "up":
-		return want(args, "", func() error { return c.up(o.nodes) })
+		return want(args, "", func() error { return c.up(o.nodes, o.args) })
 	case "down":
 		return want(args, "", c.down)
 	case "status":

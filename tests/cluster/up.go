@@ -29,8 +29,8 @@ func (c cluster) prepare() ([]string, error) {
 }
 
 // up makes the cluster, or starts what does not run of it, and returns when all its nodes are ready. workers is
-// how many nodes a new cluster gets, and must be 0 or what it has otherwise.
-func (c cluster) up(workers int) error {
+// how many nodes a new cluster gets, and must be 0 or what it has otherwise; args are for its daemons.
+func (c cluster) up(workers int, args []string) error {
 	archives, err := c.prepare()
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func (c cluster) up(workers int) error {
 			workers = 2
 		}
 		say("making cluster %s with %d nodes in %s", c.name, workers, c.dir())
-		if err := c.create(workers); err != nil {
+		if err := c.create(workers, args); err != nil {
 			return fmt.Errorf("make cluster %s: %w", c.name, err)
 		}
 	} else if has, err := c.workers(); err != nil {

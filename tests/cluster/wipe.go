@@ -16,7 +16,7 @@ func (c cluster) wipe() error {
 	if err := c.removeState(); err != nil {
 		return err
 	}
-	return c.up(0)
+	return c.up(0, nil)
 }
 
 func (c cluster) removeState() error {
