@@ -25,25 +25,25 @@ var workloads = []struct {
 	{"random reads of 4 KiB from memory", "IOPS", []string{"--rw=randread", "--bs=4k", "--pre_read=1"}},
 }
 
-// TestReportReading reads and writes through the mount of a published volume and in a
-// directory beside it, in turn, on this machine's own disk.
+// TestReportReading reads and writes one file through the mount of a published volume and
+// in the volume's directory, in turn, on this machine's own disk.
 func TestReportReading(t *testing.T) {
 	reporting(t)
-	const rounds = 5
+	const rounds = 9
 	base := t.TempDir()
-	p, beside := layOut(t, base)
+	p, _ := layOut(t, base)
 	p.Run(t)
 	c := plugin.NewClient(p.Conn)
 	id, err := c.Create(t.Context(), "volume", volumeBytes)
 	target := filepath.Join(p.KubeletDir, "pods/pod/volumes/kubernetes.io~csi/volume/mount")
-	err = errors.Join(err, os.MkdirAll(filepath.Dir(target), 0o750), os.Mkdir(beside, 0o700))
+	err = errors.Join(err, os.MkdirAll(filepath.Dir(target), 0o750))
 	if err == nil {
 		err = c.Publish(t.Context(), id, target)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	dirs := map[string]string{hostdir: target, bare: beside}
+	dirs := map[string]string{hostdir: target, bare: filepath.Join(p.VolumeDir(id), "data")}
 	var values []report.Value
 	for _, w := range workloads {
 		runs := map[string][]float64{}
@@ -74,7 +74,7 @@ func TestReportReading(t *testing.T) {
 func fio(t *testing.T, dir, unit string, args ...string) float64 {
 	t.Helper()
 	cmd := exec.Command("fio", append(args, "--name=file", "--directory="+dir, "--filename=file", "--size=512M",
-		"--ioengine=libaio", "--runtime=3", "--time_based", "--output-format=json")...)
+		"--ioengine=libaio", "--runtime=2", "--time_based", "--output-format=json")...)
 	var errs strings.Builder
 	cmd.Stderr = &errs
 	out, err := cmd.Output()

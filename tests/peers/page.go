@@ -75,7 +75,7 @@ var sections = []section{
 	},
 	{
 		title: "Reading and writing", parts: []string{"reading"}, sides: []string{hostdir, bare, "ratio"},
-		text: "fio through the mount that a pod gets, and in a directory beside it, in turn. *Ratio* is the median of each round's.",
+		text: "fio on one file, through the mount that a pod gets and in the directory itself, in turn. *Ratio* is the median of each round's.",
 	},
 }
 
@@ -147,10 +147,11 @@ func (s section) rows(r report.Report) [][]string {
 		head = append(head, s.sides[0]+" : "+s.ratio)
 	}
 	// What was measured of the same thing stands together.
-	slices.SortStableFunc(order, func(a, b row) int {
-		first := func(of row) int { return slices.IndexFunc(order, func(o row) bool { return o.what == of.what }) }
-		return first(a) - first(b)
-	})
+	first := map[string]int{}
+	for i, at := range slices.Backward(order) {
+		first[at.what] = i
+	}
+	slices.SortStableFunc(order, func(a, b row) int { return first[a.what] - first[b.what] })
 	rows := [][]string{head}
 	for _, at := range order {
 		cells := []string{at.what}
