@@ -26,7 +26,7 @@ const (
 // has yet to see it: it looks once a second.
 func (p *comparison) whereTimeGoes(t *testing.T) (values []report.Value) {
 	t.Helper()
-	const rounds = 5
+	const rounds = 3
 	for _, side := range p.sides {
 		runs := map[string][]time.Duration{}
 		for range rounds {

@@ -52,12 +52,12 @@ var sections = []section{
 		text: "From the StatefulSet's creation until all is gone, beyond what the cluster does when nobody asks for anything, " +
 			"divided by the replicas. It includes the pod itself: emptyDir has only that. CPU is that of the control plane, both " +
 			"nodes and all that runs there, local-path-provisioner and its helper pods included.",
-		whats: []string{"requests to the API server a replica", "writes among them", "CPU of the whole cluster"},
+		whats: []string{"requests to the API server a replica", "writes among them", "CPU of the whole cluster a replica"},
 		sides: []string{hostdir, localPath, emptyDir}, ratio: localPath,
 	},
 	{
 		title: "What is installed", parts: []string{"cluster"},
-		text:  "After all of the above. Memory is that of the processes (RSS); what of it is no file is theirs alone.",
+		text:  "After the runs with up to 30 replicas. Memory is that of the processes (RSS); what of it is no file is theirs alone.",
 		whats: []string{"memory of", "memory that is no file of", "CPU in an idle minute of", "requests a minute", "CPU a minute"},
 		sides: []string{hostdir, localPath, "everything"},
 	},
