@@ -28,7 +28,7 @@ func TestBinderLimit(t *testing.T) {
 		p := &comparison{cluster: c, sides: []side{{name, "hostdir"}}}
 		p.run(t, p.sides[0], 1)
 		for range rounds {
-			p.figures = append(p.figures, sideFigure{p.sides[0], p.run(t, p.sides[0], replicas)})
+			p.figures = append(p.figures, sideFigure{p.sides[0], p.run(t, p.sides[0], replicas), load{}})
 		}
 		values = append(values, p.times()...)
 	}
