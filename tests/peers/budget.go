@@ -25,7 +25,7 @@ type budget struct {
 var budgets = []budget{
 	{"hostdir's memory, idle", "MB", 15, false, measure{"memory", hostdir, 0}, measure{}},
 	{"hostdir's memory, 10,000 volumes", "MB", 40, false, measure{"memory", hostdir, 10_000}, measure{}},
-	{"hostdir-controller's memory, after these runs", "MB", 40, false, measure{"memory of controller, once", hostdir, 0}, measure{}},
+	{"hostdir-controller's memory, after these runs", "MB", 40, false, measure{"memory of hostdir-controller, once", hostdir, 0}, measure{}},
 	{"a claim until Bound", "s", 0.06, false, measure{"claim until Bound", hostdir, 1}, measure{}},
 	{"a claim until Bound (p50), 10 at once", "s", 0.3, false, measure{"claim until Bound", hostdir, 10}, measure{}},
 	{"a claim until Bound (p50), 30 at once", "s", 1.2, false, measure{"claim until Bound", hostdir, 30}, measure{}},
