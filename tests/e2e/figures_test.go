@@ -15,7 +15,10 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	retry "k8s.io/client-go/tools/watch"
 )
 
 var figures = flag.Bool("figures", false, "let TestFigures measure, which takes some minutes")
@@ -111,8 +114,7 @@ const emptyDir = ""
 // measure creates a StatefulSet whose replicas all start at once, with claims of a class,
 // deletes it with them, and takes the time of what the API server reports of it.
 func (t *test) measure(replicas int, class string) figure {
-	events, err := t.CoreV1().PersistentVolumeClaims(t.namespace).Watch(context.Background(), metav1.ListOptions{})
-	t.check(err)
+	events := t.watchClaims()
 	defer events.Stop()
 	began := time.Now()
 	t.createStatefulSet(replicaSet(replicas, class))
@@ -124,6 +126,18 @@ func (t *test) measure(replicas int, class string) figure {
 	f.running = time.Since(began)
 	f.deleted = t.deleteSet()
 	return f
+}
+
+// watchClaims watches the namespace's claims. It goes on where the API server ends a watch,
+// as it does when very much happens at once.
+func (t *test) watchClaims() watch.Interface {
+	t.Helper()
+	ctx := context.Background()
+	all, err := t.CoreV1().PersistentVolumeClaims(t.namespace).List(ctx, metav1.ListOptions{})
+	t.check(err)
+	events, err := retry.NewRetryWatcherWithContext(ctx, all.ResourceVersion, cache.NewListWatchFromClient(core(t.cluster), claims.resource, t.namespace, fields.Everything()))
+	t.check(err)
+	return events
 }
 
 // replicaSet is a hasty set with claims of a class.

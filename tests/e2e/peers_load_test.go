@@ -41,8 +41,8 @@ func (p *comparison) load(t *testing.T) load {
 	}
 	l := load{cpu: clusterCPU(t) + processCPU(t, fmt.Sprintf("/proc/%d", p.provisioner.Pid))}
 	for line := range strings.Lines(string(metrics)) {
-		labels, count, found := strings.Cut(strings.TrimPrefix(line, "apiserver_request_total{"), "} ")
-		if labels == line || !found || strings.Contains(labels, `resource="leases"`) || strings.Contains(labels, `verb="WATCH"`) {
+		labels, count, found := strings.Cut(line, "} ")
+		if !found || !strings.HasPrefix(labels, "apiserver_request_total{") || strings.Contains(labels, `resource="leases"`) || strings.Contains(labels, `verb="WATCH"`) {
 			continue
 		}
 		var n float64

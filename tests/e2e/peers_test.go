@@ -21,7 +21,6 @@ func TestPeers(t *testing.T) {
 	if *peers == "" {
 		t.Skip("measures only with -peers FILE")
 	}
-	patience = 15 * time.Minute // for a hundred helper pods that make directories, and a hundred that remove them
 	c := connect(t)
 	c.install(t)
 	p := newPeers(t, c)
@@ -36,22 +35,32 @@ func TestPeers(t *testing.T) {
 			}
 		}
 	}
-	others := slices.Concat(p.whereTimeGoes(t), p.installed(t))
-	p.add(t, others)
+	p.add(t, "cluster", slices.Concat(p.whereTimeGoes(t), p.installed(t)))
+}
+
+// TestPeersLarge is TestPeers with a hundred replicas.
+func TestPeersLarge(t *testing.T) {
+	if *peers == "" {
+		t.Skip("measures only with -peers FILE")
+	}
+	patience = 15 * time.Minute // for a hundred helper pods that make directories, and a hundred that remove them
+	c := connect(t)
+	c.install(t)
+	p := newPeers(t, c)
 	for _, i := range []int{0, 2, 1} { // the slowest last: who has no time for it has the rest
 		p.measure(t, p.sides[i], 100)
-		p.add(t, others)
+		p.add(t, "large", nil)
 	}
 }
 
-// add puts all that was measured so far into the report.
-func (p *comparison) add(t *testing.T, others []report.Value) {
+// add puts all that was measured so far into the report, as a part of it.
+func (p *comparison) add(t *testing.T, part string, others []report.Value) {
 	t.Helper()
 	values := slices.Concat(p.times(), p.costs(), others)
 	for _, v := range values {
 		fmt.Printf("%-60s %-24s %4d: %.4g %s (%.4g to %.4g, %d runs)\n", v.What, v.Side, v.N, v.Median, v.Unit, v.Low, v.High, v.Runs)
 	}
-	if err := report.Add(*peers, "cluster", values); err != nil {
+	if err := report.Add(*peers, part, values); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -32,7 +32,7 @@ type section struct {
 
 var sections = []section{
 	{
-		title: "StatefulSets", parts: []string{"cluster"}, of: "replicas",
+		title: "StatefulSets", parts: []string{"cluster", "large"}, of: "replicas",
 		text: "Medians, in brackets the least and the most of all runs. *Claim until Bound* is the median of a StatefulSet's claims, " +
 			"from the moment each appears.",
 		whats: []string{"claim until", "all claims", "all replicas", "all gone", "volumes gone"},
@@ -48,7 +48,7 @@ var sections = []section{
 		plots: []string{"bench-binder.svg"},
 	},
 	{
-		title: "What it costs the cluster", parts: []string{"cluster"}, of: "replicas",
+		title: "What it costs the cluster", parts: []string{"cluster", "large"}, of: "replicas",
 		text: "From the StatefulSet's creation until all is gone, beyond what the cluster does when nobody asks for anything, " +
 			"divided by the replicas. It includes the pod itself: emptyDir has only that. CPU is that of the control plane, both " +
 			"nodes and all that runs there, local-path-provisioner and its helper pods included.",
