@@ -56,7 +56,7 @@ var sections = []section{
 		sides: []string{hostdir, localPath, emptyDir}, ratio: localPath,
 	},
 	{
-		title: "What is installed", parts: []string{"cluster"},
+		title: "What is installed", parts: []string{"cluster", "large"},
 		text:  "After the runs with up to 30 replicas. Memory is that of the processes (RSS); what of it is no file is theirs alone.",
 		whats: []string{"memory of", "memory that is no file of", "CPU in an idle minute of", "requests a minute", "CPU a minute"},
 		sides: []string{hostdir, localPath, "everything"},
