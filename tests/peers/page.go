@@ -64,8 +64,7 @@ var sections = []section{
 	{
 		title: "Calls on the socket", parts: []string{"calls"}, of: "volumes",
 		text: "Medians of a hundred, in brackets the 5th and the 95th percentile, on XFS in an image. *Bare* are the system calls that " +
-			"cannot be left out, without a socket and without asking whether it is right: they are what is below the line " +
-			"*GetPluginInfo*, which is the socket alone, and the checks.",
+			"cannot be left out, without a socket and without asking whether it is right. *GetPluginInfo* is the socket alone.",
 		sides: []string{hostdir, bare}, ratio: bare, plots: []string{"bench-calls.svg"},
 	},
 	{title: "A million files", parts: []string{"files"}, sides: []string{hostdir, bare}, of: "files"},
@@ -75,7 +74,7 @@ var sections = []section{
 	},
 	{
 		title: "Reading and writing", parts: []string{"reading"}, sides: []string{hostdir, bare, "ratio"},
-		text: "fio on one file, through the mount that a pod gets and in the directory itself, in turn. *Ratio* is the median of each round's.",
+		text: "fio through the mount that a pod gets, and in the bare directory, in turn. *Ratio* is the median of each round's.",
 	},
 }
 
