@@ -104,6 +104,7 @@ var departed = []promise{
 	{"nothing is lost while a disk is away under a StatefulSet", absentDiskLosesNothing},
 	{"nothing is lost either where requireMountPoint was forgotten", forgottenMountPointLosesNothing},
 	{"why names what is wrong with a disk", whyNamesWhatIsWrongWithADisk},
+	{"why names what is rare", whyNamesWhatIsRare},
 	{"hostdir check finds nothing wrong", checkFindsNothing},
 }
 
