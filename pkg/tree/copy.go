@@ -161,7 +161,8 @@ func (c *copier) entry(e Entry, to *dir.Dir, path string, depth int) error {
 	if first, ok := c.linked[inode]; ok && sameFile(first.stat, e.Stat) {
 		return c.link(first.path, to, e.Name, exists, there)
 	}
-	if exists && !sameContent(e.Stat, there) {
+	// Where blocks can be shared, what an earlier copy has left may not have done so.
+	if exists && (!sameContent(e.Stat, there) || c.share && e.Is(unix.S_IFREG)) {
 		if err := to.RemoveTree(c.ctx, e.Name); err != nil {
 			return err
 		}
