@@ -112,9 +112,9 @@ type unfinished struct {
 	since        time.Time
 }
 
-// unfinishedFound keeps, or else moves into the trash, what a start finds half built. key
+// keepOrClear keeps, or else moves into the trash, what a start finds half built. key
 // is what it is locked by.
-func (s *Store) unfinishedFound(o openDisk, parent *dir.Dir, parentName, name, key string) error {
+func (s *Store) keepOrClear(o openDisk, parent *dir.Dir, parentName, name, key string) error {
 	s.mu.RLock()
 	known := s.disks[o.id.UUID] != nil // it was away since hostdir runs
 	s.mu.RUnlock()
