@@ -1,12 +1,14 @@
 package main
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/spf13/pflag"
 
+	"github.com/hostdir/hostdir/pkg/program"
 	"github.com/hostdir/hostdir/tests/reference"
 )
 
@@ -35,11 +37,17 @@ func TestDocsTellFlagsOfCommands(t *testing.T) {
 	reference.Flags(t, "docs/reference/commands.md", rows, all)
 }
 
+// TestDocsTellCommands looks for each command, and behind each heading for one.
 func TestDocsTellCommands(t *testing.T) {
 	page := reference.Page(t, "reference/commands.md")
 	for _, c := range commands() {
 		if !strings.Contains(page, "hostdir "+c.Name) {
 			t.Errorf("docs/reference/commands.md does not name `hostdir %s`", c.Name)
+		}
+	}
+	for _, heading := range regexp.MustCompile("(?m)^## `hostdir ([a-z ]+)`").FindAllStringSubmatch(page, -1) {
+		if !slices.ContainsFunc(commands(), func(c *program.Command) bool { return c.Name == heading[1] }) {
+			t.Errorf("docs/reference/commands.md explains `hostdir %s`, which there is not", heading[1])
 		}
 	}
 }

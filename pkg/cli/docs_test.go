@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/spf13/pflag"
@@ -88,6 +90,30 @@ func TestDocsTellFlags(t *testing.T) {
 			t.Errorf("docs/%s explains `%s`, which no command has", docsPage, name)
 		}
 	}
+}
+
+// TestDocsTellCommands compares the table of commands with those that there are.
+func TestDocsTellCommands(t *testing.T) {
+	var has, told []string
+	root := newRoot(&session{flags: genericclioptions.NewConfigFlags(true)})
+	for _, command := range root.Commands() {
+		if _, ours := sections[command.Name()]; !ours {
+			continue // cobra's
+		}
+		has = append(has, command.Name())
+		for _, sub := range command.Commands() {
+			has = append(has, sub.Name())
+		}
+	}
+	lastWord := regexp.MustCompile(`^(?:disks )?([a-z-]+)(?: [A-Z|]+)?$`)
+	for _, row := range reference.Rows(t, docsPage, "", "Command") {
+		for _, name := range reference.Names(row[0]) {
+			if match := lastWord.FindStringSubmatch(strings.TrimPrefix(name, "kubectl hostdir ")); match != nil {
+				told = append(told, match[1])
+			}
+		}
+	}
+	reference.Same(t, "docs/"+docsPage, told, has)
 }
 
 // compare holds a command's flags to the rows about them: each is in one or the other

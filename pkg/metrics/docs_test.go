@@ -14,7 +14,7 @@ import (
 	"github.com/hostdir/hostdir/tests/reference"
 )
 
-// TestDocsTellLabels compares labels with what a scrape has of a disk, one
+// TestDocsTellLabels compares kinds and labels with what a scrape has of a disk, one
 // that cannot be used, a volume and a call.
 func TestDocsTellLabels(t *testing.T) {
 	plugin.RequireRoot(t)
@@ -29,13 +29,17 @@ func TestDocsTellLabels(t *testing.T) {
 	m.Calls.Done("CreateVolume", "OK", time.Millisecond)
 
 	const page = "reference/metrics.md"
-	told := map[string][]string{} // labels
+	told, kinds := map[string][]string{}, map[string]string{}
 	for _, heading := range []string{"The plugin", "Disks", "Volumes"} {
 		section, _, _ := strings.Cut(reference.Section(t, page, heading), "\n####")
 		common := regexp.MustCompile("All have the labels (`[^:.]*`)[:.]").FindStringSubmatch(section)
 		for _, row := range reference.Rows(t, page, heading, "Metric") {
 			name := reference.Names(row[0])[0]
+			if kinds[name] = "gauge"; strings.HasSuffix(row[1], "a counter") {
+				kinds[name] = "counter"
+			}
 			if common == nil {
+				kinds[name] = row[1]
 				told[name] = reference.Names(row[2])
 				continue
 			}
@@ -57,6 +61,9 @@ func TestDocsTellLabels(t *testing.T) {
 		slices.Sort(told[name])
 		if !slices.Equal(told[name], has) {
 			t.Errorf("docs/%s tells the labels %q of %s, which has %q", page, told[name], name, has)
+		}
+		if kind := strings.ToLower(family.GetType().String()); kind != kinds[name] {
+			t.Errorf("docs/%s tells that %s is a %s, it is a %s", page, name, kinds[name], kind)
 		}
 		delete(told, name)
 	}

@@ -39,7 +39,7 @@ func Flags(t *testing.T, where string, rows []Row, flags *pflag.FlagSet) {
 		if short, ok := shortDurations[want]; ok {
 			want = short
 		}
-		said := slices.Contains(Names(row[1]), want)
+		said := slices.Contains(defaults(row, "--"+f.Name), want)
 		if want == "" || want == "false" {
 			said = said || !onlyCode.MatchString(row[1])
 		}
@@ -48,6 +48,15 @@ func Flags(t *testing.T, where string, rows []Row, flags *pflag.FlagSet) {
 		}
 	})
 	Same(t, where, names, has)
+}
+
+// defaults are those that a row gives for one of its flags: its own where each has one.
+func defaults(row Row, name string) []string {
+	names, all := Names(row[0]), Names(row[1])
+	if len(names) == len(all) {
+		return all[slices.Index(names, name):][:1]
+	}
+	return all
 }
 
 // onlyCode is a cell that gives a value and says nothing.
