@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
 
 	"github.com/hostdir/hostdir/pkg/dir"
@@ -43,18 +42,12 @@ func newCopyNote(source string, began time.Time, building *dir.Dir) (copyNote, e
 	return copyNote{source, began, strings.TrimSpace(string(boot)), at.Device}, err
 }
 
-// write does not sync: a power cut takes it along with what was copied.
 func (n copyNote) write(building *dir.Dir) error {
 	data, err := json.Marshal(n)
 	if err != nil {
 		return err
 	}
-	f, err := building.OpenFile(copyFile, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(data, '\n'))
-	return errors.Join(err, f.Close())
+	return building.WriteFile(copyFile, append(data, '\n'))
 }
 
 // readCopyNote returns nil unless what was copied into a directory is there for sure.
@@ -93,9 +86,6 @@ func (c *original) cutShort(ctx context.Context, j *longJob, path string) (*cutS
 		return nil, nil
 	}
 	data, err := building.Sub(dataDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -122,9 +112,9 @@ type unfinished struct {
 	since        time.Time
 }
 
-// keepOrClear keeps, or else moves into the trash, what a start finds half built. key
+// unfinishedFound keeps, or else moves into the trash, what a start finds half built. key
 // is what it is locked by.
-func (s *Store) keepOrClear(o openDisk, parent *dir.Dir, parentName, name, key string) error {
+func (s *Store) unfinishedFound(o openDisk, parent *dir.Dir, parentName, name, key string) error {
 	s.mu.RLock()
 	known := s.disks[o.id.UUID] != nil // it was away since hostdir runs
 	s.mu.RUnlock()

@@ -36,7 +36,7 @@ func (s *Store) scan(ctx context.Context, o openDisk, x *slot) error {
 	log := klog.FromContext(ctx)
 	for _, name := range names {
 		if strings.HasPrefix(name, newPrefix) {
-			if err := s.keepOrClear(o, all, disk.VolumesDir, name, strings.TrimPrefix(name, newPrefix)); err != nil {
+			if err := s.unfinishedFound(o, all, disk.VolumesDir, name, strings.TrimPrefix(name, newPrefix)); err != nil {
 				log.Error(err, "half-built volume not cleared away", "path", all.Path(name))
 			}
 			continue

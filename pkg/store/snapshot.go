@@ -269,14 +269,14 @@ func (b *snapshotBuild) fill(ctx context.Context, j *longJob) error {
 	if b.request.Class.Consistency == config.ConsistencyAtomic {
 		return fmt.Errorf("%w: its class wants consistency=atomic, which only btrfs can give: %w", errdefs.ErrInvalid, err)
 	}
-	if err := b.aside.Mkdir(dataDir); err != nil {
-		return err
-	}
 	note, err := newCopyNote(b.source.id, b.record.Created, b.aside)
-	if err != nil {
-		return err
+	if err == nil {
+		err = note.write(b.aside)
 	}
-	if err := note.write(b.aside); err != nil {
+	if err == nil {
+		err = b.aside.Mkdir(dataDir)
+	}
+	if err != nil {
 		return err
 	}
 	return b.copy(ctx, j)

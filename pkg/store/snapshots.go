@@ -190,7 +190,7 @@ func (s *Store) scanSnapshots(ctx context.Context, o openDisk) error {
 	log := klog.FromContext(ctx)
 	for _, name := range names {
 		if strings.HasPrefix(name, newPrefix) {
-			if err := s.keepOrClear(o, all, disk.SnapshotsDir, name, snapshotLock(strings.TrimPrefix(name, newPrefix))); err != nil {
+			if err := s.unfinishedFound(o, all, disk.SnapshotsDir, name, snapshotLock(strings.TrimPrefix(name, newPrefix))); err != nil {
 				log.Error(err, "half-made snapshot not cleared away", "path", all.Path(name))
 			}
 			continue

@@ -87,25 +87,5 @@ func (all state) without(paths ...string) state {
 	return rest
 }
 
-// withoutUnfinished leaves out copies that the same call goes on with.
-func (all state) withoutUnfinished() state {
-	rest := all
-	for name := range all {
-		if building, ok := strings.CutSuffix(name, "/copy.json"); ok && strings.HasPrefix(filepath.Base(building), ".new-") {
-			rest = rest.without(building)
-		}
-	}
-	return rest
-}
-
-// replaced replaces a piece of all files.
-func (all state) replaced(old, by string) state {
-	changed := state{}
-	for name, what := range all {
-		changed[name] = strings.ReplaceAll(what, old, by)
-	}
-	return changed
-}
-
 // differs returns in which way two states differ, "" if they do not.
 func differs(want, got state) string { return cmp.Diff(want, got) }
