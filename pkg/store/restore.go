@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -102,11 +101,10 @@ type restore struct {
 	name    string // of its directory
 	request CreateRequest
 
-	source  *original
-	earlier *cutShort
-	room    *allocation
-	record  Record
-	held    Usage
+	source *original
+	room   *allocation
+	record Record
+	held   Usage
 }
 
 func (b *restore) run(ctx context.Context, j *longJob) error {
@@ -130,10 +128,7 @@ func (b *restore) run(ctx context.Context, j *longJob) error {
 	}
 	b.record = b.request.record(b.store.node, capacity)
 	b.record.ID, b.record.Source = b.disk.volumeID(b.name).String(), b.request.Source
-	if err := b.goOn(ctx, j); err != nil {
-		return err
-	}
-	if b.room, err = b.store.hold(b.disk, capacity, b.earlier.held()); err != nil {
+	if b.room, err = b.store.hold(b.disk, capacity); err != nil {
 		return fmt.Errorf("%w: only the disk %s has %s: %w", errdefs.ErrNoSpace, b.disk.path, b.request.Source, err)
 	}
 	defer b.room.end()
@@ -142,23 +137,19 @@ func (b *restore) run(ctx context.Context, j *longJob) error {
 		return err
 	}
 	defer finish()
-	b.disk.resume(b.name)
 	volumes, err := b.source.root.Sub(disk.VolumesDir)
 	if err != nil {
 		return err
 	}
 	defer volumes.Close()
-	if b.earlier == nil {
-		err = b.source.clearAway(ctx, volumes, b.building())
-	}
-	if err == nil {
+	if err = b.source.clearAway(ctx, volumes, b.building()); err == nil {
 		err = b.build(ctx, j, volumes)
 	}
 	if isQuotaOff(err) { // since a moment ago: the next try knows
 		b.source.detectLimits(ctx)
 		err = fmt.Errorf("%w: %w", errdefs.ErrBusy, err)
 	}
-	if err != nil && !b.store.ending() {
+	if err != nil {
 		if _, undo := moveToTrash(b.source.root, volumes, b.building()); undo != nil && !errors.Is(undo, fs.ErrNotExist) {
 			err = fmt.Errorf("%w; what was begun could not be removed: %w", err, undo)
 		}
@@ -168,41 +159,6 @@ func (b *restore) run(ctx context.Context, j *longJob) error {
 }
 
 func (b *restore) building() string { return newPrefix + b.name }
-
-// goOn looks for an earlier copy for the same request that can be gone on with. Its record
-// is the volume's then.
-func (b *restore) goOn(ctx context.Context, j *longJob) error {
-	path := disk.VolumesDir + "/" + b.building()
-	earlier, err := b.source.cutShort(ctx, j, path)
-	if earlier == nil || err != nil {
-		return err
-	}
-	volume, err := b.source.root.Sub(path)
-	if err != nil {
-		return err
-	}
-	defer volume.Close()
-	r, err := readRecord(volume, b.disk.volumeID(b.name))
-	if err = unreadable(err); errors.Is(err, errdefs.ErrUnavailable) {
-		return err
-	}
-	limits, _ := b.disk.limiter()
-	limited := limits != nil && b.request.Class.Quota != config.QuotaOff
-	if err != nil || (r.Quota != nil) != limited || limited && r.Quota.Kind != limits.Kind() {
-		return nil
-	}
-	same := r
-	same.Created, same.Quota, same.Subvolume = b.record.Created, nil, 0
-	was, err := same.encode()
-	if err != nil {
-		return err
-	}
-	if is, err := b.record.encode(); err != nil || !bytes.Equal(is, was) {
-		return err
-	}
-	b.earlier, b.record = earlier, r
-	return nil
-}
 
 // capacity is what is asked for, at least what the original has.
 func (b *restore) capacity() (int64, error) {
@@ -243,9 +199,6 @@ func (b *restore) build(ctx context.Context, j *longJob, volumes *dir.Dir) error
 // fill makes the data, limited, and the record, by the best way that there is.
 func (b *restore) fill(ctx context.Context, j *longJob, volume *dir.Dir) (done func(), err error) {
 	done = func() {}
-	if b.earlier != nil {
-		return done, b.copy(ctx, j, volume)
-	}
 	id, err := b.source.snapshotData(volume, false)
 	switch {
 	case err == nil:
@@ -305,7 +258,7 @@ func (b *restore) copy(ctx context.Context, j *longJob, volume *dir.Dir) error {
 			q.Inodes = max(q.Inodes, 2*b.source.held.Inodes)
 		}
 	}
-	if err := b.note(volume); err != nil {
+	if err := writeRecord(volume, recordFile, b.record); err != nil {
 		return err
 	}
 	if err := b.limit(volume); err != nil {
@@ -326,29 +279,11 @@ func (b *restore) copy(ctx context.Context, j *longJob, volume *dir.Dir) error {
 	}
 	b.held = held
 	b.held.At = time.Now()
-	if err := volume.Unlink(copyFile); err != nil {
-		return err
-	}
 	if shared {
 		b.record.Origin = b.source.origin
 		return replaceRecord(volume, b.record)
 	}
 	return nil
-}
-
-// note writes down what the volume is, and what it is copied from.
-func (b *restore) note(volume *dir.Dir) error {
-	if b.earlier != nil {
-		return replaceRecord(volume, b.record)
-	}
-	if err := writeRecord(volume, recordFile, b.record); err != nil {
-		return err
-	}
-	note, err := newCopyNote(b.source.id, b.record.Created, volume)
-	if err != nil {
-		return err
-	}
-	return note.write(volume)
 }
 
 // reachedLimit reports whether an error says that a volume has reached its own limit, while

@@ -161,8 +161,7 @@ func (c *copier) entry(e Entry, to *dir.Dir, path string, depth int) error {
 	if first, ok := c.linked[inode]; ok && sameFile(first.stat, e.Stat) {
 		return c.link(first.path, to, e.Name, exists, there)
 	}
-	// Where blocks can be shared, what an earlier copy has left may not have done so.
-	if exists && (!sameContent(e.Stat, there) || c.share && e.Is(unix.S_IFREG)) {
+	if exists && !sameContent(e.Stat, there) {
 		if err := to.RemoveTree(c.ctx, e.Name); err != nil {
 			return err
 		}
