@@ -67,6 +67,13 @@ type manifest struct {
 	Layers        []descriptor `json:"layers"`
 }
 
+type runtime struct {
+	Entrypoint []string          `json:",omitempty"`
+	Cmd        []string          `json:",omitempty"`
+	Env        []string          `json:",omitempty"`
+	Labels     map[string]string `json:",omitempty"`
+}
+
 // Write writes the archive: an index of manifests by their platforms, which carries the name.
 func (a Archive) Write(w io.Writer) error {
 	out := tar.NewWriter(w)
@@ -107,7 +114,7 @@ func (i Image) write(out *tar.Writer, compress bool) (descriptor, error) {
 		"architecture": i.Architecture,
 		"os":           "linux",
 		"created":      time.Unix(0, 0).UTC(), // whenever it is built: the same bytes
-		"config":       map[string]any{"Entrypoint": i.Entrypoint, "Cmd": i.Cmd, "Env": i.Env, "Labels": i.Labels},
+		"config":       runtime{i.Entrypoint, i.Cmd, i.Env, i.Labels},
 		"rootfs":       map[string]any{"type": "layers", "diff_ids": []string{diffID}},
 	})
 	if err != nil {
