@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// age is one as kubectl writes it, with how often an event was seen.
+const age = `\b(?:\d+[dhms])+\b(?: \(x\d+ over (?:\d+[dhms])+\))?`
+
 // varying is what differs from run to run.
 var varying = []struct {
 	shown, printed string
@@ -15,7 +18,7 @@ var varying = []struct {
 	{`\b\d{1,3}(?:\.\d{1,3}){3}\b`, `\d{1,3}(?:\.\d{1,3}){3}`, true},
 	{`\b\d{4}-\d\d-\d\dT[\d:.]+Z`, `\d{4}-\d\d-\d\dT[\d:.]+Z`, false},
 	{`\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} +\d+ [\d:]+ \d{4}`, `[A-Z][a-z]{2} [A-Z][a-z]{2} +\d+ [\d:]+ \d{4}`, false},
-	{`\b(?:\d+[dhms])+\b`, `(?:\d+[dhms])+`, false},
+	{age, age, false},
 	{`\bworker-\d\b`, `[a-z0-9][a-z0-9.-]*`, false},
 	{`\.\.\.`, `.*`, false},
 }

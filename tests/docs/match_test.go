@@ -23,6 +23,7 @@ func TestMatch(t *testing.T) {
 		{"a line more", "a", "a\nb", false},
 		{"nothing", "", "a", false},
 		{"ages", "web-0 12s", "web-0 2m5s", true},
+		{"an event that came again", "2s Warning x", "1s (x2 over 16s) Warning x", true},
 		{"no age", "web-0 12s", "web-0 <none>", false},
 		{"nodes", "web-0 worker-1 up", "web-0 pi-4.home up", true},
 		{"the rest of a word", "pod hostdir-... is", "pod hostdir-x7k2p is", true},

@@ -28,7 +28,7 @@ var standIns = strings.NewReplacer(
 
 // looks are commands that change nothing: what a reader who types sees at once may take
 // a moment longer.
-var looks = regexp.MustCompile(`^kubectl (-n \S+ )?(get|events|exec) `)
+var looks = regexp.MustCompile(`^kubectl (-n \S+ )?(get|events|exec) |^kubectl hostdir( path .*)?$`)
 
 // install is what pages take for granted that do not say it themselves.
 const install = "helm upgrade --install hostdir deploy/helm/hostdir --namespace hostdir-system --create-namespace --reset-values --wait --timeout 3m" +
