@@ -39,7 +39,7 @@ func pages(t *testing.T) (all []*page) {
 }
 
 // placeholder is what a reader has to put in.
-var placeholder = regexp.MustCompile(`(^|[ /=:])(NAME|NAMESPACE|CLAIM|PV|PERSISTENTVOLUME|NODE|POD|NEW|CLONE|FIRST|SELECTOR)\b`)
+var placeholder = regexp.MustCompile(`(?:^|[ /=:])(NAME|NAMESPACE|CLAIM|PV|PERSISTENTVOLUME|NODE|POD|NEW|CLONE|FIRST|SELECTOR)([^\w:]|$)`)
 
 // TestBlocksAreRunOrMarked holds that a block without a marker can be run as it is, and
 // that a marker says why not.
@@ -55,8 +55,8 @@ func TestBlocksAreRunOrMarked(t *testing.T) {
 			}
 			run[filepath.Base(filepath.Dir(p.path))]++
 			for _, c := range b.commands {
-				if left := placeholder.FindString(c.text); left != "" {
-					t.Errorf("%s:%d: nobody can run %q: say <!-- not run: REASON -->", p.path, b.line, strings.TrimSpace(left))
+				if left := placeholder.FindStringSubmatch(c.text); left != nil {
+					t.Errorf("%s:%d: nobody can run it as it is, with %s: say <!-- not run: REASON -->", p.path, b.line, left[1])
 				}
 				if c.text == "..." {
 					t.Errorf("%s:%d: a command is left out", p.path, b.line)
