@@ -39,13 +39,19 @@ func TestPages(t *testing.T) {
 	if os.Getenv("HOSTDIR_CLUSTER_BIN") == "" {
 		t.Fatal("no cluster: run this with `bin/cluster run -- go test -tags e2e ./tests/docs`")
 	}
+	bin := t.TempDir()
+	build := exec.Command("go", "build", "-ldflags", "-X main.version=dev", "-o", bin, "./cmd/kubectl-hostdir") // that of the image
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 	for _, p := range pages(t) {
 		if !slices.ContainsFunc(p.blocks, func(b block) bool { return b.notRun == "" }) {
 			continue
 		}
 		name := filepath.Base(filepath.Dir(p.path)) + "/" + filepath.Base(p.path)
 		t.Run(name, func(t *testing.T) {
-			s := open(t, p)
+			s := open(t, p, bin)
 			s.run()
 			if *update {
 				s.rewrite()
@@ -63,12 +69,9 @@ type session struct {
 	printed map[int][]string // in place of what the page shows, by command.from
 }
 
-func open(t *testing.T, p *page) *session {
+// open begins a page, with the plugin of kubectl in the folder bin.
+func open(t *testing.T, p *page, bin string) *session {
 	t.Helper()
-	bin, err := filepath.Abs(filepath.Join(root, "bin"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := &session{T: t, page: p, matcher: newMatcher(), printed: map[int][]string{}, env: append(os.Environ(),
 		"PATH="+bin+":"+os.Getenv("PATH"), "IMAGE=localhost/hostdir/hostdir", "TAG=dev", "NO_COLOR=1")}
 	t.Cleanup(s.tidy)
