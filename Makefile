@@ -16,7 +16,7 @@ IMAGE ?= localhost/hostdir/hostdir:$(VERSION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-UNIT := ./pkg/... ./cmd/... ./tests/architecture/...
+UNIT := ./pkg/... ./cmd/... ./tests/architecture/... ./tests/docs
 TEST_CLUSTER := test
 DEMO_CLUSTER := demo
 
