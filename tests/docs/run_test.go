@@ -156,6 +156,7 @@ func (s *session) tidy() {
 	if listed, _ := s.bash("helm status hostdir --namespace hostdir-system"); !strings.Contains(listed, "STATUS: deployed") {
 		s.must(install) // directories go only with a plugin
 	}
+	s.must("kubectl -n hostdir-system scale deployment hostdir-controller --replicas=1") // which a page may have ended
 	s.must("kubectl delete statefulset,service,cronjob,job,pvc --all --wait=false; kubectl delete namespace by-hand --ignore-not-found")
 	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Second) {
 		left, err := s.bash("kubectl get pv -o name")
