@@ -65,7 +65,7 @@ func TestRelease(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, want := range []string{"image: \"" + repository + ":" + released + "\"", "app.kubernetes.io/version: \"" + released + "\""} {
+		for _, want := range []string{"image: \"" + repository + ":" + released + "\"", "app.kubernetes.io/version: " + released + "\n"} {
 			if !strings.Contains(string(manifests), want) {
 				t.Errorf("the chart renders no %s", want)
 			}
