@@ -173,13 +173,20 @@ func (m *meter) openWatches() map[string]int {
 	return open
 }
 
-// sum returns how many requests there are, and how many bytes.
-func (c counts) sum() (requests int, bytes int64) {
+// sum returns how many requests there are.
+func (c counts) sum() (requests int) {
 	for _, n := range c.requests {
 		requests += n
 	}
-	for _, n := range c.bytes {
-		bytes += n
+	return requests
+}
+
+// watched returns how many bytes came by watches, which begin with what there is.
+func (c counts) watched() (bytes int64) {
+	for of, n := range c.bytes {
+		if of.verb == "watch" {
+			bytes += n
+		}
 	}
-	return requests, bytes
+	return bytes
 }

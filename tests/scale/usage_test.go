@@ -131,7 +131,7 @@ func (w *world) begin(name string, more ...string) begin {
 			w.Fatalf("%s has not read all in five minutes: %d bytes so far", name, last)
 		}
 		time.Sleep(200 * time.Millisecond)
-		if _, bytes := r.now().sum(); bytes != last {
+		if bytes := r.now().watched(); bytes != last {
 			last, lastChange = bytes, time.Now()
 		}
 	}

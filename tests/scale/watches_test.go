@@ -94,6 +94,7 @@ func (p *played) open(ctx context.Context, connection http.RoundTripper, host st
 			return err
 		}
 		r.Header.Set("Accept", watch.accept)
+		r.Header.Set("Accept-Encoding", "gzip") // as client-go does; with this, nothing here unpacks it
 		answer, err := connection.RoundTrip(r)
 		if err != nil {
 			return err
