@@ -87,6 +87,7 @@ func TestNode(t *testing.T) {
 			t.Errorf("%s makes %.1f requests for each claim; docs/explanation/scale.md says %.1f", name, measured.Requests[name], n)
 		}
 	}
+	w.withoutSweep(all["csi-provisioner"])
 	// A played node's watches must see what a real one's see.
 	const nodes = 20
 	w.populate(nodes, life)
@@ -103,6 +104,20 @@ func TestNode(t *testing.T) {
 	}
 	if n := p.lost.Load(); n > 0 {
 		t.Errorf("%d watches were ended by the API server", n)
+	}
+}
+
+// withoutSweep shows that without the sweep a provisioner does not watch snapshots.
+func (w *world) withoutSweep(with running) {
+	w.Helper()
+	without := w.runContainer("csi-provisioner", "--snapshot-orphan-sweep-interval=0s")
+	defer without.stop()
+	want := with.openWatches()
+	delete(want, "volumesnapshots")
+	w.await("the sidecar has not opened its watches", func(context.Context) bool { return maps.Equal(without.openWatches(), want) })
+	time.Sleep(3 * time.Second)
+	if got := without.openWatches(); !maps.Equal(got, want) {
+		w.Errorf("without the sweep csi-provisioner watches %v, want %v", got, want)
 	}
 }
 
