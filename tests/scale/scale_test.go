@@ -70,7 +70,9 @@ func TestNode(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute)
 		for name, r := range all {
-			n := r.since(before[name]).sum()
+			idle := r.since(before[name])
+			t.Logf("%s, idle: %v", name, idle.requests)
+			n := idle.sum()
 			measured.Idle[name] = float64(n) / time.Since(then).Minutes()
 		}
 		update(t, func(r *results) { r.Node = measured })
