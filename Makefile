@@ -69,6 +69,13 @@ vuln: ## govulncheck (needs the Internet: it fetches the vulnerability database)
 bench: packages ## Benchmarks of the store against the bare filesystem, and of quotas
 	go test -run '^$$' -bench . -count 3 ./tests/bench
 
+# The sizes that `make scale` measures; 1000 takes some four minutes and 8 GiB of memory.
+NODES ?= 100,1000
+
+.PHONY: scale
+scale: ## What NODES=100,1000 nodes cost an API server, into docs/explanation/scale.md
+	go test -count=1 -timeout 60m -v ./tests/scale -args -nodes $(NODES)
+
 ##### Everything, on a fresh machine (Debian, root, Go)
 
 .PHONY: test
