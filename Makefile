@@ -9,14 +9,16 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# Without the v of a tag: images and charts have none.
+VERSION ?= $(shell v=$$(git describe --tags --always --dirty 2>/dev/null || echo dev); echo $${v#v})
 # The image that `make image` builds, for a registry of your own.
 IMAGE ?= localhost/hostdir/hostdir:$(VERSION)
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
-UNIT := ./pkg/... ./cmd/... ./tests/architecture/... ./tests/peers/...
+UNIT := ./pkg/... ./cmd/... ./tests/architecture/... ./tests/docs ./tests/peers/...
 TEST_CLUSTER := test
 DEMO_CLUSTER := demo
 
@@ -24,7 +26,7 @@ say = @printf '\n== %s\n' "$(1)"
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##### Everyday work
 
@@ -43,15 +45,21 @@ format: ## Fail if gofmt or go mod tidy would change anything
 	@go mod tidy -diff
 
 .PHONY: lint
-lint: ## go vet and staticcheck
-	$(call say,go vet and staticcheck)
+lint: ## go vet, staticcheck, and actionlint for the workflows
+	$(call say,go vet; staticcheck; actionlint)
 	@go vet -tags e2e ./...
 	@go run $(STATICCHECK) -tags e2e ./...
+	@go run $(ACTIONLINT) .github/workflows/*.yaml
 
 .PHONY: unit
 unit: ## Unit tests, with the race detector
 	$(call say,unit tests)
 	@go test -race $(UNIT)
+
+.PHONY: arm64
+arm64: ## Unit tests as they run on arm64, under qemu-user (ten minutes)
+	@tests/packages arm64
+	@tests/arm64
 
 .PHONY: vuln
 vuln: ## govulncheck (needs the Internet: it fetches the vulnerability database)
@@ -60,6 +68,13 @@ vuln: ## govulncheck (needs the Internet: it fetches the vulnerability database)
 .PHONY: bench
 bench: packages ## Benchmarks of the store against the bare filesystem, and of quotas
 	go test -run '^$$' -bench . -count 3 ./tests/bench
+
+# The sizes that `make scale` measures; 1000 takes some four minutes and 8 GiB of memory.
+NODES ?= 100,1000
+
+.PHONY: scale
+scale: ## What NODES=100,1000 nodes cost an API server, into docs/explanation/scale.md
+	go test -count=1 -timeout 60m -v ./tests/scale -args -nodes $(NODES)
 
 ##### Everything, on a fresh machine (Debian, root, Go)
 
@@ -120,7 +135,7 @@ manifests: ## Render deploy/kubernetes from the chart (needs Helm 4)
 	@deploy/render
 
 .PHONY: dist
-dist: ## The plugin of kubectl for all systems into dist/, with checksums and krew's manifest
+dist: ## What a release has into dist/: chart, image, programs, what is in them, checksums (needs Helm 4)
 	@deploy/dist $(VERSION) dist
 
 .PHONY: clean

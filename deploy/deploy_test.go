@@ -14,6 +14,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -55,7 +57,7 @@ func render(t *testing.T, values string, args ...string) (manifests []byte, refu
 func decode(t *testing.T, manifests []byte) []runtime.Object {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, appsv1.AddToScheme, rbacv1.AddToScheme, storagev1.AddToScheme, batchv1.AddToScheme, admissionv1.AddToScheme, addSnapshots} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, appsv1.AddToScheme, rbacv1.AddToScheme, storagev1.AddToScheme, batchv1.AddToScheme, admissionv1.AddToScheme, networkingv1.AddToScheme, policyv1.AddToScheme, addSnapshots} {
 		if err := add(scheme); err != nil {
 			t.Fatal(err)
 		}
@@ -82,6 +84,8 @@ func podSpecs(t *testing.T, manifests []byte) map[string]corev1.PodSpec {
 			specs[o.Name] = o.Spec.Template.Spec
 		case *appsv1.Deployment:
 			specs[o.Name] = o.Spec.Template.Spec
+		case *corev1.Pod:
+			specs[o.Name] = o.Spec
 		case *batchv1.Job:
 			specs[o.Name] = o.Spec.Template.Spec
 		}

@@ -32,17 +32,20 @@ type options struct {
 }
 
 func main() {
-	var o options
+	os.Exit(newProgram(&options{}).Main())
+}
+
+func newProgram(o *options) *program.Program {
 	p := &program.Program{
 		Name:     "hostdir-controller",
 		Version:  version,
 		Flags:    pflag.NewFlagSet("hostdir-controller", pflag.ContinueOnError),
 		Validate: o.validate,
 		Run:      o.run,
+		Commands: []*program.Command{releaseClaims()},
 	}
 	o.addFlags(p.Flags)
-	p.Commands = []*program.Command{releaseClaims()}
-	os.Exit(p.Main())
+	return p
 }
 
 // releaseClaims is run before hostdir is uninstalled.

@@ -1,7 +1,7 @@
 package store
 
 // Kind says in one word what is wrong. The words stay: scripts go by them. Each
-// is explained in docs/reference/operating.md.
+// is explained in docs/reference/commands.md.
 type Kind string
 
 const (

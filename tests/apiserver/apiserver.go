@@ -21,7 +21,9 @@ import (
 // Server is a running API server.
 type Server struct {
 	// Config is that of an administrator.
-	Config     *rest.Config
+	Config *rest.Config
+	// Etcd is the address of etcd, which asks for no credentials.
+	Etcd       string
 	kubeconfig string
 	cache      programs.Cache
 }
@@ -40,6 +42,7 @@ func Start(t testing.TB, flags ...string) *Server {
 	}
 	env := &envtest.Environment{}
 	env.ControlPlane.Etcd = &envtest.Etcd{Path: cache.Path("etcd")}
+	env.ControlPlane.Etcd.Configure().Set("quota-backend-bytes", "8589934592") // the most that etcd advises
 	env.ControlPlane.GetAPIServer().Path = cache.Path("kube-apiserver")
 	for _, flag := range flags {
 		name, value, _ := strings.Cut(flag, "=")
@@ -54,7 +57,7 @@ func Start(t testing.TB, flags ...string) *Server {
 			t.Error(err)
 		}
 	})
-	s := &Server{Config: config, cache: cache, kubeconfig: filepath.Join(t.TempDir(), "kubeconfig")}
+	s := &Server{Config: config, Etcd: env.ControlPlane.Etcd.URL.String(), cache: cache, kubeconfig: filepath.Join(t.TempDir(), "kubeconfig")}
 	if err := os.WriteFile(s.kubeconfig, env.KubeConfig, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -63,6 +66,13 @@ func Start(t testing.TB, flags ...string) *Server {
 
 // Kubeconfig is a file with what is in Config.
 func (s *Server) Kubeconfig() string { return s.kubeconfig }
+
+// Through is the server for programs that reach it by another kubeconfig.
+func (s *Server) Through(kubeconfig string) *Server {
+	through := *s
+	through.kubeconfig = kubeconfig
+	return &through
+}
 
 // StartControllerManager runs kube-controller-manager until the test ends, or stop
 // is called, which kills it. Without names of controllers it runs all.
@@ -87,22 +97,30 @@ func (s *Server) StartScheduler(t testing.TB) (stop func()) {
 func (s *Server) StartProvisioner(t testing.TB, node, socket string, args ...string) (stop func()) {
 	t.Helper()
 	args = append([]string{"--kubeconfig=" + s.kubeconfig, "--csi-address=" + socket, "--node-deployment", "--strict-topology", "-v=5"}, args...)
-	return s.run(t, "csi-provisioner", []string{"NODE_NAME=" + node}, args...)
+	_, stop = s.Run(t, "csi-provisioner", []string{"NODE_NAME=" + node}, args...)
+	return stop
 }
 
 func (s *Server) start(t testing.TB, program string, args ...string) (stop func()) {
 	t.Helper()
-	return s.run(t, program, nil, append([]string{"--kubeconfig=" + s.kubeconfig, "--leader-elect=false", "--secure-port=0"}, args...)...)
+	_, stop = s.Run(t, program, nil, append([]string{"--kubeconfig=" + s.kubeconfig, "--leader-elect=false", "--secure-port=0"}, args...)...)
+	return stop
 }
 
-func (s *Server) run(t testing.TB, program string, environment []string, args ...string) (stop func()) {
+// Run runs one of the programs of a cluster, or that of a path, with these arguments,
+// until the test ends or stop is called, which kills it.
+func (s *Server) Run(t testing.TB, program string, environment []string, args ...string) (pid int, stop func()) {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	command := exec.CommandContext(ctx, s.cache.Path(program), args...)
+	path := program
+	if !filepath.IsAbs(program) {
+		path = s.cache.Path(program)
+	}
+	command := exec.CommandContext(ctx, path, args...)
 	command.Env = append(os.Environ(), environment...)
 	command.Stdout, command.Stderr = log, log
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -121,5 +139,5 @@ func (s *Server) run(t testing.TB, program string, environment []string, args ..
 		}
 		log.Close()
 	})
-	return stop
+	return command.Process.Pid, stop
 }

@@ -13,49 +13,6 @@ import (
 	"testing"
 )
 
-// visible is what users see of the code, and where docs/ must name it.
-var visible = []struct {
-	name string
-	// packages are where the code is, and all below them; page explains it, or with
-	// "" any page.
-	packages []string
-	page     string
-	// pick returns the names in a piece of code.
-	pick func(ast.Node) []string
-}{
-	{"metrics", []string{"pkg/metrics", "pkg/controller"}, "reference/operating.md", literals(metric)},
-	{"kinds of findings", []string{"pkg/store"}, "reference/operating.md", constants("Kind")},
-	{"reasons of disks", []string{"pkg/disk"}, "reference/operating.md", constants("Reason")},
-	{"reasons of health", []string{"pkg/store"}, "reference/operating.md", reasons},
-	{"states of disks", []string{"pkg/admin"}, "reference/operating.md", constants("DiskState")},
-	{"flags of the programs", []string{"pkg/program"}, "reference/configuration.md", flags},
-	{"flags of hostdir and its commands", []string{"cmd/hostdir"}, "", flags},
-	{"flags of kubectl hostdir", []string{"pkg/cli"}, "", flags},
-	{"flags of hostdir-controller", []string{"cmd/hostdir-controller", "pkg/controller"}, "reference/configuration.md", flags},
-	{"values of quota", []string{"pkg/config"}, "reference/configuration.md", constants("QuotaPolicy")},
-	{"causes of why", []string{"pkg/cli/why"}, "reference/why.md", constants("Name")},
-	{"fields of the configuration", []string{"pkg/config"}, "reference/configuration.md", configFields},
-}
-
-// TestDocsNameWhatUsersSee looks on docs' pages for all that the code shows to
-// users.
-func TestDocsNameWhatUsersSee(t *testing.T) {
-	for _, v := range visible {
-		t.Run(v.name, func(t *testing.T) {
-			text := docs(t, v.page)
-			found := pickFrom(t, v.pick, v.packages...)
-			if len(found) < 2 {
-				t.Fatalf("only %q are found in %q: the test proves nothing", found, v.packages)
-			}
-			for _, name := range found {
-				if !strings.Contains(text, "`"+name+"`") && !strings.Contains(text, "."+name+"`") {
-					t.Errorf("docs/%s does not name `%s`: users will look for it there", v.page, name)
-				}
-			}
-		})
-	}
-}
-
 // TestDocsNameNoOtherMetrics guards against those that are gone, or misspelt.
 func TestDocsNameNoOtherMetrics(t *testing.T) {
 	known := pickFrom(t, literals(metric), "pkg/metrics", "pkg/controller")
@@ -175,38 +132,6 @@ func reasons(n ast.Node) []string {
 				found = append(found, text)
 			}
 		}
-	}
-	return found
-}
-
-// flags picks the names of flags where they are defined, with their dashes.
-func flags(n ast.Node) []string {
-	call, ok := n.(*ast.CallExpr)
-	if !ok {
-		return nil
-	}
-	method, ok := call.Fun.(*ast.SelectorExpr)
-	if !ok || !regexp.MustCompile(`^(String|Bool|Int|Duration|Float32)(Var)?P?$`).MatchString(method.Sel.Name) {
-		return nil
-	}
-	for _, argument := range call.Args[:min(2, len(call.Args))] {
-		if name, ok := text(argument); ok {
-			return []string{"--" + name}
-		}
-	}
-	return nil
-}
-
-// configFields picks the fields of what the configuration file holds.
-func configFields(n ast.Node) (found []string) {
-	spec, ok := n.(*ast.TypeSpec)
-	if !ok || !slices.Contains([]string{"Config", "NodeConfig", "Pool", "Class"}, spec.Name.Name) {
-		return nil
-	}
-	for _, field := range spec.Type.(*ast.StructType).Fields.List {
-		tag, _ := strconv.Unquote(field.Tag.Value)
-		name, _, _ := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(tag, `json:"`), `"`), ",")
-		found = append(found, name)
 	}
 	return found
 }

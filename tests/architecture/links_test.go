@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/hostdir/hostdir/tests/reference"
 )
 
 var (
@@ -42,6 +44,22 @@ func TestLinksLead(t *testing.T) {
 			} else if section != "" && !hasSection(read(t, to), section) {
 				t.Errorf("%s: the link %s names no section", filepath.Base(page), match[1])
 			}
+		}
+	}
+}
+
+// TestIndexNamesAllPages looks for each page in docs/README.md, but for the design
+// records, which have an index of their own.
+func TestIndexNamesAllPages(t *testing.T) {
+	index := reference.Page(t, "README.md")
+	pages, err := filepath.Glob("../../docs/*/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("there are no pages (%v)", err)
+	}
+	for _, page := range pages {
+		page = strings.TrimPrefix(page, "../../docs/")
+		if !strings.Contains(index, "]("+page+")") {
+			t.Errorf("docs/README.md does not link to %s: nobody will find it", page)
 		}
 	}
 }

@@ -28,12 +28,13 @@ const home = "hostdir-system"
 func (c *cluster) install(t testing.TB, args ...string) {
 	t.Helper()
 	c.knowSnapshots(t)
+	now := time.Now().Format(time.RFC3339Nano)
 	run(t, "helm", append([]string{"upgrade", "--install", "hostdir", c.chart(), "--namespace", home, "--create-namespace",
 		"--reset-values", "--wait", "--timeout", "3m",
 		"--set", "image.repository=localhost/hostdir/hostdir", "--set", "image.tag=dev", "--set", "image.pullPolicy=Never",
-		"--set", "snapshots.controller.enabled=true",
+		"--set", "snapshots.controller.enabled=true", "--set-string", "test.image.tag=1.35",
 		// New pods each time: the tag stays the same when a new image is loaded.
-		"--set-string", "podAnnotations.installed=" + time.Now().Format(time.RFC3339Nano),
+		"--set-string", "podAnnotations.installed=" + now, "--set-string", "controller.podAnnotations.installed=" + now,
 	}, args...)...)
 }
 
@@ -54,6 +55,15 @@ func manifestsAreTaken(t *test) {
 			t.Errorf("%s is not among what was applied:\n%s", want, out)
 		}
 	}
+}
+
+// helmTestPasses runs what the chart brings for that, and finds nothing of it afterwards.
+func helmTestPasses(t *test) {
+	out := run(t, "helm", "test", "hostdir", "--namespace", home, "--timeout", "3m")
+	if !strings.Contains(out, "Succeeded") {
+		t.Errorf("helm test says:\n%s", out)
+	}
+	await(t, "the claim of the test is gone", claims, query{namespace: home, labels: "app.kubernetes.io/component=test"}, none)
 }
 
 // nothingIsLeft holds for all tests before it: each has deleted its claims.

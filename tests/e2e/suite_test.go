@@ -59,6 +59,7 @@ var together = []promise{
 	{"snapshots are made each night, and old ones deleted", snapshotsArePruned},
 	{"kubectl hostdir shows a claim, its path and what is in it", pluginShowsClaims},
 	{"people look and mend with the roles of the chart", peopleUseTheirRoles},
+	{"helm test makes, writes and deletes a volume", helmTestPasses},
 	{"the rendered manifests are what the API server takes", manifestsAreTaken},
 }
 
@@ -104,6 +105,7 @@ var departed = []promise{
 	{"nothing is lost while a disk is away under a StatefulSet", absentDiskLosesNothing},
 	{"nothing is lost either where requireMountPoint was forgotten", forgottenMountPointLosesNothing},
 	{"why names what is wrong with a disk", whyNamesWhatIsWrongWithADisk},
+	{"why names what is rare", whyNamesWhatIsRare},
 	{"hostdir check finds nothing wrong", checkFindsNothing},
 }
 

@@ -7,6 +7,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -124,6 +126,7 @@ func (t *test) browses(claim string) {
 	if _, stderr, status := t.see("", "browse", claim, "--image", image, "--", "false"); status != cli.Wrong {
 		t.Errorf("browse: a command fails, but the status is %d, %s", status, stderr)
 	}
+	t.browsesOnTerminal(claim, image)
 	t.eventually("no pod of browse is left", func() error {
 		left, err := t.CoreV1().Pods(t.namespace).List(context.Background(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/managed-by=kubectl-hostdir"})
 		if err == nil && len(left.Items) > 0 {
@@ -131,6 +134,40 @@ func (t *test) browses(claim string) {
 		}
 		return err
 	})
+}
+
+// browsesOnTerminal does so on a terminal, which keeps its size and is as before afterwards.
+func (t *test) browsesOnTerminal(claim, image string) {
+	t.Helper()
+	browse := fmt.Sprintf("../../bin/kubectl-hostdir browse %s --namespace %s --image %s", claim, t.namespace, image)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	terminal := exec.CommandContext(ctx, "script", "--quiet", "--return", "--command", "stty rows 33 cols 99; before=$(stty -g); "+browse+` && [ "$(stty -g)" = "$before" ] && echo as before`, "/dev/null")
+	typed, err := terminal.StdinPipe()
+	t.check(err)
+	shown, err := terminal.StdoutPipe()
+	t.check(err)
+	t.check(terminal.Start())
+	var all []byte
+	for input := "cat file; stty size; exit\n"; ; {
+		piece := make([]byte, 4096)
+		n, err := shown.Read(piece)
+		all = append(all, piece[:n]...)
+		if err != nil {
+			break
+		}
+		if input != "" && bytes.Contains(all, []byte("/claim # ")) { // the shell is there
+			_, err := io.WriteString(typed, input)
+			t.check(err)
+			input = ""
+		}
+	}
+	err = terminal.Wait()
+	for _, want := range []string{"treasure\r\n", "33 99\r\n", "as before"} {
+		if err != nil || !bytes.Contains(all, []byte(want)) {
+			t.Errorf("browse on a terminal: %v, want %q in\n%s", err, want, all)
+		}
+	}
 }
 
 // overviewIsWell waits for what tests before this one have provoked to pass.

@@ -90,7 +90,7 @@ func (b Builder) standIn(name string) error {
 		return err
 	}
 	b.say("using this machine's Go as image %s", name)
-	return b.buildah("pull", "--quiet", "docker-archive:"+archive)
+	return b.buildah("pull", "--quiet", "oci-archive:"+archive)
 }
 
 func (b Builder) store() string { return b.cache.Folder("buildah") }

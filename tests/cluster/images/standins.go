@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/hostdir/hostdir/deploy/oci"
 	"github.com/hostdir/hostdir/tests/cluster/kube"
 	"github.com/hostdir/hostdir/tests/cluster/programs"
 )
@@ -30,7 +31,7 @@ func Preloaded(cache programs.Cache, say func(string, ...any)) ([]string, error)
 		sidecarImage(kube.ResizerImage, cache),
 		sidecarImage(kube.SnapshotterImage, cache),
 		sidecarImage(kube.SnapshotControllerImage, cache),
-		{Name: kube.KubectlImage, Entrypoint: []string{"/bin/kubectl"}, Files: []file{
+		{Name: kube.KubectlImage, Entrypoint: []string{"/bin/kubectl"}, Files: []oci.File{
 			{Path: "bin/", Mode: 0o755}, {Path: "bin/kubectl", Source: cache.Path("kubectl"), Mode: 0o755},
 		}},
 	} {
@@ -48,7 +49,7 @@ func sidecarImage(name string, cache programs.Cache) image {
 	program := ShortName(name)
 	return image{
 		Name:       name,
-		Files:      []file{{Path: program, Source: cache.Path(program), Mode: 0o755}},
+		Files:      []oci.File{{Path: program, Source: cache.Path(program), Mode: 0o755}},
 		Entrypoint: []string{"/" + program},
 	}
 }
@@ -66,13 +67,13 @@ func pauseImage(cache programs.Cache, say func(string, ...any)) (image, error) {
 	}
 	return image{
 		Name:       kube.PauseImage,
-		Files:      []file{{Path: "pause", Source: binary, Mode: 0o755}},
+		Files:      []oci.File{{Path: "pause", Source: binary, Mode: 0o755}},
 		Entrypoint: []string{"/pause"},
 	}, nil
 }
 
 // busyboxFiles are the machine's static busybox with a link for each of its commands.
-func busyboxFiles() ([]file, error) {
+func busyboxFiles() ([]oci.File, error) {
 	binary, err := exec.LookPath("busybox")
 	if err != nil {
 		return nil, err
@@ -81,13 +82,13 @@ func busyboxFiles() ([]file, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask %s for its commands: %w", binary, err)
 	}
-	files := []file{
+	files := []oci.File{
 		{Path: "bin/", Mode: 0o755}, {Path: "etc/", Mode: 0o755}, {Path: "root/", Mode: 0o700}, {Path: "tmp/", Mode: 0o1777},
 		{Path: "bin/busybox", Source: binary, Mode: 0o755},
 	}
 	for command := range strings.FieldsSeq(string(commands)) {
 		if command != "busybox" {
-			files = append(files, file{Path: "bin/" + command, Link: "busybox"})
+			files = append(files, oci.File{Path: "bin/" + command, Link: "busybox"})
 		}
 	}
 	return files, nil
@@ -102,7 +103,7 @@ func golangImage(name string) (image, error) {
 	}
 	const certificates = "etc/ssl/certs/ca-certificates.crt"
 	if _, err := os.Stat("/" + certificates); err == nil {
-		files = append(files, file{Path: certificates, Source: "/" + certificates, Mode: 0o644})
+		files = append(files, oci.File{Path: certificates, Source: "/" + certificates, Mode: 0o644})
 	}
 	env := []string{"PATH=/go/bin:/usr/local/go/bin:" + searchPath, "GOPATH=/go", "GOCACHE=/go/cache", "GOTOOLCHAIN=local", "HOME=/root"}
 	for _, setting := range []string{"GOPROXY", "GOSUMDB"} { // modules come from where this machine takes them

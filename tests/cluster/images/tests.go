@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/hostdir/hostdir/deploy/oci"
 	"github.com/hostdir/hostdir/tests/cluster/programs"
 )
 
@@ -14,13 +15,13 @@ func OfTests(cache programs.Cache, agnhost string, names []string) ([]string, er
 	if err != nil {
 		return nil, err
 	}
-	files = append(slices.DeleteFunc(files, func(f file) bool { return f.Path == "bin/sync" }),
-		file{Path: "bin/sync", Text: syncVolumes, Mode: 0o755})
+	files = append(slices.DeleteFunc(files, func(f oci.File) bool { return f.Path == "bin/sync" }),
+		oci.File{Path: "bin/sync", Text: syncVolumes, Mode: 0o755})
 	var archives []string
 	for _, name := range names {
 		i := image{Name: name, Files: files, Cmd: []string{"sh"}, Env: []string{"PATH=" + searchPath}}
 		if ShortName(name) == "agnhost" {
-			i.Files = append(slices.Clone(files), file{Path: "agnhost", Source: agnhost, Mode: 0o755})
+			i.Files = append(slices.Clone(files), oci.File{Path: "agnhost", Source: agnhost, Mode: 0o755})
 			i.Entrypoint, i.Cmd = []string{"/agnhost"}, []string{"pause"}
 		}
 		archive, err := i.cached(cache.Folder("images"))
