@@ -43,6 +43,8 @@ func whyNamesWhatIsRare(t *test) {
 	pod("data")
 	t.why("data", why.MountFails)
 	run(t, "kubectl", "patch", "pv", pv, "--type=merge", "-p", `{"spec":{"mountOptions":null}}`)
+	t.deletePod("data") // kubelet mounts for it with what it has read once
+	pod("data")
 	t.podRuns("data")
 	t.deletePod("data")
 
