@@ -128,6 +128,15 @@ func (p *played) stop() {
 	p.ended.Wait()
 }
 
+// now returns how many bytes there were so far, by resource.
+func (p *played) now() map[string]int64 {
+	now := map[string]int64{}
+	for resource, count := range p.bytes {
+		now[resource] = count.Load()
+	}
+	return now
+}
+
 // arrived returns how many bytes there were so far, of some resources.
 func (p *played) arrived(resources ...string) (sum int64) {
 	for resource, count := range p.bytes {
