@@ -92,11 +92,3 @@ of a pod, those without business with the API server too.
     - downwardAPI:
         items: [{path: namespace, fieldRef: {fieldPath: metadata.namespace}}]
 {{- end }}
-
-{{/* hostdir.monitoringLabels are the chart's and those of the values, of which Prometheus and Grafana select by some. */}}
-{{- define "hostdir.monitoringLabels" -}}
-{{ include "hostdir.labels" (index . 0) }}
-{{- with index . 1 }}
-{{ toYaml . }}
-{{- end }}
-{{- end }}
