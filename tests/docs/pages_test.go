@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -94,7 +95,7 @@ func TestTutorialsAreOne(t *testing.T) {
 			if remark.ReplaceAllString(c.text, "") != remark.ReplaceAllString(k.commands[j].text, "") {
 				t.Errorf("line %d has the command %q, line %d of the Korean page %q", e.line, c.text, k.line, k.commands[j].text)
 			}
-			if len(filled(english.output(c))) != len(filled(korean.output(k.commands[j]))) {
+			if !slices.Equal(english.output(c), korean.output(k.commands[j])) {
 				t.Errorf("%q shows different output on lines %d and %d", c.text, e.line, k.line)
 			}
 		}

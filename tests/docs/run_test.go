@@ -49,6 +49,9 @@ func TestPages(t *testing.T) {
 		if !slices.ContainsFunc(p.blocks, func(b block) bool { return b.notRun == "" }) {
 			continue
 		}
+		if strings.HasSuffix(p.path, ".ko.md") && !*update {
+			continue // TestTutorialsAreOne holds it to what the English one shows
+		}
 		name := filepath.Base(filepath.Dir(p.path)) + "/" + filepath.Base(p.path)
 		t.Run(name, func(t *testing.T) {
 			s := open(t, p, bin)
