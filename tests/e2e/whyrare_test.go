@@ -31,10 +31,6 @@ func whyNamesWhatIsRare(t *test) {
 		return filepath.Join(guarded.dir, "volumes", t.volumeOf(name).Name)
 	}
 	shell := func(script string) { t.onNode(t, node, "sh", "-ec", script) }
-	order := func(args ...string) {
-		_, err := t.hostdir(t, node, args...)
-		t.check(err)
-	}
 	used("data")
 
 	// A PersistentVolume with an option that somebody has misspelt.
@@ -99,12 +95,12 @@ func whyNamesWhatIsRare(t *test) {
 	shell("rmdir " + fresh.dir + "/lost+found")
 	fresh.unmount(t)
 	shell("mount -o loop " + fresh.image() + " " + guarded.dir)
-	t.why("data", why.DiskExchanged)
-	order("disks", "init", "--yes", guarded.dir)
+	t.why("data", why.DiskAbsent) // it is empty
+	_, err := t.hostdir(t, node, "disks", "init", "--yes", guarded.dir)
+	t.check(err)
 	t.why("data", why.DiskMissing)
 	d.unmount(t)
 	d.mount(t)
-	order("disks", "accept", "--yes", guarded.dir)
 	t.why("data", why.NothingWrong)
 	shell("rm " + fresh.image() + " && rmdir " + fresh.dir)
 }
