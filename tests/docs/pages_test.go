@@ -62,6 +62,10 @@ func TestBlocksAreRunOrMarked(t *testing.T) {
 				if c.text == "..." {
 					t.Errorf("%s:%d: a command is left out", p.path, b.line)
 				}
+				// Whatever else it does, it does to whoever runs the tests: publishes, installs, removes.
+				if program, _, _ := strings.Cut(c.text, " "); program != "kubectl" && program != "helm" {
+					t.Errorf("%s:%d: %s is nothing that a test runs of a page by itself: say <!-- not run: REASON -->", p.path, b.line, program)
+				}
 			}
 		}
 	}
