@@ -29,7 +29,7 @@ var (
 // installDisks installs the chart with both pools, until the test ends.
 func (c *cluster) installDisks(t *testing.T) {
 	t.Helper()
-	values := []string{"--set", "pools[0].name=default,pools[0].paths[0]=" + pool}
+	var values []string
 	for i, p := range diskPools {
 		for _, node := range c.nodes {
 			d := c.makeDisk(t, node, p.dir, 256*mebibyte, "mkfs.ext4", "-q", "-F")

@@ -33,6 +33,9 @@ func (c *cluster) install(t testing.TB, args ...string) {
 		"--reset-values", "--wait", "--timeout", "3m",
 		"--set", "image.repository=localhost/hostdir/hostdir", "--set", "image.tag=dev", "--set", "image.pullPolicy=Never",
 		"--set", "snapshots.controller.enabled=true", "--set-string", "test.image.tag=1.35",
+		// Both nodes are on this machine's disk, which may be large and nearly full: a share
+		// of it, reserved on each, would leave the tests no room.
+		"--set", "pools[0].name=default,pools[0].paths[0]=" + pool + ",pools[0].reserve=1Gi",
 		// New pods each time: the tag stays the same when a new image is loaded.
 		"--set-string", "podAnnotations.installed=" + now, "--set-string", "controller.podAnnotations.installed=" + now,
 	}, args...)...)

@@ -31,7 +31,7 @@ func (c *cluster) installLimited(t *testing.T) {
 // installPools installs the chart with the pool "limited", whose disks are there.
 func (c *cluster) installPools(t testing.TB, args ...string) {
 	t.Helper()
-	c.install(t, append([]string{"--set", "pools[0].name=default,pools[0].paths[0]=" + pool,
+	c.install(t, append([]string{
 		"--set", "pools[1].name=limited,pools[1].paths[0]=" + limitedPool + ",pools[1].requireMountPoint=true"}, args...)...)
 }
 
