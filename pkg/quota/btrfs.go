@@ -159,6 +159,9 @@ func (btrfs) Remove(fs *os.File, id ID) error {
 		return err
 	}
 	for _, group := range groups {
+		if err := countedDown(fs, group); err != nil {
+			return err
+		}
 		remove := createArgs{group: group}
 		err := ioctl("remove qgroup", fs, groupCreate, &remove)
 		switch {
@@ -170,6 +173,17 @@ func (btrfs) Remove(fs *os.File, id ID) error {
 		}
 	}
 	return nil
+}
+
+// countedDown returns an error while a qgroup still holds what its subvolume held, which
+// btrfs counts in the commit after that was cleared away: if the qgroup were removed before
+// that, Linux 6.11 and newer would distrust all their counts, and limit nothing more.
+func countedDown(fs *os.File, group uint64) error {
+	held, _, err := groupUsage(fs, group)
+	if err != nil || held.referenced == 0 || checkGroups(fs) != nil { // which counts nothing down
+		return err
+	}
+	return fmt.Errorf("%s: btrfs %w counting what qgroup %d/%d held", fs.Name(), errdefs.ErrBusy, group>>levelShift, group&(1<<levelShift-1))
 }
 
 // tryBtrfs finds out whether btrfs takes a change of limits, one that changes
