@@ -165,9 +165,9 @@ type allocation struct {
 	done  []func()
 }
 
-// hold is allocate for what may turn out to need more.
-func (s *Store) hold(d *diskState, bytes int64) (*allocation, error) {
-	done, err := s.allocate(d, bytes)
+// hold is allocate for what may turn out to need more. there is what is on the disk already.
+func (s *Store) hold(d *diskState, bytes, there int64) (*allocation, error) {
+	done, err := s.allocate(d, max(bytes-there, 0))
 	if err != nil {
 		return nil, err
 	}

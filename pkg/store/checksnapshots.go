@@ -89,7 +89,7 @@ func (l *snapshotLook) tell(kind Kind, problem, remedy string, fix func() error)
 
 // halfMade is called with the lock of the snapshot that is made there.
 func (l *snapshotLook) halfMade() {
-	if _, err := l.root.Lstat(disk.SnapshotsDir + "/" + l.name); err != nil {
+	if _, err := l.root.Lstat(disk.SnapshotsDir + "/" + l.name); err != nil || l.keeps(snapshotLock(strings.TrimPrefix(l.name, newPrefix))) {
 		return
 	}
 	l.tell(HalfBuilt, "a snapshot was begun and not finished, and nobody works on it any more; it was never anybody's",

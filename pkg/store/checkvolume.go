@@ -114,7 +114,7 @@ func (l *volumeLook) foreign(found func(Finding)) {
 
 // halfBuilt is called with the lock of the volume that is built there.
 func (l *volumeLook) halfBuilt(found func(Finding)) {
-	if _, err := l.volumes.Lstat(l.name); err != nil {
+	if _, err := l.volumes.Lstat(l.name); err != nil || l.keeps(strings.TrimPrefix(l.name, newPrefix)) {
 		return
 	}
 	l.found = found

@@ -61,13 +61,15 @@ type diskState struct {
 	trash   trashIndex
 	// building are the names of volumes that are being built.
 	building map[string]bool
+	// unfinished are the copies that a restart has cut short, by what they are locked by.
+	unfinished map[string]unfinished
 }
 
 func (s *Store) newDiskState(path string, id disk.Identity, storage string, pool config.Pool) *diskState {
 	d := &diskState{
 		path: path, id: id, storage: storage, pool: pool,
 		calls: newCalls(), wake: make(chan struct{}, 1), copies: make(chan struct{}, maxCopies), stop: func() {},
-		volumes: volumeSet{node: s.node}, trash: newTrashIndex(), building: map[string]bool{},
+		volumes: volumeSet{node: s.node}, trash: newTrashIndex(), building: map[string]bool{}, unfinished: map[string]unfinished{},
 		publishes: map[string]int{},
 	}
 	d.peers = func() []*diskState {

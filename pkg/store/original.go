@@ -152,7 +152,7 @@ func (c *original) snapshotData(to *dir.Dir, readOnly bool) (quota.ID, error) {
 // copyTo copies the original to a directory and makes that last. Others work meanwhile,
 // and may make the original hold more than there is room for: then more is taken, or the
 // error is ErrNoSpace.
-func (c *original) copyTo(ctx context.Context, to *dir.Dir, j *longJob, room *allocation, shareOnly bool) (shared bool, held Usage, err error) {
+func (c *original) copyTo(ctx context.Context, to *dir.Dir, j *longJob, room *allocation, how tree.Options) (shared bool, held Usage, err error) {
 	place, err := c.copying(ctx)
 	if err != nil {
 		return false, Usage{}, err
@@ -171,7 +171,8 @@ func (c *original) copyTo(ctx context.Context, to *dir.Dir, j *longJob, room *al
 		}
 		return fits()
 	})
-	shared, err = tree.Copy(ctx, c.data, to, w, tree.Options{Live: c.live, ShareOnly: shareOnly})
+	how.Live = c.live
+	shared, err = tree.Copy(ctx, c.data, to, w, how)
 	if err == nil {
 		err = fits()
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -101,10 +102,11 @@ type restore struct {
 	name    string // of its directory
 	request CreateRequest
 
-	source *original
-	room   *allocation
-	record Record
-	held   Usage
+	source  *original
+	earlier *cutShort
+	room    *allocation
+	record  Record
+	held    Usage
 }
 
 func (b *restore) run(ctx context.Context, j *longJob) error {
@@ -128,7 +130,10 @@ func (b *restore) run(ctx context.Context, j *longJob) error {
 	}
 	b.record = b.request.record(b.store.node, capacity)
 	b.record.ID, b.record.Source = b.disk.volumeID(b.name).String(), b.request.Source
-	if b.room, err = b.store.hold(b.disk, capacity); err != nil {
+	if err := b.goOn(ctx, j); err != nil {
+		return err
+	}
+	if b.room, err = b.store.hold(b.disk, capacity, b.earlier.held()); err != nil {
 		return fmt.Errorf("%w: only the disk %s has %s: %w", errdefs.ErrNoSpace, b.disk.path, b.request.Source, err)
 	}
 	defer b.room.end()
@@ -137,19 +142,23 @@ func (b *restore) run(ctx context.Context, j *longJob) error {
 		return err
 	}
 	defer finish()
+	b.disk.resume(b.name)
 	volumes, err := b.source.root.Sub(disk.VolumesDir)
 	if err != nil {
 		return err
 	}
 	defer volumes.Close()
-	if err = b.source.clearAway(ctx, volumes, b.building()); err == nil {
+	if b.earlier == nil {
+		err = b.source.clearAway(ctx, volumes, b.building())
+	}
+	if err == nil {
 		err = b.build(ctx, j, volumes)
 	}
 	if isQuotaOff(err) { // since a moment ago: the next try knows
 		b.source.detectLimits(ctx)
 		err = fmt.Errorf("%w: %w", errdefs.ErrBusy, err)
 	}
-	if err != nil {
+	if err != nil && !b.store.ending() {
 		if _, undo := moveToTrash(b.source.root, volumes, b.building()); undo != nil && !errors.Is(undo, fs.ErrNotExist) {
 			err = fmt.Errorf("%w; what was begun could not be removed: %w", err, undo)
 		}
@@ -159,6 +168,41 @@ func (b *restore) run(ctx context.Context, j *longJob) error {
 }
 
 func (b *restore) building() string { return newPrefix + b.name }
+
+// goOn looks for an earlier copy for the same request that can be gone on with. Its record
+// is the volume's then.
+func (b *restore) goOn(ctx context.Context, j *longJob) error {
+	path := disk.VolumesDir + "/" + b.building()
+	earlier, err := b.source.cutShort(ctx, j, path)
+	if earlier == nil || err != nil {
+		return err
+	}
+	volume, err := b.source.root.Sub(path)
+	if err != nil {
+		return err
+	}
+	defer volume.Close()
+	r, err := readRecord(volume, b.disk.volumeID(b.name))
+	if err = unreadable(err); errors.Is(err, errdefs.ErrUnavailable) {
+		return err
+	}
+	limits, _ := b.disk.limiter()
+	limited := limits != nil && b.request.Class.Quota != config.QuotaOff
+	if err != nil || (r.Quota != nil) != limited || limited && r.Quota.Kind != limits.Kind() {
+		return nil
+	}
+	same := r
+	same.Created, same.Quota, same.Subvolume = b.record.Created, nil, 0
+	was, err := same.encode()
+	if err != nil {
+		return err
+	}
+	if is, err := b.record.encode(); err != nil || !bytes.Equal(is, was) {
+		return err
+	}
+	b.earlier, b.record = earlier, r
+	return nil
+}
 
 // capacity is what is asked for, at least what the original has.
 func (b *restore) capacity() (int64, error) {
@@ -199,6 +243,9 @@ func (b *restore) build(ctx context.Context, j *longJob, volumes *dir.Dir) error
 // fill makes the data, limited, and the record, by the best way that there is.
 func (b *restore) fill(ctx context.Context, j *longJob, volume *dir.Dir) (done func(), err error) {
 	done = func() {}
+	if b.earlier != nil {
+		return done, b.copy(ctx, j, volume)
+	}
 	id, err := b.source.snapshotData(volume, false)
 	switch {
 	case err == nil:
@@ -258,7 +305,7 @@ func (b *restore) copy(ctx context.Context, j *longJob, volume *dir.Dir) error {
 			q.Inodes = max(q.Inodes, 2*b.source.held.Inodes)
 		}
 	}
-	if err := writeRecord(volume, recordFile, b.record); err != nil {
+	if err := replaceRecord(volume, b.record); err != nil { // there may be one, to go on with
 		return err
 	}
 	if err := b.limit(volume); err != nil {
@@ -269,7 +316,7 @@ func (b *restore) copy(ctx context.Context, j *longJob, volume *dir.Dir) error {
 		return err
 	}
 	defer data.Close()
-	shared, held, err := b.source.copyTo(ctx, data, j, b.room, false)
+	shared, held, err := b.source.copyTo(ctx, data, j, b.room, b.source.goingOn(b.earlier, b.record.Created, volume))
 	if b.source.reachedLimit(data, b.record.Quota, err) {
 		return fmt.Errorf("%w: %s holds more than fits into %s, and here a capacity is enforced: ask for more (%v)", errdefs.ErrOutOfRange,
 			b.request.Source, config.FormatSize(b.record.CapacityBytes), err)
@@ -279,6 +326,9 @@ func (b *restore) copy(ctx context.Context, j *longJob, volume *dir.Dir) error {
 	}
 	b.held = held
 	b.held.At = time.Now()
+	if err := removeCopyNote(volume); err != nil {
+		return err
+	}
 	if shared {
 		b.record.Origin = b.source.origin
 		return replaceRecord(volume, b.record)

@@ -16,8 +16,8 @@ import (
 const newPrefix = ".new-"
 
 // scan reads the records of a disk that is being taken into use, and moves what a
-// crash left half built into the trash. A volume whose record cannot be understood
-// is put into quarantine; the others are served.
+// crash left half built into the trash, unless it can be gone on with. A volume whose
+// record cannot be understood is put into quarantine; the others are served.
 func (s *Store) scan(ctx context.Context, o openDisk, x *slot) error {
 	// A crash may have kept the marker from being synced, and with it the disk.
 	if err := o.root.Sync(); err != nil {
@@ -36,7 +36,7 @@ func (s *Store) scan(ctx context.Context, o openDisk, x *slot) error {
 	log := klog.FromContext(ctx)
 	for _, name := range names {
 		if strings.HasPrefix(name, newPrefix) {
-			if _, err := moveToTrash(o.root, all, name); err != nil {
+			if err := o.unfinishedFound(all, disk.VolumesDir, name, strings.TrimPrefix(name, newPrefix)); err != nil {
 				log.Error(err, "half-built volume not cleared away", "path", all.Path(name))
 			}
 			continue

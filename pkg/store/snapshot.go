@@ -106,10 +106,11 @@ type snapshotBuild struct {
 	request SnapshotRequest
 	writers func(*os.File) error
 
-	source *original
-	room   *allocation
-	aside  *dir.Dir
-	record SnapshotRecord
+	source  *original
+	earlier *cutShort
+	room    *allocation
+	aside   *dir.Dir
+	record  SnapshotRecord
 }
 
 func (b *snapshotBuild) run(ctx context.Context, j *longJob) error {
@@ -126,20 +127,30 @@ func (b *snapshotBuild) run(ctx context.Context, j *longJob) error {
 		Claim: b.source.claim, VolumeSnapshot: b.request.VolumeSnapshot, Content: b.request.Content, Group: b.request.Group, Node: b.store.node,
 		CapacityBytes: b.source.capacity, Created: j.began.UTC(),
 	}
+	if b.request.Class.Consistency != config.ConsistencyIdle { // nobody knows who wrote meanwhile
+		if b.earlier, err = b.source.cutShort(ctx, j, disk.SnapshotsDir+"/"+b.building()); err != nil {
+			return err
+		}
+	}
+	if b.earlier != nil {
+		b.record.Created = b.earlier.began
+	}
 	plan := b.record
 	j.snapshot.Store(&plan)
 	room := b.source.held.Bytes
 	if b.source.held.At.IsZero() {
 		room = b.source.capacity
 	}
-	if b.room, err = b.store.hold(b.disk, room); err != nil {
+	if b.room, err = b.store.hold(b.disk, room, b.earlier.held()); err != nil {
 		return fmt.Errorf("%w: a snapshot takes the room of what the volume holds, for that may all be written anew: %w", errdefs.ErrNoSpace, err)
 	}
 	defer b.room.end()
-	if err := b.build(ctx, j); err != nil {
-		return noSpace(errors.Join(err, b.clear()))
+	b.disk.resume(snapshotLock(b.name))
+	err = b.build(ctx, j)
+	if err != nil && !b.store.ending() {
+		err = errors.Join(err, b.clear())
 	}
-	return nil
+	return noSpace(err)
 }
 
 // existing looks for a snapshot that was made before.
@@ -179,7 +190,7 @@ func (b *snapshotBuild) build(ctx context.Context, j *longJob) error {
 	if err := b.fill(ctx, j); err != nil {
 		return err
 	}
-	idle := busy == nil && b.disk.publishesOf(b.volume) == publishes
+	idle := busy == nil && b.earlier == nil && b.disk.publishesOf(b.volume) == publishes
 	switch {
 	case b.request.Class.Consistency == config.ConsistencyIdle && !idle:
 		return fmt.Errorf("its class wants consistency=idle, and the volume was %w by a pod meanwhile: it is tried again", errdefs.ErrInUse)
@@ -190,13 +201,18 @@ func (b *snapshotBuild) build(ctx context.Context, j *longJob) error {
 	default:
 		b.record.Consistency = config.ConsistencyAny
 	}
+	if b.record.Method != SnapshotSubvolume {
+		if err := removeCopyNote(b.aside); err != nil {
+			return err
+		}
+	}
 	if err := errors.Join(b.record.write(b.aside), b.aside.Sync()); err != nil {
 		return err
 	}
 	return b.commit(ctx)
 }
 
-// layOut makes the directory aside and opens it.
+// layOut opens the directory aside, a new one unless there is one to go on with.
 func (b *snapshotBuild) layOut(ctx context.Context) (*dir.Dir, error) {
 	snapshots, err := b.source.root.MakeSub(disk.SnapshotsDir)
 	if err != nil {
@@ -205,6 +221,9 @@ func (b *snapshotBuild) layOut(ctx context.Context) (*dir.Dir, error) {
 	defer snapshots.Close()
 	if err := b.source.root.Sync(); err != nil {
 		return nil, err
+	}
+	if b.earlier != nil {
+		return snapshots.Sub(b.building())
 	}
 	if _, err := moveToTrash(b.source.root, snapshots, b.building()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -234,6 +253,9 @@ func (b *snapshotBuild) clear() error {
 
 // fill makes the data, by the best way that there is.
 func (b *snapshotBuild) fill(ctx context.Context, j *longJob) error {
+	if b.earlier != nil {
+		return b.copy(ctx, j)
+	}
 	id, err := b.source.snapshotData(b.aside, true)
 	if err == nil {
 		held, err := b.countSubvolume(ctx, j, id)
@@ -250,12 +272,18 @@ func (b *snapshotBuild) fill(ctx context.Context, j *longJob) error {
 	if err := b.aside.Mkdir(dataDir); err != nil {
 		return err
 	}
+	return b.copy(ctx, j)
+}
+
+func (b *snapshotBuild) copy(ctx context.Context, j *longJob) error {
 	data, err := b.aside.Sub(dataDir)
 	if err != nil {
 		return err
 	}
 	defer data.Close()
-	shared, held, err := b.source.copyTo(ctx, data, j, b.room, b.request.Class.Copy == config.CopyNever)
+	how := b.source.goingOn(b.earlier, b.record.Created, b.aside)
+	how.ShareOnly = b.request.Class.Copy == config.CopyNever
+	shared, held, err := b.source.copyTo(ctx, data, j, b.room, how)
 	if errors.Is(err, tree.ErrCannotShare) {
 		return fmt.Errorf("%w: its class forbids copies (copy=never): %w", errdefs.ErrInvalid, err)
 	}

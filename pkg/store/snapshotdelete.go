@@ -48,7 +48,7 @@ func (d *diskState) deleteSnapshot(id SnapshotID) error {
 	x, err := d.findSnapshot(id)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		d.setSnapshot(id.Name, nil)
-		return errors.Join(err, d.syncSnapshots())
+		return errors.Join(err, d.syncSnapshots(), d.dropUnfinishedSnapshot(id.Name))
 	}
 	if err != nil {
 		return err
@@ -78,6 +78,11 @@ func (d *diskState) deleteSnapshot(id SnapshotID) error {
 	}
 	d.wakePurge()
 	return nil
+}
+
+// dropUnfinishedSnapshot clears away what a restart has cut short.
+func (d *diskState) dropUnfinishedSnapshot(name string) error {
+	return d.drop(snapshotLock(name), unfinished{parent: disk.SnapshotsDir, name: newPrefix + name})
 }
 
 // syncSnapshots makes sure that no power cut brings back a snapshot that is gone.

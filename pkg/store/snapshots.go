@@ -173,7 +173,7 @@ func (d *diskState) findSnapshot(id SnapshotID) (*openSnapshot, error) {
 }
 
 // scanSnapshots reads the records of the snapshots of a disk that is being taken into
-// use, and moves what was not finished into the trash.
+// use, and moves what was not finished into the trash, unless it can be gone on with.
 func (s *Store) scanSnapshots(ctx context.Context, o openDisk) error {
 	all, err := o.root.Sub(disk.SnapshotsDir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -190,7 +190,7 @@ func (s *Store) scanSnapshots(ctx context.Context, o openDisk) error {
 	log := klog.FromContext(ctx)
 	for _, name := range names {
 		if strings.HasPrefix(name, newPrefix) {
-			if _, err := moveToTrash(o.root, all, name); err != nil {
+			if err := o.unfinishedFound(all, disk.SnapshotsDir, name, snapshotLock(strings.TrimPrefix(name, newPrefix))); err != nil {
 				log.Error(err, "half-made snapshot not cleared away", "path", all.Path(name))
 			}
 			continue

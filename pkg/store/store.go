@@ -278,6 +278,7 @@ func (s *Store) serve(d *diskState) {
 	s.background(func() { every(ctx, walkInterval, func() { d.walk(ctx) }) })
 	s.background(func() {
 		for tick := time.Tick(purgeInterval); ctx.Err() == nil; {
+			s.dropUnfinished(ctx, d)
 			s.purge(ctx, d)
 			select {
 			case <-ctx.Done():

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -22,6 +23,13 @@ type Options struct {
 	// ShareOnly refuses to copy what is in a file: without blocks that the copy can share
 	// with the original the error is ErrCannotShare.
 	ShareOnly bool
+	// Resumable is called when a checkpoint is reached: from then on the copy can be gone on
+	// with when it is cut short, also by a power cut. nil for one that always can.
+	Resumable func() error
+	// ChangedSince is when the copy began that is gone on with: files of the original that
+	// were changed since are copied again, whatever their times say. Zero for an original that
+	// nobody changes.
+	ChangedSince time.Time
 }
 
 // ErrCannotShare is for a filesystem, or a file, whose blocks cannot be shared.
@@ -38,6 +46,7 @@ type copier struct {
 	// share is whether files may share their blocks with the copy; shared and copied are
 	// whether there are any that do, and any that do not.
 	share, shared, copied bool
+	waiting               checkpoint
 	buffer                []byte
 }
 
@@ -51,10 +60,13 @@ type firstName struct {
 // Copy makes to, a directory, hold what from holds, and be as from is. What a copy that
 // was cut short has left in to is taken for copied where type, size and time are the
 // same; anything that from does not have is removed. Sockets are left out. The copy is
-// not synced. shared is whether it has all its blocks in common with the original.
+// not synced at the end. shared is whether it has all its blocks in common with the
+// original.
 func Copy(ctx context.Context, from, to *dir.Dir, w *Watch, o Options) (shared bool, err error) {
 	c := &copier{Options: o, ctx: ctx, watch: w, top: to, linked: map[dir.Inode]firstName{}, share: true, buffer: make([]byte, 1<<20)}
-	err = c.directory(from, to, "", maxDepth)
+	if err = c.directory(from, to, "", maxDepth); err == nil {
+		err = c.end()
+	}
 	return c.shared && !c.copied, err
 }
 
@@ -161,7 +173,7 @@ func (c *copier) entry(e Entry, to *dir.Dir, path string, depth int) error {
 	if first, ok := c.linked[inode]; ok && sameFile(first.stat, e.Stat) {
 		return c.link(first.path, to, e.Name, exists, there)
 	}
-	if exists && !sameContent(e.Stat, there) {
+	if exists && (!sameContent(e.Stat, there) || c.changed(e.Stat)) {
 		if err := to.RemoveTree(c.ctx, e.Name); err != nil {
 			return err
 		}
@@ -169,7 +181,7 @@ func (c *copier) entry(e Entry, to *dir.Dir, path string, depth int) error {
 	}
 	switch e.Stat.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
-		err = c.file(e, to, exists)
+		err = c.file(e, to, path, exists)
 	case unix.S_IFLNK:
 		err = c.symlink(e, to, exists)
 	case unix.S_IFSOCK:
@@ -194,8 +206,13 @@ func sameFile(was, is unix.Stat_t) bool {
 	return was.Mode == is.Mode && was.Size == is.Size && was.Mtim == is.Mtim
 }
 
+// changed reports whether a file may have been written since an earlier copy of it.
+func (c *copier) changed(st unix.Stat_t) bool {
+	return !c.ChangedSince.IsZero() && !time.Unix(st.Ctim.Sec, st.Ctim.Nsec).Before(c.ChangedSince)
+}
+
 // sameContent reports whether an entry of the copy need not be made again: a file's time
-// is set once all of it was written.
+// is set once all of it is on the disk.
 func sameContent(from, to unix.Stat_t) bool {
 	return from.Mode&unix.S_IFMT == to.Mode&unix.S_IFMT && from.Size == to.Size && from.Rdev == to.Rdev &&
 		to.Nlink == 1 && sameTime(from.Mtim, to.Mtim)
@@ -235,7 +252,7 @@ func (c *copier) link(first string, to *dir.Dir, name string, exists bool, there
 	return to.Wrap("linkat", name, unix.Linkat(c.top.FD(), first, to.FD(), name, 0))
 }
 
-func (c *copier) file(e Entry, to *dir.Dir, exists bool) error {
+func (c *copier) file(e Entry, to *dir.Dir, path string, exists bool) error {
 	from, err := e.Open()
 	if err != nil {
 		return err
@@ -249,15 +266,42 @@ func (c *copier) file(e Entry, to *dir.Dir, exists bool) error {
 	if err != nil {
 		return err
 	}
-	if exists {
-		c.watch.Bytes.Add(e.Stat.Blocks * 512)
-	} else {
-		err = c.content(from.File, copied, e.Stat)
+	shared, err := c.shareContent(from.File, copied, e.Stat)
+	if err == nil && !shared {
+		c.copied = c.copied || e.Stat.Blocks > 0
+		if exists {
+			c.watch.Bytes.Add(e.Stat.Blocks * 512)
+		} else {
+			err = c.content(from.File, copied, e.Stat)
+		}
 	}
 	if err == nil {
-		err = copyMeta(from.File, copied, e.Stat)
+		err = c.finish(from.File, copied, e.Stat, path, shared || exists)
 	}
 	return errors.Join(err, copied.Close())
+}
+
+// shareContent gives the copy the blocks of the original, also what is empty: it may have
+// grown since st was read. What is gone on with shares them anew.
+func (c *copier) shareContent(from, to *os.File, st unix.Stat_t) (bool, error) {
+	if !c.share {
+		return false, nil
+	}
+	err := unix.IoctlFileClone(int(to.Fd()), int(from.Fd()))
+	switch {
+	case err == nil:
+		c.shared = true
+		c.watch.Bytes.Add(st.Blocks * 512)
+		return true, nil
+	case dir.IsNoSpace(err) || dir.IsPassing(err): // to copy would take even more
+		return false, &os.PathError{Op: "ioctl FICLONE", Path: to.Name(), Err: err}
+	case err != unix.EINVAL && err != unix.ETXTBSY: // which are about this file
+		c.share = false // EXDEV, EOPNOTSUPP: about the filesystems
+	}
+	if c.ShareOnly {
+		return false, fmt.Errorf("%s: %w: %w", from.Name(), ErrCannotShare, err)
+	}
+	return false, nil
 }
 
 // eager is the size from which a file is written back at once: what all small ones
@@ -266,23 +310,6 @@ const eager = 8 << 20
 
 // content copies what is in a file, and leaves its holes.
 func (c *copier) content(from, to *os.File, st unix.Stat_t) error {
-	if c.share { // also what is empty: it may have grown since st was read
-		err := unix.IoctlFileClone(int(to.Fd()), int(from.Fd()))
-		switch {
-		case err == nil:
-			c.shared = true
-			c.watch.Bytes.Add(st.Blocks * 512)
-			return nil
-		case dir.IsNoSpace(err) || dir.IsPassing(err): // to copy would take even more
-			return &os.PathError{Op: "ioctl FICLONE", Path: to.Name(), Err: err}
-		case err != unix.EINVAL && err != unix.ETXTBSY: // which are about this file
-			c.share = false // EXDEV, EOPNOTSUPP: about the filesystems
-		}
-		if c.ShareOnly {
-			return fmt.Errorf("%s: %w: %w", from.Name(), ErrCannotShare, err)
-		}
-	}
-	c.copied = c.copied || st.Blocks > 0
 	written := int64(0)
 	for at := int64(0); ; {
 		begin, end, err := nextData(from, at)
