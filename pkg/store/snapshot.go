@@ -127,7 +127,7 @@ func (b *snapshotBuild) run(ctx context.Context, j *longJob) error {
 		Claim: b.source.claim, VolumeSnapshot: b.request.VolumeSnapshot, Content: b.request.Content, Group: b.request.Group, Node: b.store.node,
 		CapacityBytes: b.source.capacity, Created: j.began.UTC(),
 	}
-	if b.request.Class.Consistency != config.ConsistencyIdle { // nobody knows who wrote meanwhile
+	if b.request.Class.Consistency == config.ConsistencyAny { // nobody knows who wrote meanwhile
 		if b.earlier, err = b.source.cutShort(ctx, j, disk.SnapshotsDir+"/"+b.building()); err != nil {
 			return err
 		}
