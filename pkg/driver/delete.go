@@ -23,7 +23,7 @@ const (
 
 // How long a delete waits, at first and at most, before it looks again by itself:
 // a person's umount wakes nobody.
-const (
+var (
 	firstPause   = 100 * time.Millisecond
 	longestPause = time.Second
 )
