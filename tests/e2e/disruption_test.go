@@ -37,7 +37,7 @@ func writesGoOn(t *test) {
 		before[node] = t.podRuns(node)
 	}
 
-	t.writesDuring("while the plugin's pods are replaced", func() {
+	t.writesDuring("while the plugin's pods are replaced", t.nodes, func() {
 		old := map[types.UID]bool{}
 		for _, p := range t.plugins(t) {
 			old[p.UID] = true
@@ -58,7 +58,7 @@ func writesGoOn(t *test) {
 			return nil
 		})
 	})
-	t.writesDuring("while the kubelets restart", func() {
+	t.writesDuring("while the kubelets restart", t.nodes, func() {
 		for _, node := range t.nodes {
 			run(t, t.tool, "restart", "kubelet", node)
 		}
@@ -79,27 +79,27 @@ func writesGoOn(t *test) {
 	}
 }
 
-// writesDuring holds that the counting pods write without a gap before, during
-// and after something.
-func (t *test) writesDuring(what string, something func()) {
+// writesDuring holds that the counting pods of these claims write without a gap
+// before, during and after something.
+func (t *test) writesDuring(what string, claims []string, something func()) {
 	t.Helper()
-	progress := func(node string) int { return t.counted(filepath.Join(t.directory(node), "log")) }
+	progress := func(claim string) int { return t.counted(filepath.Join(t.directory(claim), "log")) }
 	began := map[string]int{}
-	for _, node := range t.nodes {
-		began[node] = progress(node)
+	for _, claim := range claims {
+		began[claim] = progress(claim)
 	}
 	something()
-	for _, node := range t.nodes {
-		ended := progress(node)
-		t.eventually("writes on "+node+" go on", func() error {
-			if progress(node) <= ended {
+	for _, claim := range claims {
+		ended := progress(claim)
+		t.eventually("writes to "+claim+" go on", func() error {
+			if progress(claim) <= ended {
 				return errors.New("no more numbers came")
 			}
 			return nil
 		})
-		t.Logf("%s %d writes on %s", what, ended-began[node], node)
-		if ended == began[node] {
-			t.Errorf("%s nothing was written on %s", what, node)
+		t.Logf("%s %d writes to %s", what, ended-began[claim], claim)
+		if ended == began[claim] {
+			t.Errorf("%s nothing was written to %s", what, claim)
 		}
 	}
 }

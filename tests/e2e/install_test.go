@@ -29,15 +29,22 @@ func (c *cluster) install(t testing.TB, args ...string) {
 	t.Helper()
 	c.knowSnapshots(t)
 	now := time.Now().Format(time.RFC3339Nano)
-	run(t, "helm", append([]string{"upgrade", "--install", "hostdir", c.chart(), "--namespace", home, "--create-namespace",
-		"--reset-values", "--wait", "--timeout", "3m",
-		"--set", "image.repository=localhost/hostdir/hostdir", "--set", "image.tag=dev", "--set", "image.pullPolicy=Never",
+	c.installFrom(t, c.chart(), "dev", append([]string{
 		"--set", "snapshots.controller.enabled=true", "--set-string", "test.image.tag=1.35",
+		// New pods each time: the tag stays the same when a new image is loaded.
+		"--set-string", "podAnnotations.installed=" + now, "--set-string", "controller.podAnnotations.installed=" + now,
+	}, args...)...)
+}
+
+// installFrom installs any version's chart, with the image that the nodes have under a tag.
+func (c *cluster) installFrom(t testing.TB, chart, tag string, args ...string) {
+	t.Helper()
+	run(t, "helm", append([]string{"upgrade", "--install", "hostdir", chart, "--namespace", home, "--create-namespace",
+		"--reset-values", "--wait", "--timeout", "3m",
+		"--set", "image.repository=localhost/hostdir/hostdir", "--set", "image.tag=" + tag, "--set", "image.pullPolicy=Never",
 		// Both nodes are on this machine's disk, which may be large and nearly full: a share
 		// of it, reserved on each, would leave the tests no room.
 		"--set", "pools[0].name=default,pools[0].paths[0]=" + pool + ",pools[0].reserve=1Gi",
-		// New pods each time: the tag stays the same when a new image is loaded.
-		"--set-string", "podAnnotations.installed=" + now, "--set-string", "controller.podAnnotations.installed=" + now,
 	}, args...)...)
 }
 

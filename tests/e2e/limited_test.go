@@ -19,20 +19,30 @@ const mebibyte = 1 << 20
 // installLimited installs the chart with the pool "limited", until the test ends.
 func (c *cluster) installLimited(t *testing.T) {
 	t.Helper()
-	for i, node := range c.nodes {
-		d := c.makeDisk(t, node, limitedPool, int64(i+1)*512*mebibyte, "mkfs.btrfs", "-q")
-		t.Cleanup(func() { d.remove(t) })
-		c.onNode(t, node, "btrfs", "quota", "enable", limitedPool)
-	}
+	c.makeLimited(t, limitedPool)
 	t.Cleanup(func() { c.install(t) })
 	c.installPools(t)
+}
+
+// makeLimited makes disks for the pool "limited", until the test ends.
+func (c *cluster) makeLimited(t *testing.T, path string) {
+	t.Helper()
+	for i, node := range c.nodes {
+		d := c.makeDisk(t, node, path, int64(i+1)*512*mebibyte, "mkfs.btrfs", "-q")
+		t.Cleanup(func() { d.remove(t) })
+		c.onNode(t, node, "btrfs", "quota", "enable", path)
+	}
 }
 
 // installPools installs the chart with the pool "limited", whose disks are there.
 func (c *cluster) installPools(t testing.TB, args ...string) {
 	t.Helper()
-	c.install(t, append([]string{
-		"--set", "pools[1].name=limited,pools[1].paths[0]=" + limitedPool + ",pools[1].requireMountPoint=true"}, args...)...)
+	c.install(t, append([]string{"--set", limitedAt(limitedPool)}, args...)...)
+}
+
+// limitedAt is the value of the chart that makes disks at a path the pool "limited".
+func limitedAt(path string) string {
+	return "pools[1].name=limited,pools[1].paths[0]=" + path + ",pools[1].requireMountPoint=true"
 }
 
 // limitedClass makes a class of volumes whose sizes are enforced.

@@ -111,6 +111,7 @@ var departed = []promise{
 
 func TestHostdir(t *testing.T) {
 	c := connect(t)
+	t.Run("the version before is upgraded under its writers, and brought back", func(t *testing.T) { previousIsUpgraded(t, c) })
 	c.install(t)
 	t.Run("together", func(t *testing.T) {
 		for _, p := range together {
