@@ -127,15 +127,11 @@ func (s *oldSet) same(when string, before map[string]string) {
 // handWrittenVolumesMove imports by a rename, where the disk's own filesystem has the
 // directories.
 func handWrittenVolumesMove(t *test) {
-	t.outside = append(t.outside, func() { t.install(t) })
-	t.install(t, "--set", "import[0]="+oldDirs)
 	t.bringAlong("")
 }
 
 // handWrittenVolumesAreCopied imports into volumes whose sizes are enforced.
 func handWrittenVolumesAreCopied(t *test) {
-	t.outside = append(t.outside, func() { t.installPools(t) })
-	t.installPools(t, "--set", "import[0]="+oldDirs)
 	t.bringAlong("limited")
 }
 
@@ -195,15 +191,20 @@ func (t *test) bringAlong(pool string) {
 	}
 	h.same("finished,", before)
 	checkFindsNothing(t)
-
-	h.stop()
-	t.kubectl("delete", "statefulset/web")
-	for i := range t.nodes {
-		t.reclaim(h.pv(i), corev1.PersistentVolumeReclaimDelete)
-		t.deleteClaim(h.claim(i))
-		await(t, "the volume is gone", volumes, named(h.pv(i)), none)
-	}
+	h.goes()
 	t.emptyTrash() // an undone copy stays there for a day
+}
+
+// goes deletes the set, its claims and their volumes.
+func (h *handWritten) goes() {
+	h.Helper()
+	h.stop()
+	h.kubectl("delete", "statefulset/web")
+	for i := range h.nodes {
+		h.reclaim(h.pv(i), corev1.PersistentVolumeReclaimDelete)
+		h.deleteClaim(h.claim(i))
+		await(h.test, "the volume is gone", volumes, named(h.pv(i)), none)
+	}
 }
 
 // grows lets a claim grow, once Kubernetes has a class of its name that says it may.

@@ -36,6 +36,7 @@ func (c *cluster) install(t testing.TB, args ...string) {
 		// Both nodes are on this machine's disk, which may be large and nearly full: a share
 		// of it, reserved on each, would leave the tests no room.
 		"--set", "pools[0].name=default,pools[0].paths[0]=" + pool + ",pools[0].reserve=1Gi",
+		"--set", "import[0]=" + oldDirs,
 		// New pods each time: the tag stays the same when a new image is loaded.
 		"--set-string", "podAnnotations.installed=" + now, "--set-string", "controller.podAnnotations.installed=" + now,
 	}, args...)...)
