@@ -90,6 +90,16 @@ func (s *oldSet) run() map[string]string {
 	return ids
 }
 
+// fill gives each replica some of everything, and returns what each has.
+func (s *oldSet) fill() map[string]string {
+	s.Helper()
+	for i := range s.nodes {
+		s.podRuns(s.pod(i))
+		s.exec(s.pod(i), "sh", "-c", "mkdir /data/deep; echo deep > /data/deep/file; ln /data/deep/file /data/link; chown -R 1001:1002 /data/deep; truncate -s 4M /data/sparse")
+	}
+	return s.run()
+}
+
 // stop waits until no replica is left.
 func (s *oldSet) stop() {
 	s.Helper()
@@ -138,11 +148,7 @@ func handWrittenVolumesAreCopied(t *test) {
 // bringAlong imports hand-written volumes, brings them back, and imports them for good.
 func (t *test) bringAlong(pool string) {
 	h := t.handWritten()
-	for i := range t.nodes {
-		t.podRuns(h.pod(i))
-		t.exec(h.pod(i), "sh", "-c", "mkdir /data/deep; echo deep > /data/deep/file; ln /data/deep/file /data/link; chown -R 1001:1002 /data/deep; truncate -s 4M /data/sparse")
-	}
-	before := h.run()
+	before := h.fill()
 	uids := map[string]string{}
 	for i := range t.nodes {
 		claim, err := t.CoreV1().PersistentVolumeClaims(t.namespace).Get(context.Background(), h.claim(i), metav1.GetOptions{})

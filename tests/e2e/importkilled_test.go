@@ -82,9 +82,7 @@ type killed struct {
 func (t *test) toBeKilled() *killed {
 	t.Helper()
 	h := t.handWritten()
-	t.podRuns(h.pod(0))
-	t.exec(h.pod(0), "sh", "-c", "mkdir /data/deep; echo deep > /data/deep/file; ln /data/deep/file /data/link; chown -R 1001:1002 /data/deep; truncate -s 4M /data/sparse")
-	k := &killed{handWritten: h, killable: t.killable(), before: h.run(), inode: t.onNode(t, t.nodes[0], "stat", "--format=%i", h.dir(0))}
+	k := &killed{handWritten: h, killable: t.killable(), before: h.fill(), inode: t.onNode(t, t.nodes[0], "stat", "--format=%i", h.dir(0))}
 	h.stop()
 	k.files = k.list()
 	return k
