@@ -20,7 +20,7 @@ import (
 func TestCopyPowerCut(t *testing.T) {
 	plugin.RequireRoot(t)
 	withCheckpoints(t, 10)
-	const files, cuts = 120, 40
+	const files, cuts = 120, 20
 	for filesystem, size := range map[string]int64{"ext4": 64 << 20, "xfs": 300 << 20} {
 		t.Run(filesystem, func(t *testing.T) {
 			luck := rand.New(rand.NewPCG(1, 2))

@@ -90,6 +90,16 @@ func (s *oldSet) run() map[string]string {
 	return ids
 }
 
+// fill gives each replica some of everything, and returns what each has.
+func (s *oldSet) fill() map[string]string {
+	s.Helper()
+	for i := range s.nodes {
+		s.podRuns(s.pod(i))
+		s.exec(s.pod(i), "sh", "-c", "mkdir /data/deep; echo deep > /data/deep/file; ln /data/deep/file /data/link; chown -R 1001:1002 /data/deep; truncate -s 4M /data/sparse")
+	}
+	return s.run()
+}
+
 // stop waits until no replica is left.
 func (s *oldSet) stop() {
 	s.Helper()
@@ -127,26 +137,18 @@ func (s *oldSet) same(when string, before map[string]string) {
 // handWrittenVolumesMove imports by a rename, where the disk's own filesystem has the
 // directories.
 func handWrittenVolumesMove(t *test) {
-	t.outside = append(t.outside, func() { t.install(t) })
-	t.install(t, "--set", "import[0]="+oldDirs)
 	t.bringAlong("")
 }
 
 // handWrittenVolumesAreCopied imports into volumes whose sizes are enforced.
 func handWrittenVolumesAreCopied(t *test) {
-	t.outside = append(t.outside, func() { t.installPools(t) })
-	t.installPools(t, "--set", "import[0]="+oldDirs)
 	t.bringAlong("limited")
 }
 
 // bringAlong imports hand-written volumes, brings them back, and imports them for good.
 func (t *test) bringAlong(pool string) {
 	h := t.handWritten()
-	for i := range t.nodes {
-		t.podRuns(h.pod(i))
-		t.exec(h.pod(i), "sh", "-c", "mkdir /data/deep; echo deep > /data/deep/file; ln /data/deep/file /data/link; chown -R 1001:1002 /data/deep; truncate -s 4M /data/sparse")
-	}
-	before := h.run()
+	before := h.fill()
 	uids := map[string]string{}
 	for i := range t.nodes {
 		claim, err := t.CoreV1().PersistentVolumeClaims(t.namespace).Get(context.Background(), h.claim(i), metav1.GetOptions{})
@@ -195,15 +197,20 @@ func (t *test) bringAlong(pool string) {
 	}
 	h.same("finished,", before)
 	checkFindsNothing(t)
-
-	h.stop()
-	t.kubectl("delete", "statefulset/web")
-	for i := range t.nodes {
-		t.reclaim(h.pv(i), corev1.PersistentVolumeReclaimDelete)
-		t.deleteClaim(h.claim(i))
-		await(t, "the volume is gone", volumes, named(h.pv(i)), none)
-	}
+	h.goes()
 	t.emptyTrash() // an undone copy stays there for a day
+}
+
+// goes deletes the set, its claims and their volumes.
+func (h *handWritten) goes() {
+	h.Helper()
+	h.stop()
+	h.kubectl("delete", "statefulset/web")
+	for i := range h.nodes {
+		h.reclaim(h.pv(i), corev1.PersistentVolumeReclaimDelete)
+		h.deleteClaim(h.claim(i))
+		await(h.test, "the volume is gone", volumes, named(h.pv(i)), none)
+	}
 }
 
 // grows lets a claim grow, once Kubernetes has a class of its name that says it may.

@@ -59,6 +59,7 @@ var together = []promise{
 	{"snapshots are made each night, and old ones deleted", snapshotsArePruned},
 	{"kubectl hostdir shows a claim, its path and what is in it", pluginShowsClaims},
 	{"people look and mend with the roles of the chart", peopleUseTheirRoles},
+	{"an import that is killed at each step goes on, and so does its undoing", importsAreKilled},
 	{"helm test makes, writes and deletes a volume", helmTestPasses},
 	{"the rendered manifests are what the API server takes", manifestsAreTaken},
 }
@@ -72,6 +73,7 @@ var alone = []promise{
 	{"hand-written volumes become hostdir's by a rename, and again what they were", handWrittenVolumesMove},
 	{"local-path-provisioner's volumes become hostdir's with all that they hold, and again what they were", localPathVolumesMove},
 	{"writes go on while plugin and kubelet restart", writesGoOn},
+	{"an import goes on after hostdir was killed under it", importOutlivesPlugin},
 	{"the plugin registers again when its registration is removed", pluginRegistersAgain},
 	{"pods run again with their data after a power cut of their node", powerCutKeepsData},
 	{"why names what of hostdir is down", whyNamesWhoIsDown},
