@@ -107,6 +107,10 @@ demo-down: ## End the demo and leave nothing behind
 screenshots: ## Pictures of kubectl hostdir for docs/images, of the demo's cluster
 	@tests/screenshots/take $(DEMO_CLUSTER)
 
+.PHONY: dashboards
+dashboards: packages ## Pictures of Grafana's dashboards for docs/images, of a real Prometheus and Kubernetes (twelve minutes)
+	@tests/run $(TEST_CLUSTER) dashboards
+
 .PHONY: figures
 figures: packages ## Times and memory, measured on a real Kubernetes
 	@tests/run $(TEST_CLUSTER) figures
