@@ -38,9 +38,12 @@ type Panel struct {
 		Expr, LegendFormat string
 		Instant            bool
 	}
-	Transformations []struct {
-		Options struct{ ExcludeByName map[string]bool }
-	}
+	Transformations []Transformation
+}
+
+// A Transformation leaves labels out of a table.
+type Transformation struct {
+	Options struct{ ExcludeByName map[string]bool }
 }
 
 // Load reads a dashboard.

@@ -10,12 +10,13 @@ import (
 )
 
 const (
-	columnWidth = 44 // of 24 columns
-	rowHeight   = 34
-	gap         = 8
-	headHeight  = 46
-	padding     = 12
-	titleHeight = 32
+	columnWidth  = 44 // of 24 columns
+	rowHeight    = 34
+	gap          = 8
+	headHeight   = 46
+	padding      = 12
+	titleHeight  = 32
+	legendHeight = 17
 
 	text     = "#ccccdc"
 	faint    = "#8e8ea0"
@@ -155,7 +156,7 @@ func (c *canvas) bars(p Panel, in box, lines []Line) {
 
 // graph draws lines over time, and below them what they are.
 func (c *canvas) graph(p Panel, in box, r Reading, lines []Line) {
-	const axisWidth, lineHeight = 66, 17
+	const axisWidth = 66
 	lines = ordered(lines)
 	low, high := 0.0, 0.0
 	for _, l := range lines {
@@ -163,8 +164,8 @@ func (c *canvas) graph(p Panel, in box, r Reading, lines []Line) {
 			low, high = min(low, point.Value), max(high, point.Value)
 		}
 	}
-	names := c.legend(box{in.x, 0, in.w, 0}, lines, p.unit(), false)
-	plot := box{in.x + axisWidth, in.y + 4, in.w - axisWidth, in.h - 26 - float64(names)*lineHeight}
+	names := c.legend(box{in.x, 0, in.w, 0}, lines, false)
+	plot := box{in.x + axisWidth, in.y + 4, in.w - axisWidth, in.h - 26 - float64(names)*legendHeight}
 	marks := ticks(low, high, p.unit(), 4)
 	low, high = marks[0], marks[len(marks)-1]
 	from, to := float64(r.From.UnixMilli())/1000, float64(r.To.UnixMilli())/1000
@@ -191,16 +192,16 @@ func (c *canvas) graph(p Panel, in box, r Reading, lines []Line) {
 		var path strings.Builder
 		before := 0.0
 		for _, point := range l.Points {
-			verb := "L"
-			if path.Len() == 0 || point.Time-before > 2*l.step() {
-				verb = "M" // a gap
+			if path.Len() == 0 || point.Time-before > 2*l.step() { // a gap; a point alone is a dot
+				fmt.Fprintf(&path, "M%.1f %.1fh0", x(point.Time), y(point.Value))
+			} else {
+				fmt.Fprintf(&path, "L%.1f %.1f", x(point.Time), y(point.Value))
 			}
-			fmt.Fprintf(&path, "%s%.1f %.1f", verb, x(point.Time), y(point.Value))
 			before = point.Time
 		}
-		c.add(`<path d="%s" fill="none" stroke="%s" stroke-width="1.6" stroke-linejoin="round"/>`, &path, palette[i%len(palette)])
+		c.add(`<path d="%s" fill="none" stroke="%s" stroke-width="1.6" stroke-linejoin="round" stroke-linecap="round"/>`, &path, palette[i%len(palette)])
 	}
-	c.legend(box{in.x, plot.y + plot.h + 36, in.w, 0}, lines, p.unit(), true)
+	c.legend(box{in.x, plot.y + plot.h + 36, in.w, 0}, lines, true)
 }
 
 // step is the least time between two points.
@@ -214,19 +215,27 @@ func (s Series) step() float64 {
 	return least
 }
 
-// legend says which line is which, and returns how many rows that takes.
-func (c *canvas) legend(in box, lines []Line, unit string, drawn bool) int {
+// legend says which line is which, as far as there is room, and returns how many rows that
+// takes.
+func (c *canvas) legend(in box, lines []Line, drawn bool) int {
+	const most, more = 3, 90 // rows, and what is kept of the last one
 	x, rows := in.x, 1
 	for i, l := range lines {
-		words := l.Legend
-		width := float64(len([]rune(words)))*6.1 + 34
+		width := float64(len([]rune(l.Legend)))*6.1 + 34
 		if x > in.x && x+width > in.x+in.w {
 			x, rows = in.x, rows+1
 		}
+		y := in.y + float64(rows-1)*legendHeight
+		left := len(lines) - i
+		if rows == most && left > 1 && x+width > in.x+in.w-more {
+			if drawn {
+				c.text(x, y, fmt.Sprintf("and %d more", left), fill(faint), `font-size="11"`)
+			}
+			return rows
+		}
 		if drawn {
-			y := in.y + float64(rows-1)*17
 			c.add(`<rect x="%.1f" y="%.1f" width="12" height="3" rx="1" fill="%s"/>`, x, y-5, palette[i%len(palette)])
-			c.text(x+17, y, words, `font-size="11"`)
+			c.text(x+17, y, l.Legend, `font-size="11"`)
 		}
 		x += width
 	}
@@ -238,11 +247,7 @@ func (c *canvas) table(p Panel, in box, lines []Line) {
 	var columns []string
 	for _, l := range lines {
 		for label := range l.Labels {
-			hidden := slices.ContainsFunc(p.Transformations, func(t struct {
-				Options struct{ ExcludeByName map[string]bool }
-			}) bool {
-				return t.Options.ExcludeByName[label]
-			})
+			hidden := slices.ContainsFunc(p.Transformations, func(t Transformation) bool { return t.Options.ExcludeByName[label] })
 			if !hidden && !slices.Contains(columns, label) {
 				columns = append(columns, label)
 			}
