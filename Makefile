@@ -18,7 +18,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
-UNIT := ./pkg/... ./cmd/... ./tests/architecture/... ./tests/docs ./tests/peers/...
+UNIT := ./pkg/... ./cmd/... ./tests/architecture/... ./tests/docs ./tests/peers/... ./tests/monitoring
 TEST_CLUSTER := test
 DEMO_CLUSTER := demo
 

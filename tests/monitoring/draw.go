@@ -222,17 +222,17 @@ func (c *canvas) legend(in box, lines []Line, drawn bool) int {
 	x, rows := in.x, 1
 	for i, l := range lines {
 		width := float64(len([]rune(l.Legend)))*6.1 + 34
-		if x > in.x && x+width > in.x+in.w {
-			x, rows = in.x, rows+1
-		}
-		y := in.y + float64(rows-1)*legendHeight
-		left := len(lines) - i
-		if rows == most && left > 1 && x+width > in.x+in.w-more {
+		left, right := len(lines)-i, in.x+in.w
+		if rows == most && x > in.x && (x+width > right || left > 1 && x+width > right-more) {
 			if drawn {
-				c.text(x, y, fmt.Sprintf("and %d more", left), fill(faint), `font-size="11"`)
+				c.text(x, in.y+(most-1)*legendHeight, fmt.Sprintf("and %d more", left), fill(faint), `font-size="11"`)
 			}
 			return rows
 		}
+		if x > in.x && x+width > right {
+			x, rows = in.x, rows+1
+		}
+		y := in.y + float64(rows-1)*legendHeight
 		if drawn {
 			c.add(`<rect x="%.1f" y="%.1f" width="12" height="3" rx="1" fill="%s"/>`, x, y-5, palette[i%len(palette)])
 			c.text(x+17, y, l.Legend, `font-size="11"`)
