@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -87,11 +89,9 @@ func prometheusSeesAll(t *test) {
 	t.documentedScrapes(s)
 	began := time.Now()
 
-	set := newStatefulSet("db", 2, "dd if=/dev/zero of=/data/file bs=1M count=8; sync")
-	set.Spec.VolumeClaimTemplates = nil
-	set.Spec.VolumeClaimTemplates = append(set.Spec.VolumeClaimTemplates, *sized("data", t.limitedClass(), 32*mebibyte))
-	t.createStatefulSet(set)
-	t.setRuns("set=db", 2)
+	// Several at once, so that hostdir-controller has some to bind.
+	t.createStatefulSet(replicasOf("db", 4, t.limitedClass(), 32*mebibyte, "dd if=/dev/zero of=/data/file bs=1M count=8; sync"))
+	t.setRuns("set=db", 4)
 
 	for _, name := range boards {
 		b := t.board(t, name)
@@ -113,11 +113,14 @@ func prometheusSeesAll(t *test) {
 			}
 		}
 	}
-	used, err := s.Query(fmt.Sprintf("sum(hostdir_volume_used_bytes{namespace=%q})", t.namespace), time.Now())
-	t.check(err)
-	if len(used) != 1 || used[0].Points[0].Value < 16*mebibyte || used[0].Points[0].Value > 18*mebibyte {
-		t.Errorf("two claims with 8 MiB each hold together %v", used)
-	}
+	t.eventually("what the pods have written is counted", func() error {
+		used, err := s.Query(fmt.Sprintf("sum(hostdir_volume_used_bytes{namespace=%q})", t.namespace), time.Now())
+		t.check(err)
+		if len(used) != 1 || used[0].Points[0].Value < 4*8*mebibyte || used[0].Points[0].Value > 4*9*mebibyte {
+			return fmt.Errorf("four claims with 8 MiB each hold together %v", used)
+		}
+		return nil
+	})
 
 	rules, err := s.Rules()
 	t.check(err)
@@ -170,6 +173,14 @@ func (t *test) documentedScrapes(s *monitoring.Server) {
 	}
 }
 
+// replicasOf is a StatefulSet whose replicas all start at once, with claims of this class and size.
+func replicasOf(name string, replicas int32, class string, size int64, script string) *appsv1.StatefulSet {
+	set := newStatefulSet(name, replicas, script)
+	set.Spec.PodManagementPolicy = appsv1.ParallelPodManagement
+	set.Spec.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{*sized("data", class, size)}
+	return set
+}
+
 var pictures = flag.Duration("dashboards", 0, "how long TestDashboards lets pods work before it draws the dashboards, such as 8m")
 
 // TestDashboards draws the dashboards for docs, of pods that work for some minutes on a
@@ -202,10 +213,7 @@ func TestDashboards(t *testing.T) {
 	s := spaces["shop"].prometheus(interval)
 	began := time.Now()
 	work := func(namespace, name, class string, replicas int32, size int64, script string) {
-		set := newStatefulSet(name, replicas, "("+script+") &")
-		set.Spec.VolumeClaimTemplates = nil
-		set.Spec.VolumeClaimTemplates = append(set.Spec.VolumeClaimTemplates, *sized("data", class, size))
-		spaces[namespace].createStatefulSet(set)
+		spaces[namespace].createStatefulSet(replicasOf(name, replicas, class, size, "("+script+") &"))
 	}
 	const grow = "i=0; while true; do i=$((i+1)); dd if=/dev/urandom of=/data/$i bs=1M count=%d 2>/dev/null || true; sync; sleep %d; done"
 	// A database that grows, a queue that is emptied, archives, and a cache in the pool without limits.
