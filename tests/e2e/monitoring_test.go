@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"cmp"
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -37,19 +38,20 @@ func (c *cluster) board(t testing.TB, name string) monitoring.Board {
 // selects, and kubelets, and evaluates the chart's rules. It returns once all targets are up.
 func (t *test) prometheus(interval time.Duration) *monitoring.Server {
 	t.Helper()
-	kubeconfig := os.Getenv("KUBECONFIG")
 	monitor := run(t, "helm", "template", "hostdir", t.chart(), "--namespace", home, "--show-only", "templates/monitoring.yaml", "--set", "monitoring.podMonitor.enabled=true")
-	hostdir, err := monitoring.FromPodMonitor([]byte(monitor), kubeconfig)
+	hostdir, err := monitoring.FromPodMonitor([]byte(monitor))
 	t.check(err)
-	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	config, err := clientcmd.BuildConfigFromFlags("", os.Getenv("KUBECONFIG"))
 	t.check(err)
-	kubelets, err := monitoring.Kubelets(t.TempDir(), config, kubeconfig)
+	kubelets, err := monitoring.Kubelets(t.TempDir(), config)
 	t.check(err)
-	s, err := monitoring.Start(t.TempDir(), monitoring.Config{
+	scrapes := monitoring.Config{
 		Global:  map[string]string{"scrape_interval": interval.String(), "scrape_timeout": interval.String(), "evaluation_interval": interval.String()},
 		Rules:   []string{filepath.Join(t.chart(), "monitoring/alerts.yaml")},
 		Scrapes: []map[string]any{hostdir, kubelets},
-	})
+	}
+	t.check(scrapes.Discover(context.Background(), t))
+	s, err := monitoring.Start(t.TempDir(), scrapes)
 	t.check(err)
 	t.Cleanup(s.Stop)
 	t.scrapes(s, 2*len(t.nodes)+len(t.controllers(t)))
@@ -145,13 +147,14 @@ func (t *test) documentedScrapes(s *monitoring.Server) {
 	t.Helper()
 	page, err := os.ReadFile(filepath.Join(t.repository, "docs/reference/monitoring.md"))
 	t.check(err)
-	config, err := monitoring.Documented(page, os.Getenv("KUBECONFIG"))
+	config, err := monitoring.Documented(page)
 	t.check(err)
 	if want := []string{"alerts.yaml"}; !slices.Equal(config.Rules, want) {
 		t.Errorf("the rule files in docs are %q", config.Rules)
 	}
 	config.Rules = []string{filepath.Join(t.chart(), "monitoring/alerts.yaml")}
 	config.Global = map[string]string{"scrape_interval": "1s"}
+	t.check(config.Discover(context.Background(), t))
 	documented, err := monitoring.Start(t.TempDir(), config)
 	t.check(err)
 	defer documented.Stop()

@@ -25,7 +25,7 @@ type relabeling map[string]any
 
 // FromPodMonitor makes of a PodMonitor what the Prometheus operator makes of it. Of its
 // selector it knows "In", which is what the chart uses, and nothing of metrics' relabeling.
-func FromPodMonitor(manifest []byte, kubeconfig string) (map[string]any, error) {
+func FromPodMonitor(manifest []byte) (map[string]any, error) {
 	var m struct {
 		Metadata struct{ Namespace string }
 		Spec     struct {
@@ -75,7 +75,7 @@ func FromPodMonitor(manifest []byte, kubeconfig string) (map[string]any, error) 
 	scrape := map[string]any{
 		"job_name":              "podMonitor/" + m.Metadata.Namespace + "/hostdir",
 		"honor_labels":          endpoint.HonorLabels,
-		"kubernetes_sd_configs": []any{map[string]any{"role": "pod", "kubeconfig_file": kubeconfig, "namespaces": map[string]any{"names": []string{m.Metadata.Namespace}}}},
+		"kubernetes_sd_configs": []any{map[string]any{"role": "pod"}},
 		"relabel_configs":       relabelings,
 	}
 	if endpoint.Interval != "" {
@@ -90,9 +90,8 @@ func podLabel(key string) string {
 	return "__meta_kubernetes_pod_label_" + notInLabels.ReplaceAllString(key, "_")
 }
 
-// Documented is the configuration that a page of docs shows, for a cluster that is reached
-// from outside.
-func Documented(page []byte, kubeconfig string) (Config, error) {
+// Documented is the configuration that a page of docs shows.
+func Documented(page []byte) (Config, error) {
 	const begin = "    rule_files:"
 	_, block, found := strings.Cut(string(page), begin)
 	if !found {
@@ -110,18 +109,12 @@ func Documented(page []byte, kubeconfig string) (Config, error) {
 	if err := yaml.Unmarshal([]byte(text.String()), &c); err != nil {
 		return Config{}, err
 	}
-	for _, scrape := range c.Scrapes {
-		discoveries, _ := scrape["kubernetes_sd_configs"].([]any)
-		for _, d := range discoveries {
-			d.(map[string]any)["kubeconfig_file"] = kubeconfig
-		}
-	}
 	return c, nil
 }
 
 // Kubelets scrapes the kubelets by way of the API server, which lets an administrator do so.
 // The files of the certificates go into the folder.
-func Kubelets(dir string, config *rest.Config, kubeconfig string) (map[string]any, error) {
+func Kubelets(dir string, config *rest.Config) (map[string]any, error) {
 	server, err := url.Parse(config.Host)
 	if err != nil {
 		return nil, err
@@ -139,7 +132,7 @@ func Kubelets(dir string, config *rest.Config, kubeconfig string) (map[string]an
 		"honor_labels":          true,
 		"scheme":                "https",
 		"tls_config":            tls,
-		"kubernetes_sd_configs": []any{map[string]any{"role": "node", "kubeconfig_file": kubeconfig}},
+		"kubernetes_sd_configs": []any{map[string]any{"role": "node"}},
 		"relabel_configs": []relabeling{
 			{"source_labels": name, "target_label": "node"},
 			{"source_labels": name, "target_label": "__metrics_path__", "replacement": "/api/v1/nodes/$1/proxy/metrics"},

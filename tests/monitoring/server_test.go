@@ -84,8 +84,7 @@ func TestDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	c, err := Documented(page, kubeconfig)
+	c, err := Documented(page)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +92,7 @@ func TestDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"honor_labels: true", kubeconfig, "target_label: node", "target_label: pod", "- alerts.yaml"} {
+	for _, want := range []string{"honor_labels: true", "role: pod", "target_label: node", "target_label: pod", "- alerts.yaml"} {
 		if !strings.Contains(string(content), want) {
 			t.Errorf("%q is not in:\n%s", want, content)
 		}
