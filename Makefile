@@ -18,7 +18,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
-UNIT := ./pkg/... ./cmd/... ./tests/architecture/... ./tests/docs ./tests/peers/...
+UNIT := ./pkg/... ./cmd/... ./tests/architecture/... ./tests/docs ./tests/peers/... ./tests/monitoring
 TEST_CLUSTER := test
 DEMO_CLUSTER := demo
 
@@ -106,6 +106,10 @@ demo-down: ## End the demo and leave nothing behind
 .PHONY: screenshots
 screenshots: ## Pictures of kubectl hostdir for docs/images, of the demo's cluster
 	@tests/screenshots/take $(DEMO_CLUSTER)
+
+.PHONY: dashboards
+dashboards: packages ## Pictures of Grafana's dashboards for docs/images, of a real Prometheus and Kubernetes (twelve minutes)
+	@tests/run $(TEST_CLUSTER) dashboards
 
 .PHONY: figures
 figures: packages ## Times and memory, measured on a real Kubernetes

@@ -30,9 +30,13 @@ type test struct {
 // all that its claims had must go with it.
 func begin(t *testing.T, c *cluster) *test {
 	t.Helper()
-	ns, err := c.CoreV1().Namespaces().Create(context.Background(), &corev1.Namespace{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"},
-	}, metav1.CreateOptions{})
+	return beginIn(t, c, metav1.ObjectMeta{GenerateName: "e2e-"})
+}
+
+// beginIn begins a test in a namespace of this name.
+func beginIn(t *testing.T, c *cluster, name metav1.ObjectMeta) *test {
+	t.Helper()
+	ns, err := c.CoreV1().Namespaces().Create(context.Background(), &corev1.Namespace{ObjectMeta: name}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

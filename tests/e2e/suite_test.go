@@ -88,6 +88,7 @@ var alone = []promise{
 
 // Promises about sizes that are enforced, each with the pool "limited" for itself.
 var limited = []promise{
+	{"Prometheus scrapes all, the dashboards have data and no alert is near", prometheusSeesAll},
 	{"a pod that fills its claim leaves its neighbour alone", fullVolumeLeavesNeighbour},
 	{"a claim too large for one node lands on another", largeClaimFindsNode},
 	{"a claim too large for all nodes waits and says so", tooLargeClaimSaysSo},
