@@ -115,6 +115,10 @@ dashboards: packages ## Pictures of Grafana's dashboards for docs/images, of a r
 figures: packages ## Times and memory, measured on a real Kubernetes
 	@tests/run $(TEST_CLUSTER) figures
 
+.PHONY: docs-pages
+docs-pages: packages ## The commands of all pages of tutorial and how-to, on a real Kubernetes
+	@tests/run $(TEST_CLUSTER) pages
+
 .PHONY: bench-peers
 bench-peers: packages ## hostdir beside local-path-provisioner, emptyDir and bare system calls, into docs/explanation/benchmarks.md; PARTS="calls page" measures some
 	@tests/peers/run peers

@@ -14,13 +14,18 @@ type page struct {
 	blocks []block
 }
 
-// A block is a block of code that holds commands.
+// A block is a block of code that holds commands, or a file that a command reads.
 type block struct {
 	line     int // of its first command, from 1
 	commands []command
-	before   string // commands to run first, that readers do not see
-	notRun   string // why it is not run, "" if it is
+	run      bool
+	after    string // commands to run first, that readers do not see
+	notRun   string // why it is not run
+	file     string // the name of the file that the block is, "" if it holds commands
 }
+
+// marked reports whether something is said of the block.
+func (b block) marked() bool { return b.run || b.notRun != "" || b.file != "" }
 
 // A command is one, or all lines of a block that shows no output.
 type command struct {
@@ -35,7 +40,7 @@ var (
 	fence = regexp.MustCompile("^( *)```(\\w*)$")
 	item  = regexp.MustCompile(`^( *)(?:[-*]|\d+\.) +`)
 	// marker is a comment about the next block.
-	marker = regexp.MustCompile(`(?s)^ *<!-- (not run|before):\s*(.*?)\s*-->$`)
+	marker = regexp.MustCompile(`(?s)^ *<!-- (?:(run)(?: after:\s*(\S.*?))?|not run:\s*(\S.*?)|file:\s*([\w.-]+))\s*-->$`)
 	// fileStart begins a block that is a file, as YAML does.
 	fileStart = regexp.MustCompile(`^(- )?[\w.-]+:( |$)`)
 )
@@ -66,14 +71,14 @@ func (p *page) parse() error {
 					return fmt.Errorf("%s:%d: the comment does not end", p.path, from+1)
 				}
 			}
-			if m := marker.FindStringSubmatch(strings.Join(p.lines[from:i+1], "\n")); m != nil && m[1] == "before" {
-				next.before = m[2]
-			} else if m != nil {
-				next.notRun = m[2]
+			m := marker.FindStringSubmatch(strings.Join(p.lines[from:i+1], "\n"))
+			if m == nil {
+				return fmt.Errorf("%s:%d: want <!-- run -->, <!-- run after: COMMANDS -->, <!-- not run: REASON --> or <!-- file: NAME -->", p.path, from+1)
 			}
-			if next.before == "" && next.notRun == "" {
-				return fmt.Errorf("%s:%d: want <!-- not run: REASON --> or <!-- before: COMMANDS -->", p.path, from+1)
+			if next.marked() {
+				return fmt.Errorf("%s:%d: there is a marker already", p.path, from+1)
 			}
+			next = block{run: m[1] != "", after: m[2], notRun: m[3], file: m[4]}
 		case fence.MatchString(line):
 			m := fence.FindStringSubmatch(line)
 			from := i + 1
@@ -103,15 +108,15 @@ func (p *page) parse() error {
 			} else if indent < list {
 				list = 0
 			}
-			if next.before != "" || next.notRun != "" {
-				return fmt.Errorf("%s:%d: a marker is before this line, not before a block of commands", p.path, i+1)
+			if next.marked() {
+				return fmt.Errorf("%s:%d: a marker is before this line, not before a block", p.path, i+1)
 			}
 		}
 	}
 	return nil
 }
 
-// add adds lines[from:to] as a block, if they are commands.
+// add adds lines[from:to] as a block, if they are commands or a file with a name.
 func (p *page) add(next *block, language, indent string, from, to int) error {
 	b := *next
 	*next = block{}
@@ -122,10 +127,15 @@ func (p *page) add(next *block, language, indent string, from, to int) error {
 	first := strings.TrimPrefix(p.lines[from], indent)
 	switch {
 	case language == "yaml" || language == "" && fileStart.MatchString(first):
-		if b.before != "" || b.notRun != "" {
-			return fmt.Errorf("%s:%d: a marker is before a file, not before commands", p.path, b.line)
+		if b.run || b.notRun != "" {
+			return fmt.Errorf("%s:%d: the marker of commands is before a file", p.path, b.line)
 		}
-		return nil
+		if b.file == "" {
+			return nil
+		}
+		b.commands = []command{{text: p.text(indent, from, to)}}
+	case b.file != "":
+		return fmt.Errorf("%s:%d: the marker of a file is before commands", p.path, b.line)
 	case language == "console":
 		var err error
 		b.commands, err = p.session(indent, from, to)
@@ -133,14 +143,19 @@ func (p *page) add(next *block, language, indent string, from, to int) error {
 			return err
 		}
 	default:
-		var text []string
-		for _, line := range p.lines[from:to] {
-			text = append(text, strings.TrimPrefix(line, indent))
-		}
-		b.commands = []command{{text: strings.Join(text, "\n")}}
+		b.commands = []command{{text: p.text(indent, from, to)}}
 	}
 	p.blocks = append(p.blocks, b)
 	return nil
+}
+
+// text is lines[from:to] as a block that is indented so far.
+func (p *page) text(indent string, from, to int) string {
+	var text []string
+	for _, line := range p.lines[from:to] {
+		text = append(text, strings.TrimPrefix(line, indent))
+	}
+	return strings.Join(text, "\n")
 }
 
 // session reads commands and what they print.

@@ -43,7 +43,7 @@ func TestBlocksAreFound(t *testing.T) {
 		"",
 		"    press",
 		"",
-		"<!-- before:",
+		"<!-- run after:",
 		"first",
 		"second -->",
 		"",
@@ -57,18 +57,27 @@ func TestBlocksAreFound(t *testing.T) {
 		"",
 		"    key: value",
 		"    other: {}",
+		"",
+		"<!-- file: values.yaml -->",
+		"",
+		"    key: other",
 	)
-	type found struct{ text, before, notRun string }
+	type found struct {
+		text                string
+		run                 bool
+		after, notRun, file string
+	}
 	var got []found
 	for _, b := range p.blocks {
-		got = append(got, found{b.commands[0].text, b.before, b.notRun})
+		got = append(got, found{b.commands[0].text, b.run, b.after, b.notRun, b.file})
 	}
 	want := []found{
 		{text: "under a heading"},
 		{text: "several\n\nlines\n\nkind: StorageClass"},
 		{text: "in a list"},
 		{text: "press", notRun: "a machine with a reset button is missing"},
-		{text: "fenced", before: "first\nsecond"},
+		{text: "fenced", run: true, after: "first\nsecond"},
+		{text: "key: other", file: "values.yaml"},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(found{})); diff != "" {
 		t.Errorf("blocks (-want +got):\n%s", diff)
@@ -91,11 +100,17 @@ func TestBadPagesAreRefused(t *testing.T) {
 		"```console\nout\n$ command\n```", // output of nothing
 		"```\ncommand",                    // no end
 		"```\n```",                        // nothing
-		"<!-- not run: because of this -->\n\nText",        // of no block
-		"<!-- not run: because of this -->\n\n    key: {}", // of a file
-		"<!-- nor run: because of this -->\n\n    command", // misspelt
-		"<!-- not run: -->\n\n    command",                 // no reason
-		"<!-- not run: for ever\n\n    command",            // no end
+		"<!-- not run: because of this -->\n\nText",                      // of no block
+		"<!-- not run: because of this -->\n\n    key: {}",               // of a file
+		"<!-- nor run: because of this -->\n\n    command",               // misspelt
+		"<!-- run: -->\n\n    command",                                   // the same
+		"<!-- run -->\n\nText",                                           // of no block
+		"<!-- run -->\n\n    key: {}",                                    // of a file
+		"<!-- file: a.yaml -->\n\n    command",                           // of commands
+		"<!-- run after: -->\n\n    command",                             // after nothing
+		"<!-- run -->\n<!-- not run: because of this -->\n\n    command", // both
+		"<!-- not run: -->\n\n    command",                               // no reason
+		"<!-- not run: for ever\n\n    command",                          // no end
 	} {
 		p := &page{path: "page.md", lines: strings.Split(lines, "\n")}
 		if err := p.parse(); err == nil {

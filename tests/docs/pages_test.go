@@ -42,29 +42,32 @@ func pages(t *testing.T) (all []*page) {
 // placeholder is what a reader has to put in.
 var placeholder = regexp.MustCompile(`(?:^|[ /=:])(NAME|NAMESPACE|CLAIM|PV|PERSISTENTVOLUME|NODE|POD|NEW|CLONE|FIRST|SELECTOR)([^\w:]|$)`)
 
-// TestBlocksAreRunOrMarked holds that a block without a marker can be run as it is, and
-// that a marker says why not.
-func TestBlocksAreRunOrMarked(t *testing.T) {
+// TestBlocksAreMarked holds that each block of commands says whether it is run, that a
+// block which is run can be run as it is, and that any other says why it is not.
+func TestBlocksAreMarked(t *testing.T) {
 	run := map[string]int{}
 	for _, p := range pages(t) {
 		for _, b := range p.blocks {
-			if b.notRun != "" {
-				if len(strings.Fields(b.notRun)) < 3 {
-					t.Errorf("%s:%d: %q is no reason", p.path, b.line, b.notRun)
-				}
+			switch {
+			case !b.marked():
+				t.Errorf("%s:%d: say <!-- run --> or <!-- not run: REASON --> before it", p.path, b.line)
+			case b.notRun != "" && len(strings.Fields(b.notRun)) < 3:
+				t.Errorf("%s:%d: %q is no reason", p.path, b.line, b.notRun)
+			}
+			if !b.run {
 				continue
 			}
 			run[filepath.Base(filepath.Dir(p.path))]++
 			for _, c := range b.commands {
 				if left := placeholder.FindStringSubmatch(c.text); left != nil {
-					t.Errorf("%s:%d: nobody can run it as it is, with %s: say <!-- not run: REASON -->", p.path, b.line, left[1])
+					t.Errorf("%s:%d: nobody can run it as it is, with %s", p.path, b.line, left[1])
 				}
 				if c.text == "..." {
 					t.Errorf("%s:%d: a command is left out", p.path, b.line)
 				}
-				// Whatever else it does, it does to whoever runs the tests: publishes, installs, removes.
+				// Others do what they do to the machine of whoever runs the tests.
 				if program, _, _ := strings.Cut(c.text, " "); program != "kubectl" && program != "helm" {
-					t.Errorf("%s:%d: %s is nothing that a test runs of a page by itself: say <!-- not run: REASON -->", p.path, b.line, program)
+					t.Errorf("%s:%d: %s is nothing that a test runs of a page", p.path, b.line, program)
 				}
 			}
 		}
@@ -90,7 +93,7 @@ func TestTutorialsAreOne(t *testing.T) {
 	}
 	for i, e := range english.blocks {
 		k := korean.blocks[i]
-		if (e.notRun == "") != (k.notRun == "") || e.before != k.before || len(e.commands) != len(k.commands) {
+		if e.run != k.run || e.after != k.after || len(e.commands) != len(k.commands) {
 			t.Errorf("the blocks of lines %d and %d are not run alike", e.line, k.line)
 			continue
 		}
@@ -126,6 +129,9 @@ func TestCommandsNameWhatExists(t *testing.T) {
 	found := map[string]int{}
 	for _, p := range pages(t) {
 		for _, b := range p.blocks {
+			if b.file != "" {
+				continue
+			}
 			complain := func(format string, args ...any) {
 				t.Helper()
 				t.Errorf("%s:%d: "+format, append([]any{p.path, b.line}, args...)...)

@@ -23,6 +23,9 @@ const patience = time.Minute
 // standIns are what the test's cluster has in place of the reader's registry.
 var standIns = strings.NewReplacer(
 	"registry.example.com/hostdir", "localhost/hostdir/hostdir",
+	"registry.inside/hostdir", "localhost/hostdir/hostdir",
+	"registry.inside/sig-storage", "registry.k8s.io/sig-storage",
+	"tag: 0.1.0", "tag: dev",
 	"image.tag=0.1.0", "image.tag=dev",
 )
 
@@ -46,7 +49,7 @@ func TestPages(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for _, p := range pages(t) {
-		if !slices.ContainsFunc(p.blocks, func(b block) bool { return b.notRun == "" }) {
+		if !slices.ContainsFunc(p.blocks, func(b block) bool { return b.run }) {
 			continue
 		}
 		if strings.HasSuffix(p.path, ".ko.md") && !*update {
@@ -67,6 +70,7 @@ func TestPages(t *testing.T) {
 type session struct {
 	*testing.T
 	page    *page
+	dir     string // in which commands are run
 	matcher *matcher
 	env     []string
 	printed map[int][]string // in place of what the page shows, by command.from
@@ -75,11 +79,11 @@ type session struct {
 // open begins a page, with the plugin of kubectl in the folder bin.
 func open(t *testing.T, p *page, bin string) *session {
 	t.Helper()
-	s := &session{T: t, page: p, matcher: newMatcher(), printed: map[int][]string{}, env: append(os.Environ(),
+	s := &session{T: t, page: p, dir: checkout(t), matcher: newMatcher(), printed: map[int][]string{}, env: append(os.Environ(),
 		"PATH="+bin+":"+os.Getenv("PATH"), "IMAGE=localhost/hostdir/hostdir", "TAG=dev", "NO_COLOR=1")}
 	t.Cleanup(s.tidy)
 	if installs := slices.ContainsFunc(p.blocks, func(b block) bool {
-		return b.notRun == "" && strings.Contains(b.commands[0].text, "helm install hostdir")
+		return b.run && strings.Contains(b.commands[0].text, "helm install hostdir")
 	}); installs {
 		s.must("helm uninstall hostdir --namespace hostdir-system --ignore-not-found --wait --timeout 3m")
 	} else {
@@ -88,17 +92,44 @@ func open(t *testing.T, p *page, bin string) *session {
 	return s
 }
 
+// checkout is a folder that has what commands read of the repository, and in which they
+// may leave files.
+func checkout(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	from, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"deploy", "examples"} {
+		if err := os.Symlink(filepath.Join(from, name), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
 func (s *session) run() {
 	for _, b := range s.page.blocks {
-		if b.notRun != "" {
+		if b.file != "" {
+			s.write(b)
+		}
+		if !b.run {
 			continue
 		}
-		if b.before != "" {
-			s.must(b.before)
+		if b.after != "" {
+			s.must(b.after)
 		}
 		for _, c := range b.commands {
 			s.follow(b, c)
 		}
+	}
+}
+
+// write makes the file that a block is.
+func (s *session) write(b block) {
+	if err := os.WriteFile(filepath.Join(s.dir, b.file), []byte(standIns.Replace(b.commands[0].text)), 0o644); err != nil {
+		s.Fatal(err)
 	}
 }
 
@@ -133,10 +164,10 @@ func (s *session) follow(b block, c command) {
 	}
 }
 
-// bash runs commands in the repository, as somebody who says yes.
+// bash runs commands, as somebody who says yes.
 func (s *session) bash(commands string) (string, error) {
 	shell := exec.Command("timeout", "300", "bash", "-euo", "pipefail", "-c", commands)
-	shell.Dir, shell.Env, shell.Stdin = root, s.env, strings.NewReader("y\n")
+	shell.Dir, shell.Env, shell.Stdin = s.dir, s.env, strings.NewReader("y\n")
 	out, err := shell.CombinedOutput()
 	return string(out), err
 }
@@ -160,7 +191,7 @@ func (s *session) tidy() {
 		s.must(install) // directories go only with a plugin
 	}
 	s.must("kubectl -n hostdir-system scale deployment hostdir-controller --replicas=1") // which a page may have ended
-	s.must("kubectl delete statefulset,service,cronjob,job,pvc --all --wait=false; kubectl delete namespace by-hand --ignore-not-found")
+	s.must("kubectl delete statefulset,service,cronjob,job,pod,pvc --all --wait=false; kubectl delete namespace by-hand --ignore-not-found; kubectl delete storageclass hostdir-limited --ignore-not-found")
 	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Second) {
 		left, err := s.bash("kubectl get pv -o name")
 		if err == nil && left == "" {
