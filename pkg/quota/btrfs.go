@@ -159,7 +159,7 @@ func (btrfs) Remove(fs *os.File, id ID) error {
 		return err
 	}
 	for _, group := range groups {
-		if err := countedDown(fs, group); err != nil {
+		if err := countDown(fs, group); err != nil {
 			return err
 		}
 		remove := createArgs{group: group}
@@ -175,15 +175,16 @@ func (btrfs) Remove(fs *os.File, id ID) error {
 	return nil
 }
 
-// countedDown returns an error while a qgroup still holds what its subvolume held, which
-// btrfs counts in the commit after that was cleared away: if the qgroup were removed before
-// that, Linux 6.11 and newer would distrust all their counts, and limit nothing more.
-func countedDown(fs *os.File, group uint64) error {
+// countDown has btrfs count a qgroup down to what it holds without its subvolume, which it
+// does in the commit after that was cleared away. If the qgroup were removed before, Linux
+// 6.11 and newer would distrust all their counts, and limit nothing more. Older ones may
+// never come to nothing, and take no notice.
+func countDown(fs *os.File, group uint64) error {
 	held, _, err := groupUsage(fs, group)
 	if err != nil || held.referenced == 0 || checkGroups(fs) != nil { // which counts nothing down
 		return err
 	}
-	return fmt.Errorf("%s: btrfs %w counting what qgroup %d/%d held", fs.Name(), errdefs.ErrBusy, group>>levelShift, group&(1<<levelShift-1))
+	return ClearAway(fs)
 }
 
 // tryBtrfs finds out whether btrfs takes a change of limits, one that changes

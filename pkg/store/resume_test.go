@@ -49,6 +49,11 @@ func (w *snapshotWorld) halfCopied(building, original, source string, begin func
 	began, err := begin(ctx)
 	check(w.T, err)
 	data := building + "/data"
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Lstat(data); err == nil || time.Now().After(deadline) {
+			break
+		}
+	}
 	writeFile(w.T, data+"/witness", strings.Repeat("k", witness))
 	writeFile(w.T, data+"/other", strings.Repeat("k", witness))
 	writeFile(w.T, data+"/extra", "k")
