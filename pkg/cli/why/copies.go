@@ -103,6 +103,8 @@ func sourceMissing(v *view) *finding {
 		seen = []string{"it is being deleted"}
 	case o.Claim != nil && o.Claim.Spec.VolumeName != "" && o.Volume == nil && v.saw(Volumes):
 		seen = []string{fmt.Sprintf("there is no PersistentVolume %s, which it names", o.Claim.Spec.VolumeName)}
+	case o.Claim != nil && o.Claim.Spec.VolumeName == "", o.Snapshot != nil && !o.Snapshot.Ready:
+		return nil // an event that says otherwise is from before it was made
 	default:
 		seen = v.dataGone()
 	}

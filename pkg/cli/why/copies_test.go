@@ -61,6 +61,9 @@ var copyScenarios = []scenario{
 	{"the claim to clone waits itself", SourceNotReady, []string{"it is Pending", "kubectl hostdir why shop/logs"}, false, sound(cloning, ofOrigin(func(o *Origin) {
 		o.Claim.Spec.VolumeName, o.Claim.Status.Phase, o.Volume = "", corev1.ClaimPending, nil
 	}))},
+	{"the claim to clone was made after it, and waits", SourceNotReady, []string{"it is Pending"}, false, sound(cloning, ofOrigin(func(o *Origin) {
+		o.Claim.Spec.VolumeName, o.Claim.Status.Phase, o.Volume = "", corev1.ClaimPending, nil
+	}), happened(corev1.EventTypeNormal, "PersistentVolumeClaim", "data", "RestoreWaiting", "the claim waits for claim logs: there is no such claim"))},
 	{"tenant: the snapshot is not ready", SourceNotReady, []string{"is not Ready"}, false, sound(restoring, unseen, refused("snapshot nightly is not Ready"))},
 	{"no node has its disk", SourceNodeUnknown, []string{"disk uuid-gone, which no node has"}, false, sound(restoring, ofOrigin(func(o *Origin) { o.Content.Handle, o.Content.Node = "uuid-gone.snapshots.s", "" }))},
 	{"nothing says which node has it", SourceNodeUnknown, []string{"kubectl label volumesnapshotcontent content-1 snapshot.storage.kubernetes.io/managed-by=a"}, false, sound(restoring, ofOrigin(func(o *Origin) { o.Content.Node = "" }),
