@@ -66,7 +66,7 @@ func TestServer(t *testing.T) {
 	if err != nil || len(now) != 1 || len(now[0].Points) != 1 || now[0].Points[0].Value != 0 {
 		t.Errorf("the metric is %v (%v)", now, err)
 	}
-	span, err := s.QueryRange("up", began, time.Now(), time.Second)
+	span, err := s.QueryRange("up", began, time.Now().Add(time.Second), time.Second) // the last step is after the scrape
 	if err != nil || len(span) != 1 || span[0].last() != 1 {
 		t.Errorf("over time it is %v (%v)", span, err)
 	}
