@@ -13,21 +13,26 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// soon is how long after the last pod its volumes may take to go, on a machine that runs
-// other tests beside this one. A refusal and its back-off would show in a Warning.
-const soon = 20 * time.Second
+// soon is how long after the last pod its volumes may take to go: less than the
+// back-off after a few refusals, and far more than it takes on an idle machine.
+const soon = 5 * time.Second
 
 func deletedSetIsQuick(t *test) {
-	const replicas = 10
-	t.createStatefulSet(hastySet(replicas))
-	t.setRuns("set=set", replicas)
-	d := t.deleteSet()
-	t.Logf("%s after their deletion, %s after the last pod, all volumes are gone", seconds(d.all), seconds(d.afterPods))
-	if d.afterPods > soon {
-		t.Errorf("the volumes are gone %s after the last pod, want at most %s", d.afterPods, soon)
-	}
-	for _, w := range d.warnings {
-		t.Errorf("a deletion as it should be leads to a Warning: %s", w)
+	const replicas, attempts = 10, 3 // other tests may have the machine for a while
+	for attempt := 1; ; attempt++ {
+		t.createStatefulSet(hastySet(replicas))
+		t.setRuns("set=set", replicas)
+		d := t.deleteSet()
+		t.Logf("%s after their deletion, %s after the last pod, all volumes are gone", seconds(d.all), seconds(d.afterPods))
+		for _, w := range d.warnings {
+			t.Errorf("a deletion as it should be leads to a Warning: %s", w)
+		}
+		if d.afterPods <= soon {
+			return
+		}
+		if attempt == attempts {
+			t.Fatalf("the volumes are gone %s after the last pod, want at most %s", d.afterPods, soon)
+		}
 	}
 }
 
