@@ -24,113 +24,122 @@ import (
 // answered its first write, its second, and so on, and when it has reached the node. The
 // files are there all the while, and the same command ends what was begun.
 func importsAreKilled(t *test) {
-	h := t.toBeKilled()
-	cut := func(write int, arguments ...string) bool {
-		return h.cutAt(write, func(command *os.Process) bool { return command.Kill() == nil }, arguments...)
+	t.handWrittenIsKilled(theCommand)
+}
+
+// copiesAreKilled does that to one that copies, with files enough to be cut short among.
+func copiesAreKilled(t *test) {
+	t.handWrittenIsKilled(theCommand, "--pool=limited")
+	t.emptyTrash() // an undone copy stays there for a day
+}
+
+// pluginIsKilled kills the plugin at each of these steps instead.
+func pluginIsKilled(t *test) {
+	t.handWrittenIsKilled(t.thePlugin())
+}
+
+func (t *test) handWrittenIsKilled(by blow, to ...string) {
+	t.Helper()
+	h := t.handWritten()
+	before := h.fill()
+	if len(to) > 0 {
+		t.exec(h.pod(0), "sh", "-c", "mkdir /data/many; cd /data/many; for f in $(seq 2000); do echo $f > $f; done")
+	}
+	// Wherever a rename leaves it.
+	inode := t.onNode(t, t.nodes[0], "stat", "--format=%i", h.dir(0))
+	h.stop()
+	k := &killed{oldSet: h.oldSet, what: append([]string{"pv/" + h.pv(0)}, to...), claims: []string{h.claim(0)}, by: by, files: func() string {
+		return t.onNode(t, t.nodes[0], "sh", "-c", "cd $(find "+oldDirs+" "+pool+" -xdev -inum "+inode+" -type d) && "+
+			"find . -printf '%p %y %m %U:%G %s %n %T@\n' | sort && find . -type f -exec md5sum {} + | sort")
+	}}
+	k.atEachWrite()
+	h.same("imported and undone,", before)
+	h.stop()
+	h.mustCommand(append(to, "--yes")...)
+	h.mustCommand("--finish", "--yes")
+	h.same("imported in the end,", before)
+	h.goes()
+}
+
+// killed is an import that is cut short again and again.
+type killed struct {
+	*oldSet
+	what   []string      // is imported, and where to
+	claims []string      // of it
+	by     blow          // cuts it short
+	files  func() string // what is in the old directories, wherever those are
+}
+
+// A blow cuts a command short.
+type blow struct {
+	falls  func(command *os.Process) (ends bool) // reports whether it has killed the command
+	passes func()                                // waits until the same command can be given again
+}
+
+var theCommand = blow{
+	falls:  func(command *os.Process) bool { return command.Kill() == nil },
+	passes: func() {},
+}
+
+// thePlugin is that of the first node. It is started anew as another pod: kubelet would
+// wait longer and longer until it starts the same one again.
+func (t *test) thePlugin() blow {
+	var hit *corev1.Pod
+	return blow{
+		falls: func(*os.Process) bool {
+			hit = t.plugin(t, t.nodes[0])
+			t.onNode(t, t.nodes[0], "sh", "-c", "kill -KILL $(pgrep -o -x hostdir)") // its children have its name as well
+			return false
+		},
+		passes: func() {
+			run(t, "kubectl", "delete", "pod", hit.Name, "--namespace", home, "--force", "--wait=false")
+			await(t, "another plugin runs", pods, query{namespace: home, labels: plugins.labels, fields: "spec.nodeName=" + t.nodes[0]}, one(func(p *corev1.Pod) error {
+				if p.UID == hit.UID {
+					return errors.New("it is the same one yet")
+				}
+				return running(p)
+			}))
+		},
+	}
+}
+
+// atEachWrite cuts an import short at each of its writes, and its undoing, and gives the
+// same command again.
+func (k *killed) atEachWrite() {
+	k.Helper()
+	to := k.killable()
+	files := k.files()
+	cutAt := func(write int, arguments ...string) bool {
+		arguments = append(append([]string{"import", "--namespace", k.namespace, "--yes"}, k.what...), arguments...)
+		wasCut := to.cutAt(write, k.by.falls, arguments...)
+		if now := k.files(); now != files {
+			k.Fatalf("%q was cut at write %d, and these files are there:\n%s\nbefore:\n%s", arguments, write, now, files)
+		}
+		if wasCut {
+			k.by.passes()
+			k.kubectlHostdir(arguments...)
+		}
+		for _, claim := range k.claims {
+			if pv := k.volumeOf(claim); (pv.Spec.CSI == nil) != slices.Contains(arguments, "--undo") {
+				k.Fatalf("%q, which was cut at write %d and given again, leaves %+v", arguments, write, pv.Spec)
+			}
+		}
+		return wasCut
 	}
 	imports, undoes := 0, 0
 	for write, more := 1, true; more; write++ {
 		more = false
-		if cut(write) {
+		if cutAt(write) {
 			imports, more = write, true
 		}
-		if cut(write, "--undo") { // also if import has no such write: the next one needs it undone
+		if cutAt(write, "--undo") { // also if import has no such write: the next one needs it undone
 			undoes, more = write, true
 		}
 	}
+	k.Logf("import was cut at %d writes, and --undo at %d", imports, undoes)
 	if imports < 5 || undoes < 5 {
-		t.Errorf("import was cut at %d writes, and --undo at %d", imports, undoes)
+		k.Error("these are not all")
 	}
-	h.ends()
-}
-
-// importOutlivesPlugin kills the plugin under an import, and under its undoing.
-func importOutlivesPlugin(t *test) {
-	h := t.toBeKilled()
-	kill := func(*os.Process) bool {
-		p := t.plugin(t, t.nodes[0])
-		restarts := restartsOf(p)
-		t.onNode(t, t.nodes[0], "sh", "-c", "kill -KILL $(pgrep -o -x hostdir)") // its children have its name as well
-		_, err := observe(t.cluster, pods, query{namespace: home, fields: "metadata.name=" + p.Name}, one(func(p *corev1.Pod) error {
-			if restartsOf(p) == restarts {
-				return errors.New("it has not been started again")
-			}
-			return running(p)
-		}))
-		if err != nil {
-			t.Errorf("the plugin was killed: %v", err)
-		}
-		return false
-	}
-	// The first writes reach the nodes; the next marks the claim, right before its node gets the order.
-	marked := len(t.nodes) + 1
-	for _, arguments := range [][]string{nil, {"--undo"}} {
-		if !h.cutAt(marked, kill, arguments...) {
-			t.Errorf("import %q ended well without a plugin", arguments)
-		}
-	}
-	h.ends()
-}
-
-func restartsOf(p *corev1.Pod) (restarts int32) {
-	for _, c := range p.Status.ContainerStatuses {
-		restarts += c.RestartCount
-	}
-	return restarts
-}
-
-// killed is an import of a hand-written volume that is cut short.
-type killed struct {
-	*handWritten
-	*killable
-	before map[string]string // what the replicas have
-	inode  string            // of the directory: wherever a rename leaves it
-	files  string            // what is in it
-}
-
-func (t *test) toBeKilled() *killed {
-	t.Helper()
-	h := t.handWritten()
-	k := &killed{handWritten: h, killable: t.killable(), before: h.fill(), inode: t.onNode(t, t.nodes[0], "stat", "--format=%i", h.dir(0))}
-	h.stop()
-	k.files = k.list()
-	return k
-}
-
-// list lists all that is in the directory, with its contents.
-func (k *killed) list() string {
-	return k.onNode(k, k.nodes[0], "sh", "-c", "cd $(find "+oldDirs+" "+pool+" -xdev -inum "+k.inode+" -type d) && "+
-		"find . -printf '%p %y %m %U:%G %s %n %T@\n' | sort && find . -type f -exec md5sum {} + | sort")
-}
-
-// cutAt has a command cut short at a write, and then gives it again. It reports whether
-// there was something to cut.
-func (k *killed) cutAt(write int, cut func(*os.Process) bool, arguments ...string) bool {
-	k.Helper()
-	arguments = append([]string{"import", "pv/" + k.pv(0), "--namespace", k.namespace, "--yes"}, arguments...)
-	wasCut := k.killable.cutAt(write, cut, arguments...)
-	if now := k.list(); now != k.files {
-		k.Fatalf("%q was cut at write %d, and these files are there:\n%s\nbefore:\n%s", arguments, write, now, k.files)
-	}
-	if wasCut {
-		k.kubectlHostdir(arguments...)
-	}
-	undone := slices.Contains(arguments, "--undo")
-	if pv := k.volumeOf(k.claim(0)); (pv.Spec.CSI == nil) != undone {
-		k.Fatalf("%q, which was cut at write %d and given again, leaves %+v", arguments, write, pv.Spec)
-	}
-	return wasCut
-}
-
-// ends brings the volumes along for good, and has nothing left of them.
-func (k *killed) ends() {
-	k.Helper()
-	k.same("imported and undone,", k.before)
-	k.stop()
-	k.mustCommand("--yes")
-	k.mustCommand("--finish", "--yes")
-	k.same("imported in the end,", k.before)
-	k.goes()
 }
 
 // A killable is `kubectl hostdir` in a process of its own, that talks to the API server

@@ -55,11 +55,10 @@ touch /tmp/ready`
 
 // localPathVolumesMove imports what local-path-provisioner made, while that runs on.
 func localPathVolumesMove(t *test) {
-	t.outside = append(t.outside, func() { t.install(t) })
-	t.install(t, "--set", "import[0]="+localPathDirs)
 	class, _, stopProvisioner := t.localPath()
 	s := t.localPathSet(class)
 
+	s.isKilled()
 	s.imports()
 	s.holds("imported,", t.directory)
 	t.kubectl("patch", "storageclass", class, "-p", `{"allowVolumeExpansion": true}`)
@@ -143,6 +142,28 @@ func (t *test) localPathSet(class string) *localPathSet {
 	return s
 }
 
+// isKilled kills `kubectl hostdir import` of all replicas' volumes at each step.
+func (s *localPathSet) isKilled() {
+	s.Helper()
+	began := time.Now()
+	k := &killed{oldSet: s.oldSet, what: []string{"statefulset/web"}, by: theCommand}
+	inodes := map[string]string{} // of the directories, wherever a rename leaves them
+	for claim, v := range s.volumes {
+		k.claims = append(k.claims, claim)
+		inodes[claim] = s.onNode(s, v.node, "stat", "--format=%i", v.Spec.HostPath.Path)
+	}
+	slices.Sort(k.claims)
+	k.files = func() (all string) {
+		for _, claim := range k.claims {
+			all += s.onNode(s, s.volumes[claim].node, "sh", "-c", "cd $(find "+localPathDirs+" "+pool+" -xdev -inum "+inodes[claim]+" -type d) && "+
+				"find . -printf '%i %p %y %m %U:%G %s %n %T@\\n' | sort | md5sum")
+		}
+		return all
+	}
+	k.atEachWrite()
+	s.Logf("killed and given again in %.0f s", time.Since(began).Seconds())
+}
+
 // imports holds that the claims have hostdir's volumes afterwards, on the same nodes.
 func (s *localPathSet) imports() {
 	s.Helper()
@@ -184,7 +205,7 @@ func (t *test) localPath() (class string, provisioner *os.Process, stop func() (
 	ctx := context.Background()
 	class = t.namespace + "-local-path"
 	for _, node := range t.nodes {
-		t.outside = append(t.outside, func() { t.onNode(t, node, "rm", "-rf", localPathDirs) })
+		t.outside = append(t.outside, func() { t.onNode(t, node, "find", localPathDirs, "-mindepth", "1", "-delete") })
 	}
 	_, err := t.CoreV1().ConfigMaps(namespace).Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: config}, Data: map[string]string{
 		"config.json": `{"nodePathMap": [{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": ["` + localPathDirs + `"]}]}`,

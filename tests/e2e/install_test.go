@@ -31,7 +31,7 @@ func (c *cluster) install(t testing.TB, args ...string) {
 	now := time.Now().Format(time.RFC3339Nano)
 	c.installFrom(t, c.chart(), "dev", append([]string{
 		"--set", "snapshots.controller.enabled=true", "--set-string", "test.image.tag=1.35",
-		"--set", "import[0]=" + oldDirs,
+		"--set", "import[0]=" + oldDirs, "--set", "import[1]=" + localPathDirs,
 		// New pods each time: the tag stays the same when a new image is loaded.
 		"--set-string", "podAnnotations.installed=" + now, "--set-string", "controller.podAnnotations.installed=" + now,
 	}, args...)...)
