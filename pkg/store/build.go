@@ -201,25 +201,26 @@ func (o openDisk) buildOnce(projects *projectIDs, volumes *dir.Dir, building str
 		return r, err
 	}
 	defer done()
-	if err := writeRecord(volume, recordFile, r); err != nil {
-		return r, err
-	}
 	data, err := volume.Sub(dataDir)
 	if err != nil {
 		return r, err
 	}
 	defer data.Close()
-	if r.Quota != nil {
-		if err := o.setLimit(data, r); err != nil {
-			return r, err
-		}
-	}
-	// Mode after owner: chown(2) may clear bits of the mode.
+	// Mode after owner: chown(2) may clear bits of the mode. Both before the record, whose
+	// sync then takes them along: a journal is written once for all.
 	if err := data.Wrap("fchown", ".", unix.Fchown(data.FD(), int(r.Class.UID), int(r.Class.GID))); err != nil {
 		return r, err
 	}
 	if err := data.Wrap("fchmod", ".", unix.Fchmod(data.FD(), r.Class.FileMode())); err != nil {
 		return r, err
+	}
+	if err := writeRecord(volume, recordFile, r); err != nil {
+		return r, err
+	}
+	if r.Quota != nil {
+		if err := o.setLimit(data, r); err != nil {
+			return r, err
+		}
 	}
 	return r, errors.Join(data.Sync(), volume.Sync())
 }
