@@ -25,7 +25,7 @@ func TestPeers(t *testing.T) {
 	c.install(t)
 	p := newPeers(t, c)
 	for _, size := range []struct{ replicas, rounds, rare int }{ // rare are the rounds of what takes many times as long
-		{1, 3, 3}, {10, 3, 2}, {30, 2, 1},
+		{1, 7, 3}, {10, 3, 2}, {30, 3, 1},
 	} {
 		for round := range size.rounds {
 			for _, side := range p.turns(round) {
@@ -35,7 +35,7 @@ func TestPeers(t *testing.T) {
 			}
 		}
 	}
-	p.add(t, "cluster", slices.Concat(p.whereTimeGoes(t), p.installed(t)))
+	p.add(t, "cluster", slices.Concat(p.whereTimeGoes(t), p.whereDeletionGoes(t), p.installed(t)))
 }
 
 // TestPeersLarge is TestPeers with a hundred replicas.

@@ -43,6 +43,12 @@ var sections = []section{
 		whats: []string{"one replica"}, sides: []string{hostdir, localPath, emptyDir},
 	},
 	{
+		title: "Where a deletion's time goes", parts: []string{"cluster"}, of: "replicas",
+		text: "From the deletion of a StatefulSet with its claims. hostdir deletes no volume that is mounted; kubelet unmounts it " +
+			"when it has ended the containers of its pod.",
+		whats: []string{"gone: "}, sides: []string{hostdir},
+	},
+	{
 		title: "What Kubernetes' binder lets through", parts: []string{"binder-20", "binder-200"}, of: "replicas",
 		whats: []string{"claim until", "all replicas", "all gone"}, sides: []string{"with fast binding", "without fast binding"}, ratio: "without fast binding",
 		plots: []string{"bench-binder.svg"},
