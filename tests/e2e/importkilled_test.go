@@ -27,15 +27,16 @@ func importsAreKilled(t *test) {
 	t.handWrittenIsKilled(theCommand)
 }
 
-// copiesAreKilled does that to one that copies, with files enough to be cut short among.
+// copiesAreKilled does that to an import that copies.
 func copiesAreKilled(t *test) {
 	t.handWrittenIsKilled(theCommand, "--pool=limited")
 	t.emptyTrash() // an undone copy stays there for a day
 }
 
-// pluginIsKilled kills the plugin at each of these steps instead.
+// pluginIsKilled kills the plugin at each of its steps instead, also while it copies.
 func pluginIsKilled(t *test) {
-	t.handWrittenIsKilled(t.thePlugin())
+	t.handWrittenIsKilled(t.thePlugin(), "--pool=limited")
+	t.emptyTrash()
 }
 
 func (t *test) handWrittenIsKilled(by blow, to ...string) {
