@@ -6,6 +6,7 @@ package driver
 
 import (
 	"context"
+	"runtime"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc"
@@ -61,6 +62,8 @@ func serve(ctx context.Context, socketPath string, s services, calls *metrics.Ca
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxRequest),
 		grpc.MaxConcurrentStreams(maxStreams),
+		// Calls in goroutines that wait for the next: their stacks have grown already.
+		grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))),
 		grpc.ChainUnaryInterceptor(intercept(calls)),
 		grpc.ChainUnaryInterceptor(interceptors...),
 	)

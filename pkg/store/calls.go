@@ -164,7 +164,7 @@ func start[T any](ctx context.Context, d *diskState, k kind, what string, do fun
 	}
 	end := d.calls.begin(what, callPatience)
 	j := &job[T]{disk: d, done: make(chan struct{})}
-	go func() {
+	goWarm(func() {
 		defer close(j.done) // whoever waits finds the disk without this call
 		defer leave()
 		defer end()
@@ -175,7 +175,7 @@ func start[T any](ctx context.Context, d *diskState, k kind, what string, do fun
 			}
 		}()
 		j.result, j.err = do()
-	}()
+	})
 	return j, nil
 }
 
