@@ -36,6 +36,10 @@ func deletedSetIsQuick(t *test) {
 	}
 }
 
+// settled is how old containers are at least before it is measured how they end: one that
+// has just started may not have come to its trap yet, and kubelet waits two seconds for it.
+const settled = time.Second
+
 // hastySet is a StatefulSet "set" whose pods start all at once and are given no
 // time to end. Their objects go at once as well, and claims with them, while
 // kubelet still has to unmount: so the deletes of volumes come too early.

@@ -124,6 +124,7 @@ func (t *test) measure(replicas int, class string) figure {
 	}
 	t.setRuns("set=set", replicas)
 	f.running = time.Since(began)
+	time.Sleep(settled)
 	f.deleted = t.deleteSet()
 	return f
 }

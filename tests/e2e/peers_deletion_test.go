@@ -51,6 +51,7 @@ func (t *test) deletionPhases(replicas int, runs map[string][]time.Duration) {
 	t.Helper()
 	t.createStatefulSet(replicaSet(replicas, "hostdir"))
 	t.setRuns("set=set", replicas)
+	time.Sleep(settled)
 	began := time.Now()
 	d := t.deleteSet()
 	runs[untilGone] = append(runs[untilGone], d.all)
