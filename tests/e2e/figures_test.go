@@ -105,6 +105,7 @@ type figure struct {
 	replicas int
 	bound    []time.Duration // of each claim, from its appearance until it was Bound
 	running  time.Duration   // from the StatefulSet's creation until all pods were ready
+	cpu      programs        // who worked until then
 	deleted  deletion
 }
 
@@ -116,6 +117,7 @@ const emptyDir = ""
 func (t *test) measure(replicas int, class string) figure {
 	events := t.watchClaims()
 	defer events.Stop()
+	before := cpuByProgram(t.T)
 	began := time.Now()
 	t.createStatefulSet(replicaSet(replicas, class))
 	f := figure{replicas: replicas}
@@ -124,6 +126,7 @@ func (t *test) measure(replicas int, class string) figure {
 	}
 	t.setRuns("set=set", replicas)
 	f.running = time.Since(began)
+	f.cpu = cpuByProgram(t.T).since(before)
 	time.Sleep(settled)
 	f.deleted = t.deleteSet()
 	return f

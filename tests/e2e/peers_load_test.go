@@ -85,18 +85,24 @@ func clusterCPU(t *testing.T) float64 {
 // processCPU is what a process, a folder of /proc, has used, in seconds.
 func processCPU(t *testing.T, process string) float64 {
 	t.Helper()
-	stat, err := os.ReadFile(filepath.Join(process, "stat"))
+	used, err := cpuOf(process)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return used
+}
+
+func cpuOf(process string) (float64, error) {
+	stat, err := os.ReadFile(filepath.Join(process, "stat"))
+	if err != nil {
+		return 0, err
 	}
 	_, rest, _ := strings.Cut(string(stat), ") ")
 	fields := strings.Fields(rest)
 	const user, system, hertz = 11, 12, 100 // see proc(5), from the third field on
 	var u, s float64
-	if _, err := fmt.Sscan(fields[user]+" "+fields[system], &u, &s); err != nil {
-		t.Fatal(err)
-	}
-	return (u + s) / hertz
+	_, err = fmt.Sscan(fields[user]+" "+fields[system], &u, &s)
+	return (u + s) / hertz, err
 }
 
 // installed is the memory of all that was installed, and its CPU in an idle minute, after

@@ -35,7 +35,7 @@ func TestPeers(t *testing.T) {
 			}
 		}
 	}
-	p.add(t, "cluster", slices.Concat(p.whereTimeGoes(t), p.whereDeletionGoes(t), p.installed(t)))
+	p.add(t, "cluster", slices.Concat(p.whoWorks(30), p.whereTimeGoes(t), p.whereDeletionGoes(t), p.installed(t)))
 }
 
 // TestPeersLarge is TestPeers with a hundred replicas.

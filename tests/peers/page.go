@@ -43,6 +43,11 @@ var sections = []section{
 		whats: []string{"one replica"}, sides: []string{hostdir, localPath, emptyDir},
 	},
 	{
+		title: "Who works until thirty replicas are ready", parts: []string{"cluster"},
+		text:  "Seconds of the two processors, by program, from the StatefulSet's creation until all its pods are ready.",
+		whats: []string{"CPU until ready: "}, sides: []string{hostdir, emptyDir}, ratio: emptyDir,
+	},
+	{
 		title: "Where a deletion's time goes", parts: []string{"cluster"}, of: "replicas",
 		text: "From the deletion of a StatefulSet with its claims. hostdir deletes no volume that is mounted; kubelet unmounts it " +
 			"when it has ended the containers of its pod.",
