@@ -6,7 +6,6 @@ package driver
 
 import (
 	"context"
-	"runtime"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc"
@@ -47,6 +46,9 @@ const (
 	// csi-provisioner makes 200 at once by default, kubelet fewer. How many of
 	// them work on a disk at a time, the store bounds.
 	maxStreams = 1000
+	// streamWorkers are goroutines that wait for calls: their stacks have grown already.
+	// More calls at once than that get goroutines of their own.
+	streamWorkers = 4
 )
 
 // services are those that every socket serves.
@@ -62,8 +64,7 @@ func serve(ctx context.Context, socketPath string, s services, calls *metrics.Ca
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxRequest),
 		grpc.MaxConcurrentStreams(maxStreams),
-		// Calls in goroutines that wait for the next: their stacks have grown already.
-		grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))),
+		grpc.NumStreamWorkers(streamWorkers),
 		grpc.ChainUnaryInterceptor(intercept(calls)),
 		grpc.ChainUnaryInterceptor(interceptors...),
 	)

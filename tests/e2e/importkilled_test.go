@@ -33,8 +33,13 @@ func copiesAreKilled(t *test) {
 	t.emptyTrash() // an undone copy stays there for a day
 }
 
-// pluginIsKilled kills the plugin at each of its steps instead, also while it copies.
+// pluginIsKilled kills the plugin at each of these steps instead.
 func pluginIsKilled(t *test) {
+	t.handWrittenIsKilled(t.thePlugin())
+}
+
+// pluginIsKilledCopying does that while it copies.
+func pluginIsKilledCopying(t *test) {
 	t.handWrittenIsKilled(t.thePlugin(), "--pool=limited")
 	t.emptyTrash()
 }
@@ -46,12 +51,10 @@ func (t *test) handWrittenIsKilled(by blow, to ...string) {
 	if len(to) > 0 {
 		t.exec(h.pod(0), "sh", "-c", "mkdir /data/many; cd /data/many; for f in $(seq 2000); do echo $f > $f; done")
 	}
-	// Wherever a rename leaves it.
 	inode := t.onNode(t, t.nodes[0], "stat", "--format=%i", h.dir(0))
 	h.stop()
 	k := &killed{oldSet: h.oldSet, what: append([]string{"pv/" + h.pv(0)}, to...), claims: []string{h.claim(0)}, by: by, files: func() string {
-		return t.onNode(t, t.nodes[0], "sh", "-c", "cd $(find "+oldDirs+" "+pool+" -xdev -inum "+inode+" -type d) && "+
-			"find . -printf '%p %y %m %U:%G %s %n %T@\n' | sort && find . -type f -exec md5sum {} + | sort")
+		return t.inMoved(t.nodes[0], oldDirs, inode, `find . -printf '%p %y %m %U:%G %s %n %T@\n' | sort && find . -type f -exec md5sum {} + | sort`)
 	}}
 	k.atEachWrite()
 	h.same("imported and undone,", before)
@@ -60,6 +63,13 @@ func (t *test) handWrittenIsKilled(by blow, to ...string) {
 	h.mustCommand("--finish", "--yes")
 	h.same("imported in the end,", before)
 	h.goes()
+}
+
+// inMoved runs a script in a directory of this inode, wherever a rename between root and the
+// pool has left it.
+func (t *test) inMoved(node, root, inode, script string) string {
+	t.Helper()
+	return t.onNode(t, node, "sh", "-c", "cd $(find "+root+" "+pool+" -xdev -inum "+inode+" -type d) && "+script)
 }
 
 // killed is an import that is cut short again and again.

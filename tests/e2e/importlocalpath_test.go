@@ -147,7 +147,7 @@ func (s *localPathSet) isKilled() {
 	s.Helper()
 	began := time.Now()
 	k := &killed{oldSet: s.oldSet, what: []string{"statefulset/web"}, by: theCommand}
-	inodes := map[string]string{} // of the directories, wherever a rename leaves them
+	inodes := map[string]string{} // of the directories
 	for claim, v := range s.volumes {
 		k.claims = append(k.claims, claim)
 		inodes[claim] = s.onNode(s, v.node, "stat", "--format=%i", v.Spec.HostPath.Path)
@@ -155,8 +155,7 @@ func (s *localPathSet) isKilled() {
 	slices.Sort(k.claims)
 	k.files = func() (all string) {
 		for _, claim := range k.claims {
-			all += s.onNode(s, s.volumes[claim].node, "sh", "-c", "cd $(find "+localPathDirs+" "+pool+" -xdev -inum "+inodes[claim]+" -type d) && "+
-				"find . -printf '%i %p %y %m %U:%G %s %n %T@\\n' | sort | md5sum")
+			all += s.inMoved(s.volumes[claim].node, localPathDirs, inodes[claim], `find . -printf '%i %p %y %m %U:%G %s %n %T@\n' | sort | md5sum`)
 		}
 		return all
 	}

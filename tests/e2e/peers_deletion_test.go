@@ -27,20 +27,9 @@ const (
 // mounted, and kubelet unmounts it when it has ended the pod's containers.
 func (p *comparison) whereDeletionGoes(t *testing.T) (values []report.Value) {
 	t.Helper()
-	const rounds = 3
 	for _, replicas := range []int{1, 10, 30} {
-		runs := map[string][]time.Duration{}
-		for range rounds {
-			t.Run(fmt.Sprintf("the phases of a deletion of %d", replicas), func(t *testing.T) {
-				begin(t, p.cluster).deletionPhases(replicas, runs)
-			})
-			if t.Failed() {
-				t.FailNow()
-			}
-		}
-		for _, what := range []string{untilUnmounted, untilDeleted, untilGone} {
-			values = append(values, report.Seconds(what, "hostdir", replicas, runs[what]...))
-		}
+		values = append(values, p.measurePhases(t, fmt.Sprintf("a deletion of %d", replicas), "hostdir", replicas, []string{untilUnmounted, untilDeleted, untilGone},
+			func(t *test, runs map[string][]time.Duration) { t.deletionPhases(replicas, runs) })...)
 	}
 	return values
 }

@@ -26,21 +26,27 @@ const (
 // has yet to see it: it looks once a second.
 func (p *comparison) whereTimeGoes(t *testing.T) (values []report.Value) {
 	t.Helper()
-	const rounds = 3
 	for _, side := range p.sides {
-		runs := map[string][]time.Duration{}
-		for range rounds {
-			t.Run("the phases of a replica with "+side.name, func(t *testing.T) {
-				begin(t, p.cluster).phases(side.class, runs)
-			})
-			if t.Failed() {
-				t.FailNow()
-			}
+		values = append(values, p.measurePhases(t, "a replica with "+side.name, side.name, 0, []string{untilBound, untilScheduled, untilReady},
+			func(t *test, runs map[string][]time.Duration) { t.phases(side.class, runs) })...)
+	}
+	return values
+}
+
+// measurePhases runs what adds its phases to the runs, some times.
+func (p *comparison) measurePhases(t *testing.T, of, side string, n int, phases []string, run func(*test, map[string][]time.Duration)) (values []report.Value) {
+	t.Helper()
+	const rounds = 3
+	runs := map[string][]time.Duration{}
+	for range rounds {
+		t.Run("the phases of "+of, func(t *testing.T) { run(begin(t, p.cluster), runs) })
+		if t.Failed() {
+			t.FailNow()
 		}
-		for _, what := range []string{untilBound, untilScheduled, untilReady} {
-			if len(runs[what]) > 0 {
-				values = append(values, report.Seconds(what, side.name, 0, runs[what]...))
-			}
+	}
+	for _, what := range phases {
+		if len(runs[what]) > 0 {
+			values = append(values, report.Seconds(what, side, n, runs[what]...))
 		}
 	}
 	return values

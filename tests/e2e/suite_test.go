@@ -73,6 +73,7 @@ var alone = []promise{
 	{"hand-written volumes become hostdir's by a rename, and again what they were", handWrittenVolumesMove},
 	{"local-path-provisioner's volumes become hostdir's with all that they hold, and again what they were", localPathVolumesMove},
 	{"writes go on while plugin and kubelet restart", writesGoOn},
+	{"an import goes on after hostdir was killed under it at each step, and so does its undoing", pluginIsKilled},
 	{"the plugin registers again when its registration is removed", pluginRegistersAgain},
 	{"pods run again with their data after a power cut of their node", powerCutKeepsData},
 	{"why names what of hostdir is down", whyNamesWhoIsDown},
@@ -98,7 +99,7 @@ var limited = []promise{
 	{"kubelet reports the claim's size and use, not the disk's", kubeletReportsUse},
 	{"hand-written volumes are copied into volumes that are limited, and again what they were", handWrittenVolumesAreCopied},
 	{"an import that copies and is killed at each step goes on, and so does its undoing", copiesAreKilled},
-	{"an import goes on after hostdir was killed under it at each step, and so does its undoing", pluginIsKilled},
+	{"an import that copies goes on after hostdir was killed under it at each step, and so does its undoing", pluginIsKilledCopying},
 	{"hostdir check finds nothing wrong", checkFindsNothing},
 	{"nothing is left on the disks", nothingLimitedIsLeft},
 }
