@@ -52,13 +52,13 @@ func (o *options) addFlags(fs *pflag.FlagSet) {
 
 // driverNamePattern is what the CSI spec allows, GetPluginInfoResponse.name. The
 // name becomes part of paths.
-var driverNamePattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$`)
+var driverNamePattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
 
 func (o *options) validate() (err error) {
 	switch {
 	case o.nodeName == "":
 		return errors.New("--node-name is required; in a pod it comes from spec.nodeName")
-	case !driverNamePattern.MatchString(o.driverName):
+	case len(o.driverName) > 63 || !driverNamePattern.MatchString(o.driverName):
 		return fmt.Errorf("--driver-name=%q is not a domain name of at most 63 characters", o.driverName)
 	}
 	if o.socketPath, err = socket.Path(o.endpoint); err != nil {

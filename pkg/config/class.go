@@ -111,7 +111,7 @@ func ParseClass(parameters map[string]string) (Class, error) {
 			c.Name, err = ParseClassName(value)
 		case "pool":
 			c.Pool = value
-			if !PoolNamePattern.MatchString(value) {
+			if !IsLabel(value) {
 				err = errors.New("is not a pool's name; pools are named in hostdir's configuration")
 			}
 		case "mode":

@@ -84,8 +84,11 @@ func (p Pool) KeepAtLeast() time.Duration {
 	return time.Duration(*p.MinTrashTTL)
 }
 
-// PoolNamePattern keeps pool names usable as labels and in messages.
-var PoolNamePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+var labelPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+
+// IsLabel reports whether s is a DNS label as Kubernetes has them (RFC 1123), such as the
+// names of pools are, which become values of labels and words of messages.
+func IsLabel(s string) bool { return len(s) <= 63 && labelPattern.MatchString(s) }
 
 // ReadFile reads and checks the configuration file. An unknown field is an
 // error: it is most likely a misspelt known one.
@@ -156,7 +159,7 @@ func checkPools(where string, pools []Pool) error {
 	usedBy := map[string]string{}
 	for i, p := range pools {
 		at := fmt.Sprintf("%s[%d]", where, i)
-		if !PoolNamePattern.MatchString(p.Name) {
+		if !IsLabel(p.Name) {
 			return configError(at+".name", "%q is not a pool's name: use lower-case letters, digits and dashes", p.Name)
 		}
 		if names[p.Name] {

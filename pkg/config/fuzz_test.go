@@ -28,7 +28,7 @@ func FuzzClass(f *testing.F) {
 		if mode := c.FileMode(); mode > 0o3777 || len(c.Mode) != 4 {
 			t.Errorf("mode %q is %o", c.Mode, mode)
 		}
-		if c.UID == 1<<32-1 || c.GID == 1<<32-1 || !PoolNamePattern.MatchString(c.Pool) {
+		if c.UID == 1<<32-1 || c.GID == 1<<32-1 || !IsLabel(c.Pool) {
 			t.Errorf("class %+v", c)
 		}
 		if ttl, ok := c.TTL(); ok != (c.TrashTTL != "") || ttl < 0 {
@@ -106,7 +106,7 @@ func FuzzConfig(f *testing.F) {
 
 func checkFuzzedPool(t *testing.T, p Pool) {
 	t.Helper()
-	if !PoolNamePattern.MatchString(p.Name) || len(p.Paths) == 0 || p.TrashTTL < 0 || p.KeepAtLeast() < 0 {
+	if !IsLabel(p.Name) || len(p.Paths) == 0 || p.TrashTTL < 0 || p.KeepAtLeast() < 0 {
 		t.Errorf("pool %+v", p)
 	}
 	for _, dir := range p.Paths {

@@ -125,7 +125,7 @@ func countVolumes(path string) (n int) {
 	defer root.Close()
 	names, _ := root.NamesIn(disk.VolumesDir)
 	for _, name := range names {
-		if directoryPattern.MatchString(name) {
+		if isDirectoryName(name) {
 			n++
 		}
 	}

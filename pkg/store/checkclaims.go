@@ -66,7 +66,7 @@ func (c *checker) linksIn(o openDisk, claims *dir.Dir) map[Claim]string {
 		case isOutOfReach(err):
 			c.found(cannotRead(path+"/"+namespace, err))
 			continue
-		case err != nil || !claimPattern.MatchString(namespace):
+		case err != nil || !isClaimName(namespace):
 			c.found(foreignFile(path + "/" + namespace))
 		default:
 			c.linksOf(o, sub, namespace, links)

@@ -62,7 +62,7 @@ func (c *checker) snapshot(ctx context.Context, l *snapshotLook) {
 	switch {
 	case building:
 		look = l.halfMade
-	case !directoryPattern.MatchString(l.name):
+	case !isDirectoryName(l.name):
 		if _, err := l.root.Lstat(disk.SnapshotsDir + "/" + l.name); err == nil {
 			c.found(foreignFile(l.about.Path))
 		}

@@ -87,7 +87,7 @@ func (c *checker) volume(ctx context.Context, l *volumeLook) {
 			return
 		}
 		look = l.importUnfinished
-	case !directoryPattern.MatchString(l.name):
+	case !isDirectoryName(l.name):
 		look, inner = l.foreign, ""
 	default:
 		l.about.VolumeID = l.volumeID(l.name).String()

@@ -27,7 +27,7 @@ func linkTarget(name string) string {
 // linkedVolume is the reverse of linkTarget, "" for a link that is not ours.
 func linkedVolume(target string) string {
 	name := strings.TrimSuffix(strings.TrimPrefix(target, "../../"+disk.VolumesDir+"/"), "/"+dataDir)
-	if linkTarget(name) != target || !directoryPattern.MatchString(name) {
+	if linkTarget(name) != target || !isDirectoryName(name) {
 		return ""
 	}
 	return name

@@ -140,9 +140,11 @@ type Claim struct {
 	Name      string `json:"name"`
 }
 
-// claimPattern is what Kubernetes allows in names of claims and namespaces, and
-// harmless as the name of a file.
-var claimPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
+var claimPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
+
+// isClaimName reports whether Kubernetes allows s as the name of a claim or namespace,
+// which is harmless as the name of a file.
+func isClaimName(s string) bool { return len(s) <= 253 && claimPattern.MatchString(s) }
 
 // String is "namespace/name", or "" if the claim is unknown.
 func (c Claim) String() string {
@@ -163,7 +165,7 @@ func ParseClaim(s string) (Claim, error) {
 
 // isPlain reports whether Kubernetes can have such a claim.
 func (c Claim) isPlain() bool {
-	return claimPattern.MatchString(c.Namespace) && claimPattern.MatchString(c.Name)
+	return isClaimName(c.Namespace) && isClaimName(c.Name)
 }
 
 // readRecord reads the record in a volume's directory.

@@ -4,10 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode"
 
+	"github.com/hostdir/hostdir/pkg/config"
 	"github.com/hostdir/hostdir/pkg/disk"
 	"github.com/hostdir/hostdir/pkg/errdefs"
 )
@@ -29,7 +29,8 @@ const (
 	maxNameBytes = 128 // CSI spec, "Size Limits"
 )
 
-var directoryPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+// isDirectoryName reports whether a volume's directory can have the name.
+func isDirectoryName(name string) bool { return config.IsLabel(name) }
 
 // ParseVolumeID returns ErrNotFound for anything that String cannot have made:
 // no volume was ever called that.
@@ -43,7 +44,7 @@ func ParseVolumeID(s string) (VolumeID, error) {
 }
 
 func (id VolumeID) isValid() bool {
-	return disk.UUIDPattern.MatchString(id.Disk) && directoryPattern.MatchString(id.Name)
+	return disk.UUIDPattern.MatchString(id.Disk) && isDirectoryName(id.Name)
 }
 
 // directoryName turns the name of a CreateVolume call, which may hold nearly
@@ -63,7 +64,7 @@ func directoryName(volumeName string) (string, error) {
 			return "", fmt.Errorf("%w: the volume's name %q contains the control character %U", errdefs.ErrInvalid, volumeName, r)
 		}
 	}
-	if directoryPattern.MatchString(volumeName) && !strings.HasPrefix(volumeName, hashedPrefix) {
+	if isDirectoryName(volumeName) && !strings.HasPrefix(volumeName, hashedPrefix) {
 		return volumeName, nil
 	}
 	sum := sha256.Sum256([]byte(volumeName))

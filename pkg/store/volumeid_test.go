@@ -68,7 +68,7 @@ func TestDirectoryName(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !directoryPattern.MatchString(got) {
+			if !isDirectoryName(got) {
 				t.Errorf("%q is not a plain name", got)
 			}
 			if (got != test.name) != test.hashed {
