@@ -11,8 +11,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	storagev1 "k8s.io/api/storage/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
@@ -118,16 +116,7 @@ func (w *world) readContainers() {
 // DaemonSet.
 func (w *world) addNode() {
 	w.Helper()
-	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node, Labels: map[string]string{driver + "/node": node, "kubernetes.io/hostname": node}}}
-	w.create(n)
-	n.Status.Allocatable = corev1.ResourceList{corev1.ResourcePods: resource.MustParse("1000"), corev1.ResourceCPU: resource.MustParse("10"), corev1.ResourceMemory: resource.MustParse("10Gi")}
-	n.Status.Capacity = n.Status.Allocatable
-	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
-	w.must(w.Status().Update(w.Context(), n))
-	// A test's API server taints nodes of which it has heard nothing yet.
-	n.Spec.Taints = nil
-	w.must(w.Update(w.Context(), n))
-	w.create(&storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: node}, Spec: storagev1.CSINodeSpec{Drivers: []storagev1.CSINodeDriver{{Name: driver, NodeID: node, TopologyKeys: []string{driver + "/node"}}}}})
+	apiserver.AddNode(w.T, w, driver, node)
 	set := &appsv1.DaemonSet{}
 	w.must(w.Get(w.Context(), client.ObjectKey{Namespace: release, Name: "hostdir-node"}, set))
 	yes := true

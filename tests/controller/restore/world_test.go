@@ -74,16 +74,7 @@ func start(t *testing.T) *world {
 // addNode adds a node with csi-provisioner beside a driver.
 func (w *world) addNode(name string) {
 	w.Helper()
-	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{driver + "/node": name, "kubernetes.io/hostname": name}}}
-	w.create(n)
-	n.Status.Allocatable = corev1.ResourceList{corev1.ResourcePods: resource.MustParse("1000"), corev1.ResourceCPU: resource.MustParse("10"), corev1.ResourceMemory: resource.MustParse("10Gi")}
-	n.Status.Capacity = n.Status.Allocatable
-	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
-	w.must(w.Status().Update(w.Context(), n))
-	// A test's API server taints nodes of which it has heard nothing yet.
-	n.Spec.Taints = nil
-	w.must(w.Update(w.Context(), n))
-	w.create(&storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: storagev1.CSINodeSpec{Drivers: []storagev1.CSINodeDriver{{Name: driver, NodeID: name, TopologyKeys: []string{driver + "/node"}}}}})
+	n := apiserver.AddNode(w.T, w, driver, name)
 	room := map[string]string{home: "5Gi", away: "1Ti"}[name]
 	free := resource.MustParse(room)
 	w.create(&storagev1.CSIStorageCapacity{

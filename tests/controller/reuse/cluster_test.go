@@ -66,7 +66,7 @@ func start(t *testing.T) *cluster {
 	}
 	c.install(t)
 	for _, name := range []string{"node-a", "node-b"} {
-		c.addNode(t, name)
+		apiserver.AddNode(t, c, driver, name)
 	}
 	c.startBinder(t)
 	s.StartControllerManager(t, "persistentvolumeclaim-protection-controller", "persistentvolume-protection-controller",
@@ -122,28 +122,6 @@ func (c *cluster) install(t *testing.T) {
 	}
 	if made < 12 {
 		t.Fatalf("%d objects are made of the manifests: they lack some", made)
-	}
-}
-
-func (c *cluster) addNode(t *testing.T, name string) {
-	t.Helper()
-	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{driver + "/node": name, corev1.LabelHostname: name}}}
-	id := &storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: storagev1.CSINodeSpec{
-		Drivers: []storagev1.CSINodeDriver{{Name: driver, NodeID: name, TopologyKeys: []string{driver + "/node"}}}}}
-	for _, o := range []client.Object{node, id} {
-		if err := c.Create(t.Context(), o); err != nil {
-			t.Fatal(err)
-		}
-	}
-	node.Spec.Taints = nil
-	if err := c.Update(t.Context(), node); err != nil {
-		t.Fatal(err)
-	}
-	node.Status.Allocatable = corev1.ResourceList{corev1.ResourcePods: resource.MustParse("1000"), corev1.ResourceCPU: resource.MustParse("64"), corev1.ResourceMemory: resource.MustParse("64Gi")}
-	node.Status.Capacity = node.Status.Allocatable
-	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
-	if err := c.Status().Update(t.Context(), node); err != nil {
-		t.Fatal(err)
 	}
 }
 
