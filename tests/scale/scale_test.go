@@ -234,7 +234,7 @@ func (w *world) replay(p *played, life []change, i, j int) time.Duration {
 		}
 	}
 	last, lastChange := int64(0), time.Now()
-	for time.Since(lastChange) < 2*time.Second {
+	for time.Since(lastChange) < 5*time.Second {
 		time.Sleep(20 * time.Millisecond)
 		if n := p.arrived("persistentvolumeclaims", "persistentvolumes"); n != last {
 			last, lastChange = n, time.Now()

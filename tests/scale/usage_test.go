@@ -124,7 +124,7 @@ func (w *world) begin(name string, more ...string) begin {
 	began := time.Now()
 	r := w.runContainer(name, more...)
 	defer r.stop()
-	const still = 4 * time.Second
+	const still = 15 * time.Second // an API server that is busy pauses
 	last, lastChange := int64(0), time.Now()
 	for time.Since(lastChange) < still || last == 0 {
 		if time.Since(began) > 5*time.Minute {
