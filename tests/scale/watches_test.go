@@ -137,15 +137,6 @@ func (p *played) now() map[string]int64 {
 	return now
 }
 
-// since returns how many bytes there were after an earlier moment, by resource.
-func (p *played) since(then map[string]int64) map[string]int64 {
-	now := p.now()
-	for resource, n := range then {
-		now[resource] -= n
-	}
-	return now
-}
-
 // arrived returns how many bytes there were so far, of some resources.
 func (p *played) arrived(resources ...string) (sum int64) {
 	for resource, count := range p.bytes {
