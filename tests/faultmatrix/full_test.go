@@ -36,8 +36,7 @@ func TestFull(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			mounted := test.mount(t)
 			s := layout(t, filepath.Join(mounted, "pool"))
-			// So much may be allocated that it is the disk that says no.
-			s.Configure(t, fmt.Sprintf("pools: [{name: default, paths: [%q], overcommit: 1000}]", s.Base))
+			s.Configure(t, overcommitted(s.Base))
 			s.run(t)
 			create := func(name string) (volumeID string, err error) {
 				req := plugin.GoodCreate(name, 4096)
@@ -66,6 +65,7 @@ func TestFull(t *testing.T) {
 					wantTree(t, s.Base, before)
 				}
 				giveBack()
+				s.waitRoom(t)
 			}
 			if !slices.Contains(got, codes.ResourceExhausted) || got[len(got)-1] != codes.OK {
 				t.Errorf("codes %v, want some calls to fail and one to succeed", got)
@@ -77,10 +77,26 @@ func TestFull(t *testing.T) {
 	}
 }
 
+// overcommitted is a configuration by which a volume of a mebibyte may be allocated
+// as long as a block is free, so that it is the disk that says no.
+func overcommitted(base string) string {
+	return fmt.Sprintf("pools: [{name: default, paths: [%q], overcommit: 1000}]", base)
+}
+
+// waitRoom waits until the plugin knows of the room that was given back. A look at the
+// disk may have found none, while a call that failed had taken the last.
+func (s *server) waitRoom(t *testing.T) {
+	t.Helper()
+	s.waitCapacity(t, "room was given back", func(bytes int64) bool { return bytes >= mebibyte })
+}
+
+// blockSize is that of smallExt4, in bytes.
+const blockSize = 2048
+
 // smallExt4 keeps nothing back for root.
 func smallExt4(t *testing.T) string {
 	image := disk.Image(t, "ext4", 8*mebibyte)
-	run(t, "tune2fs", "-m", "0", image)
+	run(t, "mkfs.ext4", "-q", "-F", "-b", fmt.Sprint(blockSize), "-m", "0", image)
 	dir := t.TempDir()
 	disk.MountImage(t, image, dir)
 	return dir
@@ -100,7 +116,7 @@ func fillBytes(t *testing.T, mounted string) (giveBack func()) {
 	}
 	t.Cleanup(func() { f.Close() })
 	var size int64
-	for block := make([]byte, 1024); ; size += int64(len(block)) {
+	for block := make([]byte, blockSize); ; size += int64(len(block)) {
 		if _, err := f.Write(block); errors.Is(err, unix.ENOSPC) {
 			break
 		} else if err != nil {
@@ -111,7 +127,7 @@ func fillBytes(t *testing.T, mounted string) (giveBack func()) {
 		t.Fatal(err)
 	}
 	return func() {
-		size -= 1024
+		size -= blockSize
 		if err := errors.Join(f.Truncate(size), f.Sync()); err != nil {
 			t.Fatal(err)
 		}

@@ -44,7 +44,7 @@ func TestFullCopy(t *testing.T) {
 				t.Parallel()
 				mounted := full.mount(t)
 				s := layout(t, filepath.Join(mounted, "pool"))
-				s.Configure(t, fmt.Sprintf("pools: [{name: default, paths: [%q], overcommit: 1000}]", s.Base))
+				s.Configure(t, overcommitted(s.Base))
 				s.Expect("NoInodes")
 				s.run(t)
 				req := plugin.GoodCreate("pvc-1", 4096)
@@ -76,6 +76,7 @@ func TestFullCopy(t *testing.T) {
 						wantTree(t, s.Base, before)
 					}
 					giveBack()
+					s.waitRoom(t)
 				}
 				t.Logf("%d copies were refused before one was made", refused)
 				if refused == 0 {
