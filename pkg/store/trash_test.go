@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -393,4 +394,48 @@ func TestPurgeSlices(t *testing.T) {
 		t.Errorf("only %d slices, though each is over at once", slices)
 	}
 	wantNames(t, filepath.Join(base, trashDir))
+}
+
+// TestTrashRenamedWhileItIsRead renames an entry, as the purge does when it marks it,
+// while the trash is listed, which takes some calls of getdents(2): what is known of
+// the entry stays.
+func TestTrashRenamedWhileItIsRead(t *testing.T) {
+	base := t.TempDir()
+	s := keeping(t, base, "trashTTL: 1h")
+	d := only(t, s)
+	for i := range 1000 {
+		writeFile(t, filepath.Join(base, trashDir, fmt.Sprintf("notes-%d", i)), "")
+	}
+	mustDelete(t, s, mustCreate(t, s, request("pvc-1")).ID)
+	e := d.trashList()[0].entry
+	d.updateTrashed(e.trashID(), func(t *trashed) { t.turns = 7 })
+
+	unmarked, marked := filepath.Join(base, trashDir, e.file), filepath.Join(base, trashDir, e.purgingName())
+	began := time.Now()
+	wantRead := func() {
+		t.Helper()
+		began = time.Now()
+		if err := d.readTrash(); err != nil {
+			t.Fatal(err)
+		}
+		if now := turnOf(d, "pvc-1"); now == nil || now.turns != 7 {
+			t.Fatalf("known of the entry: %+v", now)
+		}
+	}
+	for range 300 {
+		wantRead()
+		takes := time.Since(began)
+		renamed := make(chan error)
+		go func() {
+			time.Sleep(rand.N(takes))
+			renamed <- os.Rename(unmarked, marked)
+		}()
+		wantRead()
+		if err := <-renamed; err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(marked, unmarked); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -65,14 +65,16 @@ func (d *diskState) readTrash() error {
 	if err != nil {
 		return err
 	}
-	var unread []trashed
+	var unread, unseen []trashed
 	for _, t := range before {
 		id := t.trashID()
 		e, ok := there[id]
 		delete(there, id)
+		if !ok {
+			unseen = append(unseen, t)
+			continue
+		}
 		switch t.entry = e; {
-		case !ok:
-			d.forgetTrashed(id)
 		case t.record == nil:
 			unread = append(unread, t)
 		default:
@@ -85,6 +87,32 @@ func (d *diskState) readTrash() error {
 	for batch := range slices.Chunk(unread, trashBatch) {
 		if err := d.readBatch(batch); err != nil {
 			return err
+		}
+	}
+	for batch := range slices.Chunk(unseen, trashBatch) {
+		if err := d.forgetGone(batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetGone forgets those of a batch that are gone. readdir(3) may miss one that is
+// renamed, and so marked, while it lists a directory.
+func (d *diskState) forgetGone(batch []trashed) error {
+	end := d.calls.begin("looking for what was in the trash", callPatience)
+	defer end()
+	o, err := d.open()
+	if err != nil {
+		return err
+	}
+	defer o.close()
+	for _, t := range batch {
+		// In this order: it may be marked between the two.
+		_, asItWas := o.root.Lstat(disk.TrashDir + "/" + t.file)
+		_, marked := o.root.Lstat(disk.TrashDir + "/" + t.purgingName())
+		if errors.Is(asItWas, fs.ErrNotExist) && errors.Is(marked, fs.ErrNotExist) {
+			o.forgetTrashed(t.trashID())
 		}
 	}
 	return nil
