@@ -27,16 +27,7 @@ func TestReportFiles(t *testing.T) {
 	emptyFiles(t, filepath.Join(p.VolumeDir(id), "data"), files)
 	began := time.Now()
 	answered := timed(t, "DeleteVolume", func() error { return c.Delete(t.Context(), id) })
-	for {
-		left, err := os.ReadDir(filepath.Join(p.Base, "trash"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(left) == 0 {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	plugin.WaitTrash(t, p.Base, 0, time.Hour)
 	purged := time.Since(began)
 
 	emptyFiles(t, beside, files)

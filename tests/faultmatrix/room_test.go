@@ -133,13 +133,9 @@ func (r *roomer) check(t *testing.T) {
 // onlyEntry returns the deleted volume that was there before all others.
 func onlyEntry(t *testing.T, base string) string {
 	t.Helper()
-	entries, err := os.ReadDir(filepath.Join(base, "trash"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), "pvc-deleted.") {
-			return e.Name()
+	for _, name := range plugin.Trash(t, base) {
+		if strings.HasPrefix(name, "pvc-deleted.") {
+			return name
 		}
 	}
 	return ""

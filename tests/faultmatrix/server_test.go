@@ -138,18 +138,7 @@ func wantTree(t *testing.T, root string, before map[string]string) {
 // waitPurged waits until the trash is empty.
 func (s *server) waitPurged(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		left, err := os.ReadDir(filepath.Join(s.Base, "trash"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(left) == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the trash still holds %v", left)
-		}
-	}
+	plugin.WaitTrash(t, s.Base, 0, time.Minute)
 }
 
 // write makes a file with this content.

@@ -125,14 +125,9 @@ func (s *server) waitPurged(t *testing.T) {
 // trash counts what is in the trash and is to be purged.
 func (s *server) trash(t *testing.T) int {
 	t.Helper()
-	entries, err := os.ReadDir(filepath.Join(s.Base, "trash"))
-	if err != nil && !os.IsNotExist(err) { // before the pool is made
-		t.Fatal(err)
-	}
-	entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool {
-		return s.keeps && !strings.HasPrefix(e.Name(), "pvc-1.purge.")
-	})
-	return len(entries)
+	return len(slices.DeleteFunc(plugin.Trash(t, s.Base), func(name string) bool {
+		return s.keeps && !strings.HasPrefix(name, "pvc-1.purge.")
+	}))
 }
 
 func write(t *testing.T, path, content string) {

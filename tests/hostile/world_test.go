@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -165,24 +166,20 @@ func (m mischief) during(v *tenant, do func()) (steps int64) {
 // with removed subvolumes.
 func (w *world) waitPurged(t *testing.T) {
 	t.Helper()
-	trash := filepath.Join(w.Base, "trash")
-	disk.UnmountBelow(t, trash)
-	names := func() (all []string) {
-		entries, err := os.ReadDir(trash)
-		if err != nil {
-			t.Fatal(err)
+	disk.UnmountBelow(t, filepath.Join(w.Base, "trash"))
+	// An entry's UUID is the same before and after it is marked.
+	entries := func() (uuids []string) {
+		for _, name := range plugin.Trash(t, w.Base) {
+			uuids = append(uuids, name[strings.LastIndex(name, ".")+1:])
 		}
-		for _, e := range entries {
-			all = append(all, e.Name())
-		}
-		return all
+		return uuids
 	}
-	waiting := names()
+	waiting := entries()
 	for range 60 {
 		plugin.WantCode(t, "delete", w.Delete(w.ctx, w.create(t)), codes.OK)
 		for range 20 {
-			left := names()
-			waiting = slices.DeleteFunc(waiting, func(name string) bool { return !slices.Contains(left, name) })
+			left := entries()
+			waiting = slices.DeleteFunc(waiting, func(uuid string) bool { return !slices.Contains(left, uuid) })
 			if len(waiting) == 0 {
 				return
 			}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -239,15 +237,6 @@ func (n *node) wantSick(t *testing.T, v volume) {
 func (n *node) wantPurged(t *testing.T) {
 	t.Helper()
 	for _, path := range []string{n.a, n.b, n.d} {
-		for deadline := time.Now().Add(purges); ; time.Sleep(100 * time.Millisecond) {
-			left, err := os.ReadDir(filepath.Join(path, "trash"))
-			if err == nil && len(left) == 0 {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Errorf("%s is not purged: %d volumes are left, %v", path, len(left), err)
-				break
-			}
-		}
+		plugin.WaitTrash(t, path, 0, purges)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hostdir/hostdir/tests/disk"
+	"github.com/hostdir/hostdir/tests/plugin"
 )
 
 // snapshot lists everything below a directory, times aside: by path the type,
@@ -75,16 +76,5 @@ func (s *server) waitTrash(t *testing.T, volumes int) {
 	if *long {
 		patience = 10 * time.Minute
 	}
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		entries, err := os.ReadDir(filepath.Join(s.Base, "trash"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(entries) == volumes {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the trash holds %v, want %d volumes", entries, volumes)
-		}
-	}
+	plugin.WaitTrash(t, s.Base, volumes, patience)
 }

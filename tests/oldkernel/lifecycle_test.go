@@ -128,7 +128,7 @@ func liveThrough(t *testing.T, p *plugin.Plugin) {
 	if _, err := controller.DeleteVolume(ctx, &csi.DeleteVolumeRequest{VolumeId: id}); err != nil {
 		t.Error(err)
 	}
-	waitPurged(t, p)
+	plugin.WaitTrash(t, p.Base, 0, 30*time.Second)
 	if _, err := os.Lstat(filepath.Join(filepath.Dir(p.Socket), "mounting")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("something is left where mounts are prepared: %v", err)
 	}
@@ -170,22 +170,6 @@ func tryCreate(ctx context.Context, p *plugin.Plugin, name string) (*csi.CreateV
 		CapacityRange:      &csi.CapacityRange{RequiredBytes: 1 << 20},
 		VolumeCapabilities: []*csi.VolumeCapability{writer},
 	})
-}
-
-func waitPurged(t *testing.T, p *plugin.Plugin) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		entries, err := os.ReadDir(filepath.Join(p.Base, "trash"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(entries) == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the trash holds %v", entries)
-		}
-	}
 }
 
 func wantNames(t *testing.T, dir string, want ...string) {
