@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hostdir/hostdir/pkg/quota"
+	"github.com/hostdir/hostdir/tests/plugin"
 )
 
 // addLimits adds to each volume which limit is in force.
@@ -88,10 +89,14 @@ func (p place) wantCleared(t *testing.T) {
 // what is left in it.
 func (p place) waitTrash(t *testing.T, while time.Duration) []string {
 	t.Helper()
+	pools, err := filepath.Glob(filepath.Join(p.dir, "pool-*"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for deadline := time.Now().Add(while); ; time.Sleep(100 * time.Millisecond) {
-		left, err := filepath.Glob(filepath.Join(p.dir, "pool-*", "trash", "*"))
-		if err != nil {
-			t.Fatal(err)
+		var left []string
+		for _, pool := range pools {
+			left = append(left, plugin.Trash(t, pool)...)
 		}
 		if len(left) == 0 || time.Now().After(deadline) {
 			return left
