@@ -29,9 +29,9 @@ func peopleUseTheirRoles(t *test) {
 		claim.Spec.StorageClassName = &class
 		t.createClaim(claim)
 		t.createPod(newPod("precious", "precious", signed))
-		t.podRuns("precious")
 	}
 	create()
+	t.podRuns("precious")
 	pv := t.volumeOf("precious")
 	node, id := t.nodeOf(pv), t.content(t.directory("precious"), "id")
 
@@ -50,6 +50,7 @@ func peopleUseTheirRoles(t *test) {
 	t.check(os.WriteFile(file, []byte(manifest), 0o600))
 	t.kubectl("apply", "--as", operator, "-f", file)
 	create()
+	t.runsAtVolume("precious", pv, func() { t.createPod(newPod("precious", "precious", signed)) })
 	if now := t.exec("precious", "cat", "/data/id"); now != id {
 		t.Errorf("the pod finds %q, before there was %q", now, id)
 	}

@@ -132,15 +132,9 @@ func hastyClaimFindsItsData(t *test) {
 		if v.Spec.CSI.VolumeHandle != handle {
 			t.Fatalf("round %d: the claim has the volume %s, it had %s", round, v.Spec.CSI.VolumeHandle, handle)
 		}
-		// Seen once in some fifty rounds: the scheduler sends the pod to another node, on
-		// which kubelet refuses it the volume. A pod made anew goes to the right one.
-		if p := await(t, "pod next has a node", pods, t.in("next"), one(hasNode))[0]; p.Spec.NodeName != t.nodeOf(v) {
+		if t.runsAtVolume("next", v, func() { t.createPod(newPod("next", "data", signed)) }) {
 			misplaced++
-			t.Logf("round %d: the pod was sent to %s, its volume is on %s", round, p.Spec.NodeName, t.nodeOf(v))
-			t.deletePod("next")
-			t.createPod(newPod("next", "data", signed))
 		}
-		t.podRuns("next")
 		if now := t.exec("next", "cat", "/data/id"); now != id || t.volumeOf("data").Spec.CSI.VolumeHandle != handle {
 			t.Fatalf("round %d: the claim has %q, it had %q", round, now, id)
 		}
@@ -149,6 +143,21 @@ func hastyClaimFindsItsData(t *test) {
 	if misplaced > 2 {
 		t.Errorf("%d of 20 pods were sent to a node on which their volume is not", misplaced)
 	}
+}
+
+// runsAtVolume waits until a pod runs that was made with a claim whose volume was there
+// already. Seen once in some fifty rounds: the scheduler sends the pod to another node, on
+// which kubelet refuses it the volume. Made anew, by again, it goes to the right one.
+func (t *test) runsAtVolume(pod string, v *corev1.PersistentVolume, again func()) (misplaced bool) {
+	t.Helper()
+	if p := await(t, "pod "+pod+" has a node", pods, t.in(pod), one(hasNode))[0]; p.Spec.NodeName != t.nodeOf(v) {
+		misplaced = true
+		t.Logf("pod %s was sent to %s, its volume is on %s", pod, p.Spec.NodeName, t.nodeOf(v))
+		t.deletePod(pod)
+		again()
+	}
+	t.podRuns(pod)
+	return misplaced
 }
 
 func hasNode(p *corev1.Pod) error {

@@ -32,8 +32,9 @@ func mistakenDeletionIsUndone(t *test) {
 	t.inTrash(node, pv.Name)
 
 	t.undelete(node, t.namespace+"/precious", "--storage-class", "hostdir-trash")
-	t.kubectl("apply", "-f", t.example("undelete.yaml"))
-	t.podRuns("precious")
+	again := func() { t.kubectl("apply", "-f", t.example("undelete.yaml")) }
+	again()
+	t.runsAtVolume("precious", pv, again)
 	back := t.volumeOf("precious")
 	if back.Name != pv.Name || back.Spec.CSI.VolumeHandle != pv.Spec.CSI.VolumeHandle || t.nodeOf(back) != node {
 		t.Errorf("the claim is bound to %s (%s), it was to %s (%s)", back.Name, back.Spec.CSI.VolumeHandle, pv.Name, pv.Spec.CSI.VolumeHandle)
