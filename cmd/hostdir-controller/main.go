@@ -77,6 +77,7 @@ func (o *options) addClientFlags(flags *pflag.FlagSet) {
 	flags.IntVar(&o.controller.Burst, "kube-api-burst", 100, "requests to the API server at once")
 	o.controller.Binding.AddFlags(flags)
 	o.controller.NodeLoss.AddFlags(flags)
+	o.controller.Misplaced.AddFlags(flags)
 }
 
 func (o *options) validate() (err error) {

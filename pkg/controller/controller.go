@@ -10,6 +10,7 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
@@ -21,6 +22,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/hostdir/hostdir/pkg/controller/binding"
+	"github.com/hostdir/hostdir/pkg/controller/misplaced"
 	"github.com/hostdir/hostdir/pkg/controller/nodeloss"
 	"github.com/hostdir/hostdir/pkg/controller/restore"
 	"github.com/hostdir/hostdir/pkg/controller/reuse"
@@ -43,6 +45,8 @@ type Options struct {
 	Burst int
 	// Binding is for claims that wait for kube-controller-manager.
 	Binding binding.Options
+	// Misplaced is for pods that cannot start where the scheduler placed them.
+	Misplaced misplaced.Options
 	// NodeLoss is for lost nodes.
 	NodeLoss nodeloss.Options
 }
@@ -54,6 +58,7 @@ var loops = []func(manager.Manager, Options) error{
 	func(m manager.Manager, o Options) error {
 		return nodeloss.Add(m, o.DriverName, o.Namespace, o.NodeLoss)
 	},
+	func(m manager.Manager, o Options) error { return misplaced.Add(m, o.DriverName, o.Misplaced) },
 	func(m manager.Manager, o Options) error { return restore.Add(m, o.DriverName, o.Namespace) },
 }
 
@@ -74,7 +79,7 @@ func Run(ctx context.Context, o Options) error {
 func newManager(ctx context.Context, config *rest.Config, o Options) (manager.Manager, error) {
 	log.SetLogger(klog.FromContext(ctx))
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, coordinationv1.AddToScheme, storagev1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, coordinationv1.AddToScheme, policyv1.AddToScheme, storagev1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, err
 		}

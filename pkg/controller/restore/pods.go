@@ -6,6 +6,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+
+	"github.com/hostdir/hostdir/pkg/controller/pod"
 )
 
 // place is where a claim is tied to, other than the one that is asked about.
@@ -44,17 +46,9 @@ func whyNot(p *corev1.Pod, node *metav1.PartialObjectMetadata, others []place) (
 }
 
 // claimsOf returns the names of the claims that a pod uses, or waits for.
-func claimsOf(p *corev1.Pod) (names []string) {
+func claimsOf(p *corev1.Pod) []string {
 	if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
 		return nil
 	}
-	for _, v := range p.Spec.Volumes {
-		switch {
-		case v.PersistentVolumeClaim != nil:
-			names = append(names, v.PersistentVolumeClaim.ClaimName)
-		case v.Ephemeral != nil: // its claim is the pod's own
-			names = append(names, p.Name+"-"+v.Name)
-		}
-	}
-	return names
+	return pod.Claims(p)
 }
