@@ -32,6 +32,7 @@ var together = []promise{
 	{"a StatefulSet finds the data of a claim deleted under it", replicaFindsUndeletedData},
 	{"volumes that Kubernetes has forgotten come back with their claims and data", lostVolumesAreRebuilt},
 	{"a StatefulSet that was deleted with its claims finds its data, ten times", deletedSetFindsItsData},
+	{"a replica that was placed away from its volume is made anew where that is", misplacedReplicaIsMadeAnew},
 	{"data outlives persistentVolumeClaimRetentionPolicy Delete in a class that reuses", retentionPoliciesKeepData},
 	{"a claim deleted and made again at once finds its data", hastyClaimFindsItsData},
 	{"a generic ephemeral volume goes with its pod", ephemeralVolumeGoesWithPod},

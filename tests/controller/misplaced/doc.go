@@ -1,3 +1,3 @@
-// Package misplaced tests what hostdir-controller does about pods that were placed away from
-// their volumes, with Kubernetes' own API server, controllers and scheduler.
+// Package misplaced runs the loop of pkg/controller/misplaced against a real API server,
+// beside a real scheduler and kube-controller-manager. No kubelet runs: pods never start.
 package misplaced

@@ -151,10 +151,10 @@ func leftAlone(w *world) {
 	}
 }
 
-// statefulSet has the scheduler place many pods in the moment in which their claims are
-// bound to volumes that were there before. Each comes to its volume.
+// statefulSet has the scheduler place many pods while their claims are being
+// bound to volumes that were there before. Each comes to its volume, evicted or not.
 func statefulSet(w *world) {
-	const replicas = 100
+	const replicas = 30
 	var each int32 = replicas
 	for i := range replicas {
 		w.reserve(fmt.Sprintf("data-db-%d", i), nodes[i%2])
