@@ -2,8 +2,10 @@ package deploy_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -91,25 +93,38 @@ func TestNodeLossValues(t *testing.T) {
 	}
 }
 
-// hostdir-controller deletes claims and PersistentVolumes, and no pods or nodes.
+// hostdir-controller deletes claims and PersistentVolumes, and no pods or nodes. It evicts
+// pods only if the values let it.
 func TestControllerDeletes(t *testing.T) {
-	manifests, refusal := render(t, "{}")
-	if refusal != "" {
-		t.Fatal(refusal)
-	}
-	for _, object := range decode(t, manifests) {
-		role, ok := object.(*rbacv1.ClusterRole)
-		if !ok || role.Name != "hostdir-controller" {
-			continue
+	for values, ofPods := range map[string][]string{
+		"{}": {"create pods/eviction", "list pods", "watch pods"},
+		"controller: {evictMisplacedPods: false}": {"list pods"},
+	} {
+		manifests, refusal := render(t, values)
+		if refusal != "" {
+			t.Fatal(refusal)
 		}
-		for _, rule := range role.Rules {
-			for _, resource := range rule.Resources {
-				for _, verb := range rule.Verbs {
-					if (resource == "pods" && verb != "list") || (resource == "nodes" && verb != "get" && verb != "list" && verb != "watch") || resource == "secrets" {
-						t.Errorf("it may %s %s", verb, resource)
+		may := map[string]bool{}
+		for _, object := range decode(t, manifests) {
+			role, ok := object.(*rbacv1.ClusterRole)
+			if !ok || role.Name != "hostdir-controller" {
+				continue
+			}
+			for _, rule := range role.Rules {
+				for _, resource := range rule.Resources {
+					for _, verb := range rule.Verbs {
+						if strings.HasPrefix(resource, "pods") {
+							may[verb+" "+resource] = true
+						}
+						if (resource == "nodes" && verb != "get" && verb != "list" && verb != "watch") || resource == "secrets" {
+							t.Errorf("with %s it may %s %s", values, verb, resource)
+						}
 					}
 				}
 			}
+		}
+		if got := slices.Sorted(maps.Keys(may)); !slices.Equal(got, ofPods) {
+			t.Errorf("with %s it may %q, want %q", values, got, ofPods)
 		}
 	}
 }

@@ -5,15 +5,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 )
 
-var (
-	evictions = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "hostdir_controller_misplaced_evictions_total",
-		Help: "Pods that were evicted because they were placed away from their volume.",
-	})
-	noticed = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "hostdir_controller_misplaced_events_total",
-		Help: "What people were told about such pods, by reason.",
-	}, []string{"reason"})
-)
+var noticed = prometheus.NewCounterVec(prometheus.CounterOpts{
+	Name: "hostdir_controller_misplaced_events_total",
+	Help: "Pods that were evicted because they were placed away from their volume, by reason of the event.",
+}, []string{"reason"})
 
-func init() { metrics.Registry.MustRegister(evictions, noticed) }
+func init() { metrics.Registry.MustRegister(noticed) }

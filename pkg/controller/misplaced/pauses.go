@@ -30,7 +30,6 @@ func (l *loop) pause(claim types.UID) time.Duration {
 
 // evicted notes that a pod of a claim was evicted.
 func (l *loop) evicted(claim types.UID) {
-	evictions.Inc()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.clock()
