@@ -50,11 +50,12 @@ const again = 5 * time.Second
 
 type loop struct {
 	driver string
-	// pods are those that have a node and do not run yet, cached is all else.
-	pods   client.Reader
-	cached client.Client
-	teller notice.Teller
-	clock  func() time.Time
+	// pods are those that have a node and do not run yet, cached is all else that
+	// watches brought. live asks the API server.
+	pods, live client.Reader
+	cached     client.Client
+	teller     notice.Teller
+	clock      func() time.Time
 
 	mu     sync.Mutex // guards pauses
 	pauses pauses
@@ -87,7 +88,7 @@ func Add(m manager.Manager, driver string, o Options) error {
 		}
 	}
 	l := &loop{
-		driver: driver, pods: pods, cached: m.GetClient(), clock: time.Now,
+		driver: driver, pods: pods, live: m.GetAPIReader(), cached: m.GetClient(), clock: time.Now,
 		teller: notice.Teller{Recorder: m.GetEventRecorder("hostdir-controller"), Told: noticed},
 	}
 	return builder.ControllerManagedBy(m).
@@ -105,7 +106,7 @@ func (l *loop) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Re
 	if !isMadeAnew(p) || hasStarted(p) {
 		return reconcile.Result{}, nil
 	}
-	m, known, err := l.find(ctx, p)
+	m, known, err := l.find(ctx, l.cached, p)
 	switch {
 	case err != nil:
 		return reconcile.Result{}, err
@@ -116,6 +117,10 @@ func (l *loop) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Re
 	}
 	if wait := l.pause(m.claim.UID); wait > 0 {
 		return reconcile.Result{RequeueAfter: wait}, nil
+	}
+	// The claim may have been made anew, and the watches be behind each other.
+	if m, _, err = l.find(ctx, l.live, p); err != nil || m == nil {
+		return reconcile.Result{RequeueAfter: again}, err
 	}
 	// Not if anything about the pod has changed since: it might have started.
 	eviction := &policyv1.Eviction{
@@ -144,17 +149,17 @@ type misplacement struct {
 }
 
 // find returns the first claim of a pod whose volume is elsewhere, nil if there is none.
-// known is whether all of its claims are bound as far as this program has heard.
-func (l *loop) find(ctx context.Context, p *corev1.Pod) (m *misplacement, known bool, err error) {
+// known is whether all of its claims are bound as far as the reader knows.
+func (l *loop) find(ctx context.Context, from client.Reader, p *corev1.Pod) (m *misplacement, known bool, err error) {
 	node := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Node"}}
-	if err := l.cached.Get(ctx, types.NamespacedName{Name: p.Spec.NodeName}, node); err != nil {
+	if err := from.Get(ctx, types.NamespacedName{Name: p.Spec.NodeName}, node); err != nil {
 		return nil, false, client.IgnoreNotFound(err)
 	}
 	here := node.Labels[l.driver+"/node"]
 	known = true
 	for _, name := range pod.Claims(p) {
 		c := &corev1.PersistentVolumeClaim{}
-		if err := l.cached.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: name}, c); client.IgnoreNotFound(err) != nil {
+		if err := from.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: name}, c); client.IgnoreNotFound(err) != nil {
 			return nil, false, err
 		}
 		if c.Status.Phase != corev1.ClaimBound {
@@ -162,7 +167,7 @@ func (l *loop) find(ctx context.Context, p *corev1.Pod) (m *misplacement, known 
 			continue
 		}
 		v := &corev1.PersistentVolume{}
-		if err := l.cached.Get(ctx, types.NamespacedName{Name: c.Spec.VolumeName}, v); client.IgnoreNotFound(err) != nil {
+		if err := from.Get(ctx, types.NamespacedName{Name: c.Spec.VolumeName}, v); client.IgnoreNotFound(err) != nil {
 			return nil, false, err
 		}
 		if !pv.Is(v, l.driver) || v.Spec.ClaimRef == nil || v.Spec.ClaimRef.UID != c.UID {
