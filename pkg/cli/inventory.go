@@ -16,7 +16,7 @@ import (
 	"k8s.io/client-go/tools/pager"
 
 	"github.com/hostdir/hostdir/pkg/admin"
-	"github.com/hostdir/hostdir/pkg/cli/why"
+	"github.com/hostdir/hostdir/pkg/controller/pod"
 	"github.com/hostdir/hostdir/pkg/controller/pv"
 )
 
@@ -250,7 +250,7 @@ func (s *session) look(ctx context.Context, clients kubernetes.Interface, namesp
 			if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
 				return
 			}
-			for _, name := range why.ClaimsOf(p) {
+			for _, name := range pod.Claims(p) {
 				ref := types.NamespacedName{Namespace: p.Namespace, Name: name}
 				k.pods[ref] = append(k.pods[ref], podUse{p.Name, p.Spec.NodeName})
 			}

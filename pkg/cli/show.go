@@ -18,6 +18,7 @@ import (
 	"github.com/hostdir/hostdir/pkg/admin"
 	"github.com/hostdir/hostdir/pkg/cli/why"
 	"github.com/hostdir/hostdir/pkg/config"
+	"github.com/hostdir/hostdir/pkg/controller/pod"
 )
 
 // detail is everything about one claim.
@@ -120,7 +121,7 @@ func (c *claimView) detail() *detail {
 // mountsOf finds where the containers of a pod have a claim.
 func mountsOf(p *corev1.Pod, claim string) []mount {
 	var found []mount
-	claims := why.ClaimsOf(p)
+	claims := pod.Claims(p)
 	volumes := slices.DeleteFunc(slices.Clone(p.Spec.Volumes), func(v corev1.Volume) bool { return v.PersistentVolumeClaim == nil && v.Ephemeral == nil })
 	for i, v := range volumes {
 		if claims[i] != claim {

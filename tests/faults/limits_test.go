@@ -89,14 +89,14 @@ func (p place) wantCleared(t *testing.T) {
 // what is left in it.
 func (p place) waitTrash(t *testing.T, while time.Duration) []string {
 	t.Helper()
-	pools, err := filepath.Glob(filepath.Join(p.dir, "pool-*"))
+	trashes, err := filepath.Glob(filepath.Join(p.dir, "pool-*", "trash"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(while); ; time.Sleep(100 * time.Millisecond) {
 		var left []string
-		for _, pool := range pools {
-			left = append(left, plugin.Trash(t, pool)...)
+		for _, trash := range trashes {
+			left = append(left, plugin.Trash(t, filepath.Dir(trash))...)
 		}
 		if len(left) == 0 || time.Now().After(deadline) {
 			return left

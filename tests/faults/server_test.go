@@ -125,6 +125,9 @@ func (s *server) waitPurged(t *testing.T) {
 // trash counts what is in the trash and is to be purged.
 func (s *server) trash(t *testing.T) int {
 	t.Helper()
+	if _, err := os.Lstat(filepath.Join(s.Base, "trash")); os.IsNotExist(err) { // before the pool is made
+		return 0
+	}
 	return len(slices.DeleteFunc(plugin.Trash(t, s.Base), func(name string) bool {
 		return s.keeps && !strings.HasPrefix(name, "pvc-1.purge.")
 	}))

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/hostdir/hostdir/pkg/controller/pod"
 	"github.com/hostdir/hostdir/pkg/controller/pv"
 )
 
@@ -109,7 +110,7 @@ func (c *collector) subject(ctx context.Context) error {
 
 func (c *collector) ofPod(ctx context.Context) error {
 	var errs []error
-	for _, name := range ClaimsOf(c.Pod) {
+	for _, name := range pod.Claims(c.Pod) {
 		claim, err := c.claim(ctx, name)
 		if c.look(Claims, err) {
 			c.Claims = append(c.Claims, claim)
@@ -146,7 +147,7 @@ func (c *collector) pods(ctx context.Context) {
 		return
 	}
 	for _, p := range list.Items {
-		if slices.ContainsFunc(ClaimsOf(&p), func(name string) bool {
+		if slices.ContainsFunc(pod.Claims(&p), func(name string) bool {
 			return slices.ContainsFunc(c.Claims, func(claim Claim) bool { return claim.Name == name })
 		}) {
 			c.Pods = append(c.Pods, p)
@@ -176,7 +177,7 @@ func (c *collector) belongings(ctx context.Context, claim *Claim) {
 // others finds the other claims of the pods: they may tie them to a node.
 func (c *collector) others(ctx context.Context) {
 	for _, p := range c.Pods {
-		for _, name := range ClaimsOf(&p) {
+		for _, name := range pod.Claims(&p) {
 			is := func(claim Claim) bool { return claim.Name == name }
 			if hasEnded(&p) || slices.ContainsFunc(c.Claims, is) || slices.ContainsFunc(c.Others, is) {
 				continue

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hostdir/hostdir/pkg/admin"
 	"github.com/hostdir/hostdir/pkg/config"
+	"github.com/hostdir/hostdir/pkg/controller/pod"
 	"github.com/hostdir/hostdir/pkg/controller/pv"
 )
 
@@ -256,7 +257,7 @@ func (v *view) whyNotAt(p *corev1.Pod, node string) (why []string) {
 	}
 	for _, c := range slices.Concat(v.Claims, v.Others) {
 		other := &view{World: v.World, Claim: c}
-		if place, _ := other.home(); c.Name != v.Name && slices.Contains(ClaimsOf(p), c.Name) && place != "" && place != node {
+		if place, _ := other.home(); c.Name != v.Name && slices.Contains(pod.Claims(p), c.Name) && place != "" && place != node {
 			why = append(why, fmt.Sprintf("its claim %s begins as %s, which is on node %s", c.Name, c.Origin, place))
 		}
 	}

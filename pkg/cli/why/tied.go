@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/hostdir/hostdir/pkg/config"
+	"github.com/hostdir/hostdir/pkg/controller/pod"
 	"github.com/hostdir/hostdir/pkg/controller/pv"
 )
 
@@ -72,7 +73,7 @@ func (v *view) tiedTo(p *corev1.Pod, tied map[string]string) *finding {
 // ties returns the nodes that other claims of a pod are bound to, each with a claim.
 func (v *view) ties(p *corev1.Pod) map[string]string {
 	tied := map[string]string{}
-	names := ClaimsOf(p)
+	names := pod.Claims(p)
 	for _, c := range slices.Concat(v.Claims, v.Others) {
 		if c.Name == v.Name || !slices.Contains(names, c.Name) || c.Object == nil || c.Volume == nil || c.Object.Spec.VolumeName == "" || !pv.Is(c.Volume, v.Driver) {
 			continue

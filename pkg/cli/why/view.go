@@ -10,6 +10,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 
 	"github.com/hostdir/hostdir/pkg/config"
+	"github.com/hostdir/hostdir/pkg/controller/pod"
 	"github.com/hostdir/hostdir/pkg/controller/pv"
 )
 
@@ -42,7 +43,7 @@ func (w *World) views() []*view {
 	for _, c := range w.Claims {
 		v := &view{World: w, Claim: c}
 		for i := range w.Pods {
-			if p := &w.Pods[i]; !hasEnded(p) && slices.Contains(ClaimsOf(p), c.Name) && (w.Pod == nil || p.Name == w.Pod.Name) {
+			if p := &w.Pods[i]; !hasEnded(p) && slices.Contains(pod.Claims(p), c.Name) && (w.Pod == nil || p.Name == w.Pod.Name) {
 				v.pods = append(v.pods, p)
 			}
 		}

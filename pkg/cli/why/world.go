@@ -9,6 +9,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 
 	"github.com/hostdir/hostdir/pkg/admin"
+	"github.com/hostdir/hostdir/pkg/controller/pod"
 )
 
 // Subject is what is asked about.
@@ -211,21 +212,7 @@ func hasEnded(p *corev1.Pod) bool {
 
 // Uses reports whether a pod uses the claim of this name, or waits for it.
 func Uses(p *corev1.Pod, claim string) bool {
-	return !hasEnded(p) && slices.Contains(ClaimsOf(p), claim)
-}
-
-// ClaimsOf returns the names of the claims that a pod uses.
-func ClaimsOf(p *corev1.Pod) []string {
-	var names []string
-	for _, v := range p.Spec.Volumes {
-		switch {
-		case v.PersistentVolumeClaim != nil:
-			names = append(names, v.PersistentVolumeClaim.ClaimName)
-		case v.Ephemeral != nil:
-			names = append(names, p.Name+"-"+v.Name)
-		}
-	}
-	return names
+	return !hasEnded(p) && slices.Contains(pod.Claims(p), claim)
 }
 
 // BeginsAs returns what a claim begins as a copy of, in a namespace: the kind is

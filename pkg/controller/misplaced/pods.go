@@ -11,7 +11,7 @@ import (
 // places it. A DaemonSet's would come back to the same node, and a Job counts it as failed.
 func isMadeAnew(p *corev1.Pod) bool {
 	owner := metav1.GetControllerOf(p)
-	return owner != nil && (owner.APIVersion == "apps/v1") && (owner.Kind == "StatefulSet" || owner.Kind == "ReplicaSet")
+	return owner != nil && owner.APIVersion == "apps/v1" && (owner.Kind == "StatefulSet" || owner.Kind == "ReplicaSet")
 }
 
 // hasStarted reports whether any container of a pod runs or ran, or the pod is going.

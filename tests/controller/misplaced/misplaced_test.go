@@ -137,7 +137,7 @@ func leftAlone(w *world) {
 		"initializing":     {Phase: corev1.PodPending, InitContainerStatuses: running},
 		"restarts":         {Phase: corev1.PodPending, ContainerStatuses: crashed},
 	} {
-		// It has started before it is there for the loop: on a node that the loop does not know.
+		// It has started before the loop sees it: it gets its node after that.
 		p := newPod(w.namespace, name, func(p *corev1.Pod) { p.Spec.NodeName = ""; p.Spec.SchedulerName = "the-test" })
 		w.create(p)
 		status(p, s)

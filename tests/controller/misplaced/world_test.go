@@ -3,8 +3,6 @@ package misplaced
 import (
 	"context"
 	"fmt"
-	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -12,12 +10,9 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/yaml"
 
 	"github.com/hostdir/hostdir/pkg/controller/misplaced"
 	"github.com/hostdir/hostdir/pkg/controller/pv"
@@ -38,7 +33,8 @@ type world struct {
 	*testing.T
 	*apiserver.Server
 	client.Client
-	namespace string
+	controller *apiserver.Server // as hostdir-controller sees it
+	namespace  string
 }
 
 func start(t *testing.T) *world {
@@ -49,7 +45,7 @@ func start(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w := &world{T: t, Server: s, Client: c}
-	w.grant()
+	w.controller = s.AsController(t, w, release, "../../../deploy/kubernetes/hostdir.yaml")
 	mode := storagev1.VolumeBindingWaitForFirstConsumer
 	w.create(&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: class}, Provisioner: driver, VolumeBindingMode: &mode})
 	for _, name := range nodes {
@@ -59,46 +55,13 @@ func start(t *testing.T) *world {
 	s.StartScheduler(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	go w.endPods(ctx)
+	go apiserver.EndPods(ctx, w)
 	return w
-}
-
-// endPods ends the pods that are being deleted, as kubelet does.
-func (w *world) endPods(ctx context.Context) {
-	for ; ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
-		var pods corev1.PodList
-		if w.List(ctx, &pods) != nil {
-			continue
-		}
-		for i := range pods.Items {
-			if pods.Items[i].DeletionTimestamp != nil {
-				w.Delete(ctx, &pods.Items[i], client.GracePeriodSeconds(0))
-			}
-		}
-	}
-}
-
-// grant gives hostdir-controller the rights that it is installed with.
-func (w *world) grant() {
-	w.Helper()
-	w.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: release}})
-	text, err := os.ReadFile("../../../deploy/kubernetes/hostdir.yaml")
-	w.must(err)
-	for _, document := range strings.Split(string(text), "\n---\n") {
-		o := &unstructured.Unstructured{}
-		w.must(yaml.Unmarshal([]byte(document), o))
-		if strings.HasPrefix(o.GetAPIVersion(), "rbac.authorization.k8s.io/") && o.GetName() == "hostdir-controller" {
-			w.create(o)
-		}
-	}
 }
 
 // startLoop runs the loop with the rights of hostdir-controller.
 func (w *world) startLoop(c *apiserver.Crash) (stop func()) {
-	s := *w.Server
-	s.Config = rest.CopyConfig(w.Config)
-	s.Config.Impersonate.UserName = "system:serviceaccount:" + release + ":hostdir-controller"
-	return s.RunManager(w.T, c, func(m manager.Manager, _ *apiserver.Crash) error {
+	return w.controller.RunManager(w.T, c, func(m manager.Manager, _ *apiserver.Crash) error {
 		return misplaced.Add(m, driver, misplaced.Options{Evict: true})
 	})
 }

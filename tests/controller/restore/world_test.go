@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -16,11 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/yaml"
 
 	"github.com/hostdir/hostdir/pkg/controller/binding"
 	"github.com/hostdir/hostdir/pkg/controller/restore"
@@ -45,8 +41,9 @@ type world struct {
 	*testing.T
 	*apiserver.Server
 	client.Client
-	drivers   map[string]*csiDriver
-	namespace string
+	controller *apiserver.Server // as hostdir-controller sees it
+	drivers    map[string]*csiDriver
+	namespace  string
 }
 
 func start(t *testing.T) *world {
@@ -57,7 +54,7 @@ func start(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w := &world{T: t, Server: s, Client: c, drivers: map[string]*csiDriver{}}
-	w.grant()
+	w.controller = s.AsController(t, w, release, "../../../deploy/kubernetes/hostdir.yaml")
 	yes, policy := true, corev1.PersistentVolumeReclaimDelete
 	w.create(&storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: driver}, Spec: storagev1.CSIDriverSpec{AttachRequired: new(bool), StorageCapacity: &yes}})
 	for name, mode := range map[string]storagev1.VolumeBindingMode{class: storagev1.VolumeBindingWaitForFirstConsumer, immediate: storagev1.VolumeBindingImmediate} {
@@ -102,33 +99,10 @@ func (w *world) begin(t *testing.T) *world {
 	return &o
 }
 
-// grant gives hostdir-controller the rights that it is installed with.
-func (w *world) grant() {
-	w.Helper()
-	w.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: release}})
-	text, err := os.ReadFile("../../../deploy/kubernetes/hostdir.yaml")
-	w.must(err)
-	granted := 0
-	for _, document := range strings.Split(string(text), "\n---\n") {
-		o := &unstructured.Unstructured{}
-		w.must(yaml.Unmarshal([]byte(document), o))
-		if strings.HasPrefix(o.GetAPIVersion(), "rbac.authorization.k8s.io/") && o.GetName() == "hostdir-controller" {
-			w.create(o)
-			granted++
-		}
-	}
-	if granted != 4 {
-		w.Fatalf("%d roles and bindings of hostdir-controller are installed", granted)
-	}
-}
-
 // startLoops runs this loop, and the one that binds what is provisioned, with the rights
 // of hostdir-controller.
 func (w *world) startLoops(c *apiserver.Crash) (stop func()) {
-	s := *w.Server
-	s.Config = rest.CopyConfig(w.Config)
-	s.Config.Impersonate.UserName = "system:serviceaccount:" + release + ":hostdir-controller"
-	return s.RunManager(w.T, c, func(m manager.Manager, _ *apiserver.Crash) error {
+	return w.controller.RunManager(w.T, c, func(m manager.Manager, _ *apiserver.Crash) error {
 		if err := binding.Add(m, driver, binding.Options{Enabled: true, QPS: 100}); err != nil {
 			return err
 		}

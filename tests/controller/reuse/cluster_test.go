@@ -75,7 +75,7 @@ func start(t *testing.T) *cluster {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	go c.provision(ctx)
-	go c.endPods(ctx)
+	go apiserver.EndPods(ctx, c)
 	return c
 }
 
@@ -139,21 +139,6 @@ func (c *cluster) provision(ctx context.Context) {
 				continue
 			}
 			c.Create(ctx, volumeFor(&claim, node)) // if there is one, it fails
-		}
-	}
-}
-
-// endPods ends the pods that are being deleted, as kubelet does.
-func (c *cluster) endPods(ctx context.Context) {
-	for ; ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
-		var pods corev1.PodList
-		if c.List(ctx, &pods) != nil {
-			continue
-		}
-		for i := range pods.Items {
-			if pods.Items[i].DeletionTimestamp != nil {
-				c.Delete(ctx, &pods.Items[i], client.GracePeriodSeconds(0))
-			}
 		}
 	}
 }
