@@ -32,7 +32,8 @@ type opener func(dir int, name string, flags int, mode uint32, mounts Mounts) (f
 // those of open(2); O_CREAT needs O_EXCL, and mode is for that.
 //
 // The error wraps an errno: ELOOP if the name is a symbolic link or leads
-// through one, EXDEV if it leads to or through a mount that is refused.
+// through one, EXDEV if it leads to or through a mount that is refused. With O_PATH and
+// O_NOFOLLOW a link at the end is itself what is opened, as with open(2).
 func OpenBeneath(dir *os.File, name string, flags int, mode uint32, mounts Mounts) (*os.File, error) {
 	fd, err := openBeneath(dir, name, flags, mode, mounts)
 	if err != nil {

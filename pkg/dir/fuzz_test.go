@@ -26,13 +26,15 @@ func FuzzOpen(f *testing.F) {
 	f.Add("", []byte{12, 14}, uint8(5))
 	f.Add("", []byte{15}, uint8(14)) // a new file where a mount is
 	f.Add("", []byte{10, 3}, uint8(5))
+	f.Add("", []byte{4}, uint8(8))
+	f.Add("", []byte{0, 5}, uint8(9))
 	root := tree(f)
-	kinds := []int{directory, looking, file, newFile}
+	kinds := []int{directory, looking, file, newFile, itself}
 	f.Fuzz(func(t *testing.T, name string, picks []byte, how uint8) {
 		if len(picks) > 0 {
 			name = pick(picks)
 		}
-		flags, mounts := kinds[how/2%4], Mounts(how%2 == 1)
+		flags, mounts := kinds[int(how/2)%len(kinds)], Mounts(how%2 == 1)
 		var answers [2]syscall.Errno
 		var found [2]unix.Stat_t
 		for i, way := range []opener{openat2, walk} {

@@ -33,7 +33,14 @@ func walk(dir int, name string, flags int, mode uint32, mounts Mounts) (fd int, 
 			leave()
 			return fd, err
 		}
-		next, err := step(at, component, more || flags&unix.O_DIRECTORY != 0, home, mounts)
+		want := anything
+		switch {
+		case more || flags&unix.O_DIRECTORY != 0:
+			want = aDirectory
+		case flags&itself == itself:
+			want = evenALink
+		}
+		next, err := step(at, component, want, home, mounts)
 		leave()
 		if err != nil {
 			return -1, err
@@ -55,7 +62,7 @@ func create(at int, component string, flags int, mode uint32, home uint64, mount
 	if err != unix.EEXIST {
 		return fd, err
 	}
-	there, other := step(at, component, false, home, mounts)
+	there, other := step(at, component, anything, home, mounts)
 	if other == nil {
 		unix.Close(there)
 	}
@@ -65,20 +72,29 @@ func create(at int, component string, flags int, mode uint32, home uint64, mount
 	return -1, err
 }
 
+// wanted is what a component may be.
+type wanted int
+
+const (
+	anything wanted = iota // but a symbolic link
+	aDirectory
+	evenALink
+)
+
 // step opens a component with O_PATH if Open may go there.
-func step(at int, component string, wantDir bool, home uint64, mounts Mounts) (int, error) {
+func step(at int, component string, want wanted, home uint64, mounts Mounts) (int, error) {
 	fd, err := openat(at, component, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
 	}
-	if err := allowed(fd, wantDir, home, mounts); err != nil {
+	if err := allowed(fd, want, home, mounts); err != nil {
 		unix.Close(fd)
 		return -1, err
 	}
 	return fd, nil
 }
 
-func allowed(fd int, wantDir bool, home uint64, mounts Mounts) error {
+func allowed(fd int, want wanted, home uint64, mounts Mounts) error {
 	if mounts == RefuseMounts {
 		// The device does not differ: a bind mount shows the same filesystem.
 		id, err := mountID(fd)
@@ -93,9 +109,9 @@ func allowed(fd int, wantDir bool, home uint64, mounts Mounts) error {
 	switch {
 	case err != nil:
 		return err
-	case kind == unix.S_IFLNK: // a magic link of /proc as well
+	case kind == unix.S_IFLNK && want != evenALink: // a magic link of /proc as well
 		return unix.ELOOP
-	case wantDir && kind != unix.S_IFDIR:
+	case want == aDirectory && kind != unix.S_IFDIR:
 		return unix.ENOTDIR
 	}
 	return nil

@@ -34,6 +34,17 @@ func ofFile(f *os.File) attributed {
 	}
 }
 
+// ofLooked is for what is open with O_PATH, to be read alone: fgetxattr(2) refuses it, and
+// its path in /proc leads to it, also to a symbolic link.
+func ofLooked(f *os.File) attributed {
+	path := "/proc/self/fd/" + strconv.Itoa(int(f.Fd()))
+	return attributed{
+		path: f.Name(),
+		list: func(buffer []byte) (int, error) { return unix.Listxattr(path, buffer) },
+		get:  func(name string, buffer []byte) (int, error) { return unix.Getxattr(path, name, buffer) },
+	}
+}
+
 // ofEntry is for what is not opened: these calls take paths, and do not follow the last
 // component.
 func ofEntry(d *dir.Dir, name string) attributed {

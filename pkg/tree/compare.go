@@ -138,7 +138,8 @@ func (c *comparison) open(e Entry, to *dir.Dir, there unix.Stat_t) error {
 		return err
 	}
 	defer from.Close()
-	copied, err := Entry{to, e.Name, there}.Open()
+	other := Entry{to, e.Name, there}
+	copied, err := other.Open()
 	if err != nil {
 		return err
 	}

@@ -106,7 +106,10 @@ func (c *copier) missed(from, to *dir.Dir, one func(Entry) error) error {
 	for range maxLooks {
 		found := false
 		err := entries(c.ctx, from, &Watch{Step: c.watch.Step}, func(e Entry) error {
-			if _, err := to.Lstat(e.Name); !errors.Is(err, fs.ErrNotExist) || e.Is(unix.S_IFSOCK) {
+			if e.Is(unix.S_IFSOCK) {
+				return nil
+			}
+			if _, err := to.Lstat(e.Name); !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 			found = true
@@ -146,7 +149,7 @@ const maxExchanges = 100
 func (c *copier) current(e Entry, to *dir.Dir, path string, depth int) error {
 	for attempt := 0; ; attempt++ {
 		err := c.entry(e, to, path, depth)
-		if !c.Live || attempt == maxExchanges || !errors.Is(err, errExchanged) && !errors.Is(err, fs.ErrNotExist) {
+		if !c.Live || attempt == maxExchanges || !errors.Is(err, dir.ErrExchanged) && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		if err := c.watch.step(c.ctx); err != nil {
@@ -164,6 +167,11 @@ func (c *copier) entry(e Entry, to *dir.Dir, path string, depth int) error {
 	if e.Is(unix.S_IFDIR) {
 		return c.sub(e, to, path, depth)
 	}
+	from, err := e.Open()
+	if err != nil {
+		return err
+	}
+	defer from.Close()
 	inode := dir.Inode{Device: e.Stat.Dev, Number: e.Stat.Ino}
 	there, err := to.Lstat(e.Name)
 	exists := err == nil
@@ -181,9 +189,9 @@ func (c *copier) entry(e Entry, to *dir.Dir, path string, depth int) error {
 	}
 	switch e.Stat.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
-		err = c.file(e, to, path, exists)
+		err = c.file(from.File, e, to, path, exists)
 	case unix.S_IFLNK:
-		err = c.symlink(e, to, exists)
+		err = c.symlink(from.File, e, to, exists)
 	case unix.S_IFSOCK:
 		return nil
 	default:
@@ -191,7 +199,7 @@ func (c *copier) entry(e Entry, to *dir.Dir, path string, depth int) error {
 			err = to.Wrap("mknodat", e.Name, unix.Mknodat(to.FD(), e.Name, e.Stat.Mode&unix.S_IFMT|0o600, int(e.Stat.Rdev)))
 		}
 		if err == nil {
-			err = copyMetaAt(e, to)
+			err = copyMetaAt(from.File, e, to)
 		}
 	}
 	if err == nil && e.Stat.Nlink > 1 {
@@ -252,12 +260,7 @@ func (c *copier) link(first string, to *dir.Dir, name string, exists bool, there
 	return to.Wrap("linkat", name, unix.Linkat(c.top.FD(), first, to.FD(), name, 0))
 }
 
-func (c *copier) file(e Entry, to *dir.Dir, path string, exists bool) error {
-	from, err := e.Open()
-	if err != nil {
-		return err
-	}
-	defer from.Close()
+func (c *copier) file(from *os.File, e Entry, to *dir.Dir, path string, exists bool) error {
 	flags := unix.O_WRONLY | unix.O_NONBLOCK
 	if !exists {
 		flags |= unix.O_CREAT | unix.O_EXCL
@@ -266,17 +269,17 @@ func (c *copier) file(e Entry, to *dir.Dir, path string, exists bool) error {
 	if err != nil {
 		return err
 	}
-	shared, err := c.shareContent(from.File, copied, e.Stat)
+	shared, err := c.shareContent(from, copied, e.Stat)
 	if err == nil && !shared {
 		c.copied = c.copied || e.Stat.Blocks > 0
 		if exists {
 			c.watch.Bytes.Add(e.Stat.Blocks * 512)
 		} else {
-			err = c.content(from.File, copied, e.Stat)
+			err = c.content(from, copied, e.Stat)
 		}
 	}
 	if err == nil {
-		err = c.finish(from.File, copied, e.Stat, path, shared || exists)
+		err = c.finish(from, copied, e.Stat, path, shared || exists)
 	}
 	return errors.Join(err, copied.Close())
 }
@@ -311,13 +314,13 @@ const eager = 8 << 20
 // content copies what is in a file, and leaves its holes.
 func (c *copier) content(from, to *os.File, st unix.Stat_t) error {
 	written := int64(0)
-	for at := int64(0); ; {
+	for at := int64(0); at < st.Size; { // what grows meanwhile may grow for ever
 		begin, end, err := nextData(from, at)
 		if err != nil {
 			return err
 		}
-		if begin < 0 || begin >= st.Size { // what grows meanwhile may grow for ever
-			break
+		if begin < 0 || begin >= st.Size {
+			return c.hole(from, to, st)
 		}
 		end = min(end, st.Size)
 		for at = begin; at < end; {
@@ -326,7 +329,7 @@ func (c *copier) content(from, to *os.File, st unix.Stat_t) error {
 			}
 			n, err := from.ReadAt(c.buffer[:min(int64(len(c.buffer)), end-at)], at)
 			if n == 0 && err == io.EOF {
-				return c.shortened(from, to)
+				return c.shortened(from, to, st)
 			}
 			if err != nil && err != io.EOF {
 				return err
@@ -344,38 +347,51 @@ func (c *copier) content(from, to *os.File, st unix.Stat_t) error {
 			}
 		}
 	}
-	return to.Truncate(st.Size)
+	return nil
 }
 
-// shortened is for a file that ends before it should.
-func (c *copier) shortened(from, to *os.File) error {
-	if !c.Live {
-		return fmt.Errorf("%s has become shorter while it was read: somebody writes to it", from.Name())
-	}
-	st, err := from.Stat()
+// hole ends a copy with the hole that its original has there, or has not any more.
+func (c *copier) hole(from, to *os.File, st unix.Stat_t) error {
+	now, err := from.Stat()
 	if err != nil {
 		return err
 	}
-	return to.Truncate(st.Size())
+	if now.Size() < st.Size {
+		return c.shortened(from, to, st)
+	}
+	return to.Truncate(st.Size)
 }
 
-// nextData returns the next piece of a file that is no hole, -1 if there is none.
+// shortened is for a file that ended before it should.
+func (c *copier) shortened(from, to *os.File, st unix.Stat_t) error {
+	if !c.Live {
+		return fmt.Errorf("%s has become shorter while it was read: somebody writes to it", from.Name())
+	}
+	now, err := from.Stat()
+	if err != nil {
+		return err
+	}
+	return to.Truncate(min(now.Size(), st.Size))
+}
+
+// nextData returns the next piece of a file that is no hole, -1 if there is none: also
+// where the file became shorter between the two calls.
 func nextData(f *os.File, at int64) (begin, end int64, err error) {
 	begin, err = unix.Seek(int(f.Fd()), at, unix.SEEK_DATA)
-	if err == unix.ENXIO {
-		return -1, -1, nil
-	}
 	if err == nil {
 		end, err = unix.Seek(int(f.Fd()), begin, unix.SEEK_HOLE)
 	}
-	if err != nil {
+	switch {
+	case err == unix.ENXIO:
+		return -1, -1, nil
+	case err != nil:
 		return 0, 0, &os.PathError{Op: "lseek", Path: f.Name(), Err: err}
 	}
 	return begin, end, nil
 }
 
-func (c *copier) symlink(e Entry, to *dir.Dir, exists bool) error {
-	target, err := readlink(e.Parent, e.Name)
+func (c *copier) symlink(from *os.File, e Entry, to *dir.Dir, exists bool) error {
+	target, err := readlinkat(int(from.Fd()), "", from.Name())
 	if err != nil {
 		return err
 	}
@@ -395,14 +411,19 @@ func (c *copier) symlink(e Entry, to *dir.Dir, exists bool) error {
 			return to.Wrap("symlinkat", e.Name, err)
 		}
 	}
-	return copyMetaAt(e, to)
+	return copyMetaAt(from, e, to)
 }
 
 func readlink(d *dir.Dir, name string) (string, error) {
+	return readlinkat(d.FD(), name, d.Path(name))
+}
+
+// readlinkat reads the link that fd is itself if name is "".
+func readlinkat(fd int, name, path string) (string, error) {
 	buffer := make([]byte, unix.PathMax)
-	n, err := unix.Readlinkat(d.FD(), name, buffer)
+	n, err := unix.Readlinkat(fd, name, buffer)
 	if err != nil {
-		return "", d.Wrap("readlinkat", name, err)
+		return "", &os.PathError{Op: "readlinkat", Path: path, Err: err}
 	}
 	return string(buffer[:n]), nil
 }

@@ -2,6 +2,7 @@ package tree
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,10 +32,15 @@ func TestCopyLive(t *testing.T) {
 			for i := range files {
 				must(t, os.WriteFile(steady(from, i), page(0), 0o600))
 			}
-			stop := make(chan struct{})
+			for i := range kinds {
+				must(t, makeAny(anyKind(from, i), i))
+			}
+			working, stop := context.WithCancel(t.Context())
 			var writers sync.WaitGroup
+			quiet := func() { stop(); writers.Wait() }
+			defer quiet()
 			for w := range 4 {
-				writers.Go(func() { churn(t, from, uint64(w), files, stop) })
+				writers.Go(func() { churn(working, t, from, uint64(w), files) })
 			}
 			for round := range 15 {
 				shared, err := Copy(t.Context(), open(t, from), open(t, to), new(Watch), Options{Live: true})
@@ -50,8 +56,7 @@ func TestCopyLive(t *testing.T) {
 					}
 				}
 			}
-			close(stop)
-			writers.Wait()
+			quiet()
 			_, err := Copy(t.Context(), open(t, from), open(t, to), new(Watch), Options{Live: true})
 			must(t, err, Compare(t.Context(), open(t, from), open(t, to), new(Watch)))
 		})
@@ -123,22 +128,17 @@ func steady(dir string, i int) string { return fmt.Sprintf("%s/deep/steady-%d", 
 // page is 64 KiB of one letter.
 func page(letter byte) []byte { return bytes.Repeat([]byte{letter}, 64<<10) }
 
-// churn does to a directory what pods do to theirs.
-func churn(t *testing.T, dir string, seed uint64, files int, stop <-chan struct{}) {
+// churn does to a directory what pods do to theirs, until ctx ends.
+func churn(ctx context.Context, t *testing.T, dir string, seed uint64, files int) {
 	random := rand.New(rand.NewPCG(seed, 1))
 	tolerate := func(err error) {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) && !errors.Is(err, unix.ENOTEMPTY) {
 			t.Error(err)
 		}
 	}
-	for i := 0; ; i++ {
-		select {
-		case <-stop:
-			return
-		default:
-		}
+	for i := 0; ctx.Err() == nil; i++ {
 		own := fmt.Sprintf("%s/deep/own-%d-%d", dir, seed, random.IntN(20))
-		switch random.IntN(7) {
+		switch random.IntN(9) {
 		case 0: // exchanged, as editors and databases do
 			aside := fmt.Sprintf("%s/aside-%d", dir, seed)
 			tolerate(os.WriteFile(aside, page(byte(i)), 0o600))
@@ -164,6 +164,48 @@ func churn(t *testing.T, dir string, seed uint64, files int, stop <-chan struct{
 			tolerate(os.MkdirAll(sub+"/a/b", 0o700))
 			tolerate(os.WriteFile(sub+"/a/b/file", page(2), 0o600))
 			tolerate(os.RemoveAll(sub))
+		case 7: // emptied while it is read, as logs are
+			for range 20 {
+				tolerate(os.Truncate(own, 0))
+				tolerate(os.Truncate(own, 1<<20))
+			}
+		case 8:
+			aside := fmt.Sprintf("%s/aside-%d", dir, seed)
+			tolerate(makeAny(aside, random.IntN(kinds)))
+			tolerate(unix.Renameat2(unix.AT_FDCWD, aside, unix.AT_FDCWD, anyKind(dir, random.IntN(kinds)), unix.RENAME_EXCHANGE))
+			tolerate(os.RemoveAll(aside))
 		}
 	}
+}
+
+// kinds is how many makeAny knows.
+const kinds = 6
+
+// anyKind is the name of a file that is exchanged for one of any type.
+func anyKind(dir string, i int) string { return fmt.Sprintf("%s/deep/kind-%d", dir, i) }
+
+// makeAny makes a file of some type, with an extended attribute of its own.
+func makeAny(path string, kind int) error {
+	attribute := "trusted.of-any"
+	var err error
+	switch kind {
+	case 0:
+		attribute = "user.of-a-file" // which others cannot have
+		err = os.WriteFile(path, page(3), 0o600)
+	case 1:
+		attribute = "user.of-a-directory"
+		err = os.MkdirAll(path+"/with/more", 0o700)
+	case 2:
+		err = os.Symlink("/nowhere", path)
+	case 3:
+		err = unix.Mkfifo(path, 0o600)
+	case 4:
+		err = unix.Mknod(path, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3)))
+	case 5:
+		err = unix.Mknod(path, unix.S_IFSOCK|0o600, 0)
+	}
+	if err != nil {
+		return err
+	}
+	return unix.Lsetxattr(path, attribute, []byte("value"), 0)
 }

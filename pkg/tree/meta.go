@@ -29,12 +29,13 @@ func copyMeta(from, to *os.File, st unix.Stat_t) error {
 	return nil
 }
 
-// copyMetaAt is copyMeta for what is not opened: a symbolic link, a FIFO, a device.
-func copyMetaAt(e Entry, to *dir.Dir) error {
+// copyMetaAt is copyMeta for what cannot be opened, or must not: a symbolic link, a FIFO,
+// a device.
+func copyMetaAt(from *os.File, e Entry, to *dir.Dir) error {
 	if err := unix.Fchownat(to.FD(), e.Name, int(e.Stat.Uid), int(e.Stat.Gid), unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return to.Wrap("fchownat", e.Name, err)
 	}
-	if err := copyAttributes(ofEntry(e.Parent, e.Name), ofEntry(to, e.Name)); err != nil {
+	if err := copyAttributes(ofLooked(from), ofEntry(to, e.Name)); err != nil {
 		return err
 	}
 	if !e.Is(unix.S_IFLNK) { // which has no mode, and nobody but root is in the copy

@@ -56,25 +56,15 @@ func (e Entry) Path() string { return e.Parent.Path(e.Name) }
 // Is reports whether the entry is of a type, such as unix.S_IFDIR.
 func (e Entry) Is(kind uint32) bool { return e.Stat.Mode&unix.S_IFMT == kind }
 
-var errExchanged = errors.New("was exchanged a moment ago: somebody is working in it")
-
-// Open opens a regular file or a directory to read it, leaving its access time as it is.
-// It is an error if another one is there by now.
-func (e Entry) Open() (*dir.Dir, error) {
-	f, err := e.Parent.OpenFile(e.Name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOATIME, 0)
+// Open opens the entry, without following or waking what may have come in its place, and
+// notes what it is now; see dir.OpenSame for the error if it is another one by now.
+func (e *Entry) Open() (*dir.Dir, error) {
+	f, is, err := e.Parent.OpenSame(e.Name, e.Stat)
 	if err != nil {
 		return nil, err
 	}
-	opened := &dir.Dir{File: f}
-	now, err := opened.Inode()
-	if err == nil && now != (dir.Inode{Device: e.Stat.Dev, Number: e.Stat.Ino}) {
-		err = fmt.Errorf("%s %w", e.Path(), errExchanged)
-	}
-	if err != nil {
-		opened.Close()
-		return nil, err
-	}
-	return opened, nil
+	e.Stat = is
+	return &dir.Dir{File: f}, nil
 }
 
 // Each calls do with each entry beneath a directory, one that holds others before

@@ -69,6 +69,8 @@ func lay(t *testing.T, at string) {
 		os.WriteFile(path("name\nwith \xff"), []byte("y"), 0o600),
 		unix.Setxattr(path("plain"), "user.colour", []byte("red"), 0),
 		unix.Setxattr(path("deep"), "trusted.secret", []byte{0, 1}, 0),
+		unix.Lsetxattr(path("link"), "trusted.of-link", []byte{2}, 0),
+		unix.Lsetxattr(path("fifo"), "trusted.of-fifo", []byte{3}, 0),
 		// cap_net_bind_service=ep
 		unix.Setxattr(path("empty"), "security.capability", []byte{1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 0),
 		// user::rw-, user:1001:r--, group::---, mask::r--, other::---
