@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -302,6 +303,54 @@ func TestOpenStartsOnMount(t *testing.T) {
 				continue
 			}
 			f.Close()
+		}
+	})
+}
+
+// TestOpenMoved opens files that are moved to another directory meanwhile, and back: that is
+// no mount, though openat2(2) may say so.
+func TestOpenMoved(t *testing.T) {
+	forBothWays(t, func(t *testing.T) {
+		root := tree(t)
+		d := &Dir{File: root}
+		a, err := d.Sub("a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		var moving sync.WaitGroup
+		defer moving.Wait()
+		done := make(chan struct{})
+		defer close(done)
+		moving.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					unix.Renameat2(a.FD(), "file", d.FD(), "link", unix.RENAME_EXCHANGE)
+					unix.Renameat2(a.FD(), "b", d.FD(), "fifo", unix.RENAME_EXCHANGE)
+				}
+			}
+		})
+		answers := map[error]int{}
+		for range 30_000 {
+			for _, flags := range []int{file, itself, directory} {
+				for _, name := range []string{"file", "b"} {
+					f, err := OpenBeneath(a.File, name, flags, 0, RefuseMounts)
+					if err == nil {
+						f.Close()
+						continue
+					}
+					var errno unix.Errno
+					if errors.As(err, &errno); errno != unix.ELOOP && errno != unix.ENOTDIR {
+						answers[errno]++
+					}
+				}
+			}
+		}
+		if len(answers) > 0 {
+			t.Errorf("errors by number: %v", answers)
 		}
 	})
 }

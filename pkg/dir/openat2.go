@@ -2,7 +2,7 @@ package dir
 
 import "golang.org/x/sys/unix"
 
-// openat2 lets the kernel do it, in one call.
+// openat2 lets the kernel do it, in one call, but for what the kernel does not tell apart.
 func openat2(dir int, name string, flags int, mode uint32, mounts Mounts) (int, error) {
 	how := unix.OpenHow{
 		Flags:   uint64(flags),
@@ -16,7 +16,11 @@ func openat2(dir int, name string, flags int, mode uint32, mounts Mounts) (int, 
 	}
 	for {
 		fd, err := unix.Openat2(dir, name, &how)
-		if err != unix.EINTR && err != unix.EAGAIN { // EAGAIN: a rename raced with the look-up
+		switch err {
+		case unix.EINTR, unix.EAGAIN: // EAGAIN: a rename raced with the look-up
+		case unix.EXDEV: // a mount, or something that was moved out of dir in that moment
+			return walk(dir, name, flags, mode, mounts)
+		default:
 			return fd, err
 		}
 	}

@@ -21,6 +21,9 @@ type mischief struct {
 	// shares says that the volume comes to hold files that are elsewhere, too: whoever
 	// copies it reads them, rightly.
 	shares bool
+	// uncopyable says that a copy may be refused: what is in the volume is mounted, deeper
+	// than anybody copies, or was a link in that moment.
+	uncopyable bool
 }
 
 // written is what a tenant writes.
@@ -43,7 +46,7 @@ var mischiefs = []mischief{
 		mkdir(v.data, few("directory"), 0o755)
 		symlink(v.precious(i), v.data, few("link"))
 	}},
-	{name: "exchange the data directory for a link", privileged: true, step: func(v *tenant, i int) {
+	{name: "exchange the data directory for a link", privileged: true, uncopyable: true, step: func(v *tenant, i int) {
 		symlink(v.precious(i), v.volume, "link")
 		exchange(v.volume, "data", "link")
 		exchange(v.volume, "data", "link")
@@ -86,7 +89,23 @@ var mischiefs = []mischief{
 		in(v.data, other, func(parent int, name string) { unix.Unlinkat(parent, name, 0) })
 		link(at(v.data, file), v.data, other)
 	}},
-	{name: "mount things", step: func(v *tenant, i int) {
+	{name: "exchange files for anything", step: func(v *tenant, i int) {
+		aside := fmt.Sprintf("aside-%d", rand.IntN(10))
+		switch i % 5 {
+		case 0:
+			node(v.data, aside, unix.S_IFIFO|0o666, 0)
+		case 1:
+			node(v.data, aside, unix.S_IFCHR|0o666, unix.Mkdev(1, 3))
+		case 2:
+			node(v.data, aside, unix.S_IFSOCK|0o666, 0)
+		case 3:
+			symlink(v.precious(i), v.data, aside)
+		case 4:
+			mkdir(v.data, aside, 0o755)
+		}
+		exchange(v.data, aside, fmt.Sprintf("directory-%d/file", rand.IntN(3)))
+	}},
+	{name: "mount things", uncopyable: true, step: func(v *tenant, i int) {
 		path := at(v.data, anyOf("directory"))
 		if i%4 == 0 {
 			unix.Mount("tmpfs", path, "tmpfs", 0, "size=64k")
@@ -110,7 +129,7 @@ var mischiefs = []mischief{
 		symlink(v.precious(i), v.data, below("precious"))
 		symlink(strings.Repeat("../", 40)+"etc", v.data, below("upwards"))
 	}},
-	{name: "dig deeper", step: func(v *tenant, i int) {
+	{name: "dig deeper", uncopyable: true, step: func(v *tenant, i int) {
 		// Each step goes down one of a few shafts, and digs on at its end.
 		const deepest, atOnce = 3000, 100
 		at, err := unix.Openat(int(v.data.Fd()), fmt.Sprintf("directory-%d", i%4), unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
