@@ -64,7 +64,7 @@ var known = map[int32]form{
 var harmless = []uint32{
 	// Reading.
 	unix.SYS_READ, unix.SYS_READV, unix.SYS_PREAD64, unix.SYS_LSEEK, unix.SYS_GETDENTS64, unix.SYS_READLINKAT,
-	unix.SYS_FLISTXATTR, unix.SYS_LLISTXATTR, unix.SYS_FGETXATTR, unix.SYS_LGETXATTR, unix.SYS_NAME_TO_HANDLE_AT, unix.SYS_OPEN_BY_HANDLE_AT,
+	unix.SYS_FLISTXATTR, unix.SYS_LISTXATTR, unix.SYS_LLISTXATTR, unix.SYS_FGETXATTR, unix.SYS_GETXATTR, unix.SYS_LGETXATTR, unix.SYS_NAME_TO_HANDLE_AT, unix.SYS_OPEN_BY_HANDLE_AT,
 	unix.SYS_FSTAT, sysFstatat, unix.SYS_STATX, unix.SYS_STATFS, unix.SYS_FSTATFS, unix.SYS_FACCESSAT, unix.SYS_FACCESSAT2,
 	// Descriptors.
 	unix.SYS_CLOSE, unix.SYS_CLOSE_RANGE, unix.SYS_FCNTL, unix.SYS_FLOCK, unix.SYS_DUP, unix.SYS_DUP3, unix.SYS_PIPE2, unix.SYS_EVENTFD2,
