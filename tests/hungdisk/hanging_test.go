@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -125,7 +126,12 @@ func (n *node) prepare(t *testing.T, c call) volume {
 	if err := n.Publish(t.Context(), v.id, v.target); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(v.target, "precious"), []byte(v.name), 0o644); err != nil {
+	// A program that another test starts in that moment would have the file as well, and be
+	// stuck with it, and with the mount, when it closes it on a disk that hangs by then.
+	syscall.ForkLock.RLock()
+	err = os.WriteFile(filepath.Join(v.target, "precious"), []byte(v.name), 0o644)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	if c.snapshot {
