@@ -1,6 +1,7 @@
 package dir
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -318,19 +319,14 @@ func TestOpenMoved(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer a.Close()
+		ctx, stop := context.WithCancel(t.Context())
 		var moving sync.WaitGroup
 		defer moving.Wait()
-		done := make(chan struct{})
-		defer close(done)
+		defer stop()
 		moving.Go(func() {
-			for {
-				select {
-				case <-done:
-					return
-				default:
-					unix.Renameat2(a.FD(), "file", d.FD(), "link", unix.RENAME_EXCHANGE)
-					unix.Renameat2(a.FD(), "b", d.FD(), "fifo", unix.RENAME_EXCHANGE)
-				}
+			for ctx.Err() == nil {
+				unix.Renameat2(a.FD(), "file", d.FD(), "link", unix.RENAME_EXCHANGE)
+				unix.Renameat2(a.FD(), "b", d.FD(), "fifo", unix.RENAME_EXCHANGE)
 			}
 		})
 		answers := map[error]int{}

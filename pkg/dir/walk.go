@@ -138,8 +138,12 @@ func reopen(fd, flags int) (int, error) {
 	case !looking && flags&unix.O_DIRECTORY != 0:
 		return openat(fd, ".", flags, 0)
 	}
-	return openat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), flags&^unix.O_NOFOLLOW, 0)
+	return openat(unix.AT_FDCWD, ProcPath(fd), flags&^unix.O_NOFOLLOW, 0)
 }
+
+// ProcPath returns a path to what a descriptor is of, whatever it is called by now, for calls
+// that take no descriptor: proc_pid_fd(5).
+func ProcPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
 func openat(at int, name string, flags int, mode uint32) (int, error) {
 	for {

@@ -64,7 +64,7 @@ func (t *target) reference() string {
 	return fmt.Sprintf("%s/%s", descriptorPath(t.parent), t.name)
 }
 
-func descriptorPath(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }
+func descriptorPath(f *os.File) string { return dir.ProcPath(int(f.Fd())) }
 
 // look opens what is at the target, nil if nothing is, and reports whether
 // something is mounted on it. Of a filesystem that is mounted there it asks

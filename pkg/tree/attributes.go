@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -37,7 +36,7 @@ func ofFile(f *os.File) attributed {
 // ofLooked is for what is open with O_PATH, to be read alone: fgetxattr(2) refuses it, and
 // its path in /proc leads to it, also to a symbolic link.
 func ofLooked(f *os.File) attributed {
-	path := "/proc/self/fd/" + strconv.Itoa(int(f.Fd()))
+	path := dir.ProcPath(int(f.Fd()))
 	return attributed{
 		path: f.Name(),
 		list: func(buffer []byte) (int, error) { return unix.Listxattr(path, buffer) },
@@ -48,7 +47,7 @@ func ofLooked(f *os.File) attributed {
 // ofEntry is for what is not opened: these calls take paths, and do not follow the last
 // component.
 func ofEntry(d *dir.Dir, name string) attributed {
-	path := "/proc/self/fd/" + strconv.Itoa(d.FD()) + "/" + name
+	path := dir.ProcPath(d.FD()) + "/" + name
 	return attributed{
 		path:   d.Path(name),
 		list:   func(buffer []byte) (int, error) { return unix.Llistxattr(path, buffer) },

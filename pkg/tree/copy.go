@@ -320,7 +320,7 @@ func (c *copier) content(from, to *os.File, st unix.Stat_t) error {
 			return err
 		}
 		if begin < 0 || begin >= st.Size {
-			return c.hole(from, to, st)
+			return c.rest(from, to, st, false)
 		}
 		end = min(end, st.Size)
 		for at = begin; at < end; {
@@ -329,7 +329,7 @@ func (c *copier) content(from, to *os.File, st unix.Stat_t) error {
 			}
 			n, err := from.ReadAt(c.buffer[:min(int64(len(c.buffer)), end-at)], at)
 			if n == 0 && err == io.EOF {
-				return c.shortened(from, to, st)
+				return c.rest(from, to, st, true)
 			}
 			if err != nil && err != io.EOF {
 				return err
@@ -350,26 +350,15 @@ func (c *copier) content(from, to *os.File, st unix.Stat_t) error {
 	return nil
 }
 
-// hole ends a copy with the hole that its original has there, or has not any more.
-func (c *copier) hole(from, to *os.File, st unix.Stat_t) error {
+// rest ends a copy where its original has no more content: it is a hole from there on, or was
+// cut short.
+func (c *copier) rest(from, to *os.File, st unix.Stat_t, short bool) error {
 	now, err := from.Stat()
 	if err != nil {
 		return err
 	}
-	if now.Size() < st.Size {
-		return c.shortened(from, to, st)
-	}
-	return to.Truncate(st.Size)
-}
-
-// shortened is for a file that ended before it should.
-func (c *copier) shortened(from, to *os.File, st unix.Stat_t) error {
-	if !c.Live {
+	if (short || now.Size() < st.Size) && !c.Live {
 		return fmt.Errorf("%s has become shorter while it was read: somebody writes to it", from.Name())
-	}
-	now, err := from.Stat()
-	if err != nil {
-		return err
 	}
 	return to.Truncate(min(now.Size(), st.Size))
 }

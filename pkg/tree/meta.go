@@ -2,7 +2,6 @@ package tree
 
 import (
 	"os"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -23,7 +22,7 @@ func copyMeta(from, to *os.File, st unix.Stat_t) error {
 		return &os.PathError{Op: "fchmod", Path: to.Name(), Err: err}
 	}
 	times := []unix.Timespec{st.Atim, st.Mtim}
-	if err := unix.UtimesNanoAt(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(int(to.Fd())), times, 0); err != nil {
+	if err := unix.UtimesNanoAt(unix.AT_FDCWD, dir.ProcPath(int(to.Fd())), times, 0); err != nil {
 		return &os.PathError{Op: "utimensat", Path: to.Name(), Err: err}
 	}
 	return nil
