@@ -117,7 +117,9 @@ var mischiefs = []mischief{
 		unix.Unmount(at(v.data, anyOf("directory")+"/file"), unix.UMOUNT_NOFOLLOW)
 	}},
 	{name: "make everything a filesystem can hold", step: func(v *tenant, i int) {
-		below := func(name string) string { return fmt.Sprintf("%s/%s-%d", anyOf("directory"), name, i%20) }
+		// So few that the volume and six copies of it fit into half of the disk.
+		const names = 15
+		below := func(name string) string { return fmt.Sprintf("%s/%s-%d", anyOf("directory"), name, i%names) }
 		node(v.data, below("fifo"), unix.S_IFIFO|0o666, 0)
 		node(v.data, below("null"), unix.S_IFCHR|0o666, unix.Mkdev(1, 3))
 		node(v.data, below("disk"), unix.S_IFBLK|0o666, unix.Mkdev(7, 0))
@@ -125,7 +127,7 @@ var mischiefs = []mischief{
 		node(v.data, below("socket"), unix.S_IFSOCK|0o666, 0)
 		mkdir(v.data, below("no-permissions"), 0)
 		mkdir(v.data, below("\xff\xfe not\nUTF-8 \x1b[2J"), 0o777)
-		mkdir(v.data, fmt.Sprintf("%s/%0255d", anyOf("directory"), i%20), 0o777)
+		mkdir(v.data, fmt.Sprintf("%s/%0255d", anyOf("directory"), i%names), 0o777)
 		symlink(v.precious(i), v.data, below("precious"))
 		symlink(strings.Repeat("../", 40)+"etc", v.data, below("upwards"))
 	}},
