@@ -147,16 +147,6 @@ func (d *Dir) Rmdir(name string) error {
 	return d.Wrap("rmdir", name, unix.Unlinkat(d.FD(), name, unix.AT_REMOVEDIR))
 }
 
-// SyncSub syncs a directory beneath d.
-func (d *Dir) SyncSub(name string) error {
-	sub, err := d.Sub(name)
-	if err != nil {
-		return err
-	}
-	defer sub.Close()
-	return sub.Sync()
-}
-
 // Names lists the directory.
 func (d *Dir) Names() ([]string, error) {
 	if _, err := d.File.Seek(0, io.SeekStart); err != nil {
