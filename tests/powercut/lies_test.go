@@ -61,8 +61,11 @@ func TestLossIsNoticed(t *testing.T) {
 				n.run(t)
 				wrong := n.check(t, history.at(end))
 				for _, name := range []string{"pvc-created", "pvc-expanded", "pvc-deleted"} {
-					if !slices.ContainsFunc(wrong, func(w string) bool { return strings.Contains(w, "volume "+name+":") }) {
-						t.Errorf("it was not noticed what became of %s: %q", name, wrong)
+					// On btrfs names are committed besides, and before that btrfs itself
+					// writes a file that takes another one's place.
+					lost := liar.name == "drive" || filesystem.kind != "btrfs" || name == "pvc-created"
+					if noticed := slices.ContainsFunc(wrong, func(w string) bool { return strings.Contains(w, "volume "+name+":") }); noticed != lost {
+						t.Errorf("%s is lost: %t, noticed: %t: %q", name, lost, noticed, wrong)
 					}
 				}
 			})

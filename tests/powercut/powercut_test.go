@@ -103,12 +103,7 @@ func cut(t *testing.T, name string, filesystem filesystem, log *drive.Log, h *hi
 // moments chooses when the power is cut: in the disk's first moments, when an
 // answer has just come, and at any time.
 func moments(h *history, log *drive.Log, number int, luck *rand.Rand) []int {
-	var answers []int
-	for _, c := range h.calls {
-		if c.end != never {
-			answers = append(answers, c.end)
-		}
-	}
+	answers := h.answers()
 	var all []int
 	for i := range number {
 		switch i % 8 {

@@ -55,7 +55,7 @@ func (m *Model) date(name string) error {
 
 // harmless is in the names of requests of ioctl(2) that change no file: they only
 // read, or are about quotas, which a start sets again, or make more last than is asked for.
-var harmless = []string{"_IOC(_IOC_READ,", "_GET", "GETXATTR", "_INFO", "INO_LOOKUP", "TREE_SEARCH", "QUOTA", "QGROUP", "BTRFS_IOC_SYNC"}
+var harmless = []string{"_IOC(_IOC_READ,", "_GET", "GETXATTR", "_INFO", "INO_LOOKUP", "TREE_SEARCH", "QUOTA", "QGROUP", "_SYNC"}
 
 func (m *Model) ioctl(c call) error {
 	dir := c.descriptor(0)
