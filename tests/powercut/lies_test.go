@@ -58,6 +58,7 @@ func TestLossIsNoticed(t *testing.T) {
 				image, _ := log.Cut(end, nil)
 				n := layOut(t, filesystem, image)
 				n.remember(t, history.memory)
+				n.Expect("Quarantined") // an empty record
 				n.run(t)
 				wrong := n.check(t, history.at(end))
 				for _, name := range []string{"pvc-created", "pvc-expanded", "pvc-deleted"} {
