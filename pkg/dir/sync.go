@@ -8,26 +8,23 @@ import (
 
 // Requests of ioctl(2), see linux/btrfs.h.
 const (
-	btrfsStartSync = 0x80089418 // BTRFS_IOC_START_SYNC: the number of the transaction is the answer
+	btrfsStartSync = 0x80089418 // BTRFS_IOC_START_SYNC: the answer is which transaction to wait for
 	btrfsWaitSync  = 0x40089416 // BTRFS_IOC_WAIT_SYNC: until that one is committed
 )
 
-// Sync makes the names in d survive a power cut.
+// Sync makes the names in d survive a power cut, and d's own mode and owner.
 //
 // On btrfs fsync(2) of a directory does not see to that: it writes a log, and leaves out
-// names that came while another call had part of the directory logged. Seen on Linux 6.18:
-// of two volumes that were made at a time one was gone after a power cut. So what fsync
-// leaves to the log is committed, which does not wait for what pods have written.
+// names that came while another call had the directory logged. Seen on Linux 6.18: of two
+// volumes that were made at a time one was gone after a power cut, though its fsync had
+// returned. A transaction has them all, and does not wait for what pods have written.
 func (d *Dir) Sync() error {
-	if err := d.File.Sync(); err != nil {
-		return err
-	}
 	var stat unix.Statfs_t
 	if err := unix.Fstatfs(d.FD(), &stat); err != nil {
 		return d.Wrap("statfs", ".", err)
 	}
 	if stat.Type != unix.BTRFS_SUPER_MAGIC {
-		return nil
+		return d.File.Sync()
 	}
 	var transaction uint64
 	for _, request := range []uintptr{btrfsStartSync, btrfsWaitSync} {
