@@ -14,8 +14,8 @@ import (
 )
 
 // TestAcknowledged cuts the power at each answer, and only looks whether the volumes are
-// there that must be. What btrfs leaves out of its log when two calls rename at a time is
-// seen by one of two thousand such cuts: -long makes as many.
+// there that must be. That btrfs leaves names out of its log when two calls rename at a
+// time was seen by two of six thousand such cuts: -long makes thousands.
 func TestAcknowledged(t *testing.T) {
 	plugin.RequireRoot(t)
 	for _, filesystem := range filesystems {
