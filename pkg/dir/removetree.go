@@ -149,12 +149,23 @@ const (
 // snapshots can be.
 func (d *Dir) makeWritable() error {
 	var flags uint64
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(d.FD()), btrfsGetFlags, uintptr(unsafe.Pointer(&flags))); errno != 0 || flags&btrfsReadOnly == 0 {
+	if d.ioctl(btrfsGetFlags, &flags) != nil || flags&btrfsReadOnly == 0 {
 		return nil // not a subvolume, or writable
 	}
 	flags &^= btrfsReadOnly
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(d.FD()), btrfsSetFlags, uintptr(unsafe.Pointer(&flags))); errno != 0 {
-		return d.Wrap("ioctl", ".", errno)
+	return d.ioctl(btrfsSetFlags, &flags)
+}
+
+// ioctl makes a request that takes or answers a number.
+func (d *Dir) ioctl(request uintptr, number *uint64) error {
+	for {
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(d.FD()), request, uintptr(unsafe.Pointer(number)))
+		switch errno {
+		case 0:
+			return nil
+		case unix.EINTR:
+		default:
+			return d.Wrap("ioctl", ".", errno)
+		}
 	}
-	return nil
 }

@@ -1,10 +1,6 @@
 package dir
 
-import (
-	"unsafe"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // Requests of ioctl(2), see linux/btrfs.h.
 const (
@@ -17,22 +13,29 @@ const (
 // On btrfs fsync(2) of a directory does not see to that: it writes a log, and leaves out
 // names that came while another call had the directory logged. Seen on Linux 6.18: of two
 // volumes that were made at a time one was gone after a power cut, though its fsync had
-// returned. A transaction has them all, and does not wait for what pods have written.
+// returned. A transaction has them all, and does not wait for what pods have written. After
+// it fsync has nothing to write; it fails if the transaction did, which older kernels do not
+// tell who waits for that.
 func (d *Dir) Sync() error {
 	var stat unix.Statfs_t
 	if err := unix.Fstatfs(d.FD(), &stat); err != nil {
 		return d.Wrap("statfs", ".", err)
 	}
-	if stat.Type != unix.BTRFS_SUPER_MAGIC {
-		return d.File.Sync()
-	}
-	var transaction uint64
-	for _, request := range []uintptr{btrfsStartSync, btrfsWaitSync} {
-		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(d.FD()), request, uintptr(unsafe.Pointer(&transaction))); errno != 0 {
-			return d.Wrap("ioctl", ".", errno)
+	if stat.Type == unix.BTRFS_SUPER_MAGIC {
+		if err := d.commit(); err != nil {
+			return err
 		}
 	}
-	return nil
+	return d.File.Sync()
+}
+
+// commit waits for btrfs's transaction.
+func (d *Dir) commit() error {
+	var transaction uint64
+	if err := d.ioctl(btrfsStartSync, &transaction); err != nil {
+		return err
+	}
+	return d.ioctl(btrfsWaitSync, &transaction)
 }
 
 // SyncSub syncs a directory beneath d.

@@ -2,7 +2,6 @@ package powercut
 
 import (
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -41,29 +40,12 @@ func TestAcknowledged(t *testing.T) {
 	}
 }
 
-// answers are the positions at which calls were acknowledged.
-func (h *history) answers() (all []int) {
-	for _, c := range h.calls {
-		if c.end != never {
-			all = append(all, c.end)
-		}
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
-}
-
 // wantVolumes mounts what a power cut has left, and wants each volume in its place that
 // was made and not deleted.
 func wantVolumes(t *testing.T, filesystem filesystem, log *drive.Log, h *history, position int) {
 	t.Helper()
 	image, _ := log.Cut(position, nil)
-	d := drive.Start(t, image, filesystem.sector)
-	base := filepath.Join(t.TempDir(), "pool")
-	if err := os.Mkdir(base, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	filesystem.mount(t, d.Path, base)
-	found, err := names(filepath.Join(base, "volumes"))
+	found, err := names(filepath.Join(layOut(t, filesystem, image).Base, "volumes"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -120,6 +120,17 @@ type history struct {
 	served int
 }
 
+// answers are the positions at which calls were acknowledged.
+func (h *history) answers() (all []int) {
+	for _, c := range h.calls {
+		if c.end != never {
+			all = append(all, c.end)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // present is what a power cut may have left.
 type present struct {
 	// volumes are the states that each volume may be in, by name.

@@ -4,7 +4,7 @@
 //
 // It takes fsync(2) at its word, and no more. Syncing a file makes its content,
 // mode and owner last; syncing a directory makes its entries last, and that
-// those that are directories exist, as does a wait for btrfs's transaction;
-// syncfs(2) is that for all. A rename takes a sync of both directories.
+// those that are directories exist; syncfs(2) is that for all. A rename takes a sync of
+// both directories.
 // Journaling filesystems happen to do more; nobody has promised that they will.
 package unsynced

@@ -25,7 +25,7 @@ type pending struct {
 
 var (
 	resumed   = regexp.MustCompile(`^<\.\.\. \w+ resumed>`)
-	beginSync = regexp.MustCompile(`^(fsync|syncfs|ioctl)\(\d+<(/[^>]*)>(?:$|\)|, BTRFS_IOC_WAIT_SYNC)`)
+	beginSync = regexp.MustCompile(`^(fsync|syncfs)\(\d+<(/[^>]*)>`)
 )
 
 // Follow takes up one line of strace's.
