@@ -269,7 +269,7 @@ func (c *copier) file(from *os.File, e Entry, to *dir.Dir, path string, exists b
 	if err != nil {
 		return err
 	}
-	shared, err := c.shareContent(from, copied, e.Stat)
+	shared, err := c.shareContent(from, copied, e, exists)
 	if err == nil && !shared {
 		c.copied = c.copied || e.Stat.Blocks > 0
 		if exists {
@@ -285,16 +285,23 @@ func (c *copier) file(from *os.File, e Entry, to *dir.Dir, path string, exists b
 }
 
 // shareContent gives the copy the blocks of the original, also what is empty: it may have
-// grown since st was read. What is gone on with shares them anew.
-func (c *copier) shareContent(from, to *os.File, st unix.Stat_t) (bool, error) {
+// grown since it was looked at. What is gone on with shares them anew.
+func (c *copier) shareContent(from, to *os.File, e Entry, exists bool) (bool, error) {
 	if !c.share {
 		return false, nil
 	}
 	err := unix.IoctlFileClone(int(to.Fd()), int(from.Fd()))
+	if exists && (err == nil || err == unix.EINVAL) {
+		// What the copy has beyond the end of an original that was cut short stays, and an
+		// end within a block is refused.
+		if err := e.isUnchanged(from); err != nil {
+			return false, err
+		}
+	}
 	switch {
 	case err == nil:
 		c.shared = true
-		c.watch.Bytes.Add(st.Blocks * 512)
+		c.watch.Bytes.Add(e.Stat.Blocks * 512)
 		return true, nil
 	case dir.IsNoSpace(err) || dir.IsPassing(err): // to copy would take even more
 		return false, &os.PathError{Op: "ioctl FICLONE", Path: to.Name(), Err: err}

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -65,6 +66,18 @@ func (e *Entry) Open() (*dir.Dir, error) {
 	}
 	e.Stat = is
 	return &dir.Dir{File: f}, nil
+}
+
+// isUnchanged returns dir.ErrExchanged for a file that was written to since it was opened.
+func (e Entry) isUnchanged(f *os.File) error {
+	var is unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &is); err != nil {
+		return e.Parent.Wrap("fstat", e.Name, err)
+	}
+	if is.Size != e.Stat.Size || is.Ctim != e.Stat.Ctim {
+		return fmt.Errorf("%s %w", e.Path(), dir.ErrExchanged)
+	}
+	return nil
 }
 
 // Each calls do with each entry beneath a directory, one that holds others before
