@@ -51,8 +51,8 @@ const nudgeAfter = 20 * time.Millisecond
 // btrfs's thread that commits does not hear of a request that comes while it ends another
 // transaction, and then sleeps for as long as the mount option commit says, half a minute
 // (transaction_kthread, seen on Linux 6.18; of two calls at a time one in thirty hung). It is
-// woken by another request. On a disk that hangs they are kept as the first one is, and
-// come ever less often, so that they are few.
+// woken by another request. Those to a disk that hangs do not return either: they come ever
+// less often, so that they are few.
 func (d *Dir) startCommit() (transaction uint64, err error) {
 	type answer struct {
 		transaction uint64
@@ -70,16 +70,14 @@ func (d *Dir) startCommit() (transaction uint64, err error) {
 	}
 	request()
 	for pause := nudgeAfter; waiting > 0; {
-		timer := time.NewTimer(pause)
 		select {
 		case a := <-answers:
 			waiting--
 			transaction, err = max(transaction, a.transaction), errors.Join(err, a.err)
-		case <-timer.C:
+		case <-time.After(pause):
 			pause *= 2
 			request()
 		}
-		timer.Stop()
 	}
 	return transaction, err
 }
