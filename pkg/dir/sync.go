@@ -1,7 +1,7 @@
 package dir
 
 import (
-	"errors"
+	"cmp"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -52,7 +52,7 @@ const nudgeAfter = 20 * time.Millisecond
 // transaction, and then sleeps for as long as the mount option commit says, half a minute
 // (transaction_kthread, seen on Linux 6.18; of two calls at a time one in thirty hung). It is
 // woken by another request. Those to a disk that hangs do not return either: they come ever
-// less often, so that they are few.
+// less often, so that they are few. All are waited for, as they use d.
 func (d *Dir) startCommit() (transaction uint64, err error) {
 	type answer struct {
 		transaction uint64
@@ -73,7 +73,7 @@ func (d *Dir) startCommit() (transaction uint64, err error) {
 		select {
 		case a := <-answers:
 			waiting--
-			transaction, err = max(transaction, a.transaction), errors.Join(err, a.err)
+			transaction, err = max(transaction, a.transaction), cmp.Or(err, a.err)
 		case <-time.After(pause):
 			pause *= 2
 			request()
